@@ -1,0 +1,1 @@
+"""What an agent decides to say, and the process that hosts it."""

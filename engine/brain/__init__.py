@@ -1,0 +1,1 @@
+"""The turn: one file per phase, in order."""

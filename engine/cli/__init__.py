@@ -1,0 +1,1 @@
+"""The `ruche` command: one file per group."""

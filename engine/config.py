@@ -1,0 +1,123 @@
+"""One frozen Settings object, read once from `ruche.toml` and `RUCHE_*` variables, and passed down."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruche.plugins.errors import ConfigurationError
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8700, ge=0, le=65535)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False
+    body_bytes: int = Field(default=1_000_000, ge=1_000)
+    header_bytes: int = Field(default=16_384, ge=1_024)
+    cors_origins: tuple[str, ...] = ()
+    token_hours: float = Field(default=24.0, gt=0)
+    anonymous_per_hour: int = Field(default=20, ge=0)
+
+
+class LimitSettings(Section):
+    requests_per_minute: int = Field(default=6_000, ge=0)
+    """Per tenant; 0 means no limit."""
+    turns_at_once: int = Field(default=64, ge=1)
+    turns_at_once_per_tenant: int = Field(default=32, ge=1)
+    turn_seconds: float = Field(default=60.0, gt=0)
+    active_sessions: int = Field(default=20_000, ge=1)
+    idle_seconds: float = Field(default=300.0, gt=0)
+    mailbox: int = Field(default=100, ge=1)
+
+
+class ModelSettings(Section):
+    embedder: str = "auto"
+    """`auto` (MiniLM when its weights are there, else hashing), `minilm`, `hashing`, or a plugin's name."""
+    embedder_path: Path | None = None
+    reranker_path: Path | None = None
+    rerank_enabled: bool = True
+    device: str = "auto"
+    threads: int = Field(default=1, ge=1)
+
+
+class StorageSettings(Section):
+    key_source: str = "file"
+    """`file`, `env` (RUCHE_ROOT_KEY), `keyring` or `command`."""
+    key_file: Path | None = None
+    """`<data>/keys/root.key` when absent."""
+    key_command: str | None = None
+    reserve_bytes: int = Field(default=4_000_000, ge=0)
+
+
+class LogSettings(Section):
+    level: str = "INFO"
+    json_lines: bool = True
+    file: Path | None = None
+
+
+class Settings(Section):
+    """Everything that can be set. Unknown names are refused."""
+
+    data: Path = Path("data")
+    agents: Path | None = None
+    server: ServerSettings = ServerSettings()
+    limits: LimitSettings = LimitSettings()
+    models: ModelSettings = ModelSettings()
+    storage: StorageSettings = StorageSettings()
+    log: LogSettings = LogSettings()
+
+
+def read_settings(file: Path | None = None, environment: Mapping[str, str] | None = None,
+                  **overrides: Any) -> Settings:
+    """File, then variables (`RUCHE_SERVER__PORT=8701`), then overrides (nested dicts; None means unset).
+
+    Raises ConfigurationError naming the file or the setting at fault.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = _from_file(file)
+    for name, text in environment.items():
+        if name.startswith("RUCHE_") and name != "RUCHE_ROOT_KEY":
+            _place(values, name.removeprefix("RUCHE_").lower().split("__"), text)
+    _merge(values, overrides)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"setting {where}: {first['msg']}") from None
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    path = file or Path("ruche.toml")
+    if not path.exists():
+        if file is not None:
+            raise ConfigurationError(f"{path}: no such settings file")
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def _place(values: dict[str, Any], parts: list[str], text: str) -> None:
+    for part in parts[:-1]:
+        values = values.setdefault(part, {})
+    values[parts[-1]] = text
+
+
+def _merge(values: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    for name, value in overrides.items():
+        if isinstance(value, Mapping):
+            _merge(values.setdefault(name, {}), value)
+        elif value is not None:
+            values[name] = value

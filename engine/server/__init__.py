@@ -1,0 +1,1 @@
+"""The HTTP endpoint: one file per resource."""

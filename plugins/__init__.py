@@ -1,0 +1,1 @@
+"""What can be swapped: the contracts and the built-in implementations."""

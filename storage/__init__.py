@@ -1,0 +1,1 @@
+"""What is kept: vocabulary, vault, journal, tables, indexes and runs. Imports none of the other rooms."""

@@ -1,0 +1,1 @@
+"""Vectors, words, and both together. Indexes are rebuilt, never trusted."""

@@ -1,0 +1,261 @@
+"""What an author writes: an agent and its rules, scenarios, templates, fields, tools and words.
+
+The YAML keys `if` and `from` are Python keywords and carry an underscore here. `if_` is always natural language,
+`when` always an expression.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = str
+Expression = str
+
+
+class Authored(BaseModel):
+    """A frozen part of an agent; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ToolBinding(Authored):
+    """A tool that a rule or a step calls, and the moment in the step at which it is called."""
+
+    tool: Name
+    when: Literal["BEFORE", "DURING", "AFTER"] = "DURING"
+    requires: tuple[Name, ...] = ()
+    depends_on: tuple[Name, ...] = ()
+
+
+class EnforcerUse(Authored):
+    """A named enforcer with its options, as an alternative to an expression in `enforce`."""
+
+    use: Name
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Rule(Authored):
+    """If (natural language) the condition holds and `when` (an expression) is true, then act so.
+
+    A `hard` rule is a constraint: a reply that breaks it is never sent. `cooldown` counts turns, `max_fires` counts
+    firings per session (0: no limit).
+    """
+
+    id: Name
+    if_: str = Field(alias="if", min_length=1)
+    then: str = Field(min_length=1)
+    examples: tuple[str, ...] = ()
+    when: Expression | None = None
+    scope: Literal["GLOBAL", "SCENARIO", "STEP"] = "GLOBAL"
+    scope_id: Name | None = None
+    """The scenario's id for SCENARIO, `scenario/step` for STEP, none for GLOBAL."""
+    priority: int = Field(default=0, ge=-100, le=100)
+    enabled: bool = True
+    hard: bool = False
+    enforce: Expression | EnforcerUse | None = None
+    requires: tuple[Name, ...] = ()
+    tools: tuple[ToolBinding, ...] = ()
+    templates: tuple[Name, ...] = ()
+    cooldown: int = Field(default=0, ge=0)
+    max_fires: int = Field(default=0, ge=0)
+    effect: Literal["ANSWER", "REFUSE", "ESCALATE", "HANDOFF"] = "ANSWER"
+
+
+class Relationship(Authored):
+    """An edge between two rules."""
+
+    source: Name
+    kind: Literal["depends_on", "implies", "excludes", "specializes", "related"]
+    target: Name
+
+
+class Transition(Authored):
+    """An edge to another step; `if_` is compared by meaning, `when` is evaluated. Without either it always holds."""
+
+    to: Name
+    if_: str | None = Field(default=None, alias="if")
+    when: Expression | None = None
+    intent: Name | None = None
+    priority: int = 0
+
+
+class Step(Authored):
+    """One position of a scenario. `say` and `ask` are text with placeholders, or the id of a template."""
+
+    id: Name
+    description: str = ""
+    say: str | None = None
+    ask: str | None = None
+    collects: tuple[Name, ...] = ()
+    requires: tuple[Name, ...] = ()
+    when: Expression | None = None
+    tools: tuple[ToolBinding, ...] = ()
+    checkpoint: str | bool = False
+    """True, or the sentence that describes what becomes irreversible here."""
+    confirm: str | None = None
+    """A question that must be answered with yes before the step's tools run."""
+    can_skip: bool = False
+    required_action: bool = False
+    reachable_from_anywhere: bool = False
+    effect: Literal["ANSWER", "REFUSE", "ESCALATE", "HANDOFF"] = "ANSWER"
+    next: tuple[Transition, ...] = ()
+
+    @property
+    def terminal(self) -> bool:
+        return not self.next
+
+
+class Scenario(Authored):
+    """A graph of steps with an entry condition; the first step is where it begins unless `start` names another."""
+
+    id: Name
+    entry: str = Field(min_length=1)
+    description: str = ""
+    examples: tuple[str, ...] = ()
+    start: Name | None = None
+    enabled: bool = True
+    version: int = 1
+    cancel: tuple[str, ...] = ()
+    """Sentences by which the interlocutor leaves the scenario; the shipped ones are always understood."""
+    steps: tuple[Step, ...]
+
+    @property
+    def first(self) -> str:
+        return self.start or self.steps[0].id
+
+
+class Template(Authored):
+    """Text with placeholders: EXCLUSIVE is sent as it stands, SUGGEST may be reworded, FALLBACK replaces a refused reply."""
+
+    id: Name
+    text: str = Field(min_length=1)
+    mode: Literal["SUGGEST", "EXCLUSIVE", "FALLBACK"] = "SUGGEST"
+    when: Expression | None = None
+    language: str | None = None
+
+
+FieldType = Literal["string", "email", "phone", "date", "time", "number", "money", "boolean", "json"]
+
+
+class InterlocutorField(Authored):
+    """Something that an agent may know about its interlocutor."""
+
+    name: Name = Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")
+    type: FieldType = "string"
+    description: str = ""
+    ask: str | None = None
+    scope: Literal["IDENTITY", "BUSINESS", "CASE", "SESSION"] = "IDENTITY"
+    persist: bool = True
+    pii: bool = False
+    encrypted: bool = True
+    pattern: str | None = None
+    allowed: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    examples: tuple[str, ...] = ()
+    validation: Literal["strict", "warn", "disabled"] = "strict"
+    retention_days: int | None = Field(default=None, ge=1)
+    freshness_seconds: int | None = Field(default=None, ge=1)
+
+
+class GlossaryTerm(Authored):
+    term: str
+    definition: str
+    aliases: tuple[str, ...] = ()
+
+
+class Intent(Authored):
+    id: Name
+    description: str = ""
+    examples: tuple[str, ...] = ()
+
+
+class Variable(Authored):
+    """A value that a tool resolves; `policy` says when it is refreshed."""
+
+    name: Name = Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")
+    tool: Name
+    policy: Literal["ON_EACH_TURN", "ON_DEMAND", "ON_SCENARIO_ENTRY", "ON_SESSION_START"] = "ON_DEMAND"
+    cache_seconds: int = Field(default=0, ge=0)
+
+
+class Tool(Authored):
+    """A function the engine may call for the author, in Python (`file.py:function`) or over HTTP."""
+
+    id: Name
+    description: str = ""
+    python: str | None = None
+    http: str | None = None
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    headers: dict[str, str] = Field(default_factory=dict)
+    allow_private: bool = False
+    arguments: dict[str, Expression] = Field(default_factory=dict)
+    """Parameter name to expression over known fields; a parameter that is not listed takes the field of its name."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """A JSON Schema of type object; its `required` names gate the call."""
+    outputs: dict[str, Name] = Field(default_factory=dict)
+    """Session variable to key of the result (dots descend)."""
+    policy: Literal["PURE", "IDEMPOTENT", "COMPENSATABLE", "IRREVERSIBLE"] = "PURE"
+    compensation: Name | None = None
+    confirm: str | None = None
+    timeout_ms: int = Field(default=5000, ge=1, le=60_000)
+
+
+class Handoff(Authored):
+    enabled: bool = False
+    text: str = "I am passing you on to a person."
+
+
+class ModelUse(Authored):
+    """Which generator speaks for the agent: the template composer, or an OpenAI-compatible endpoint."""
+
+    generator: Name = "composer"
+    url: str | None = None
+    model: str | None = None
+    api_key: str | None = None
+    """The name of an environment variable that holds the key, never the key."""
+    temperature: float = 0.0
+    max_tokens: int = 512
+
+
+class Agent(Authored):
+    """The head of an agent folder."""
+
+    name: str = Field(min_length=1, max_length=100)
+    description: str = ""
+    languages: tuple[str, ...] = ("en",)
+    timezone: str = "UTC"
+    public: bool = False
+    greeting: str | None = None
+    unmatched: str = "I am sorry, I cannot help with that."
+    refusal: str = "I am sorry, I cannot say that."
+    preset: Literal["minimal", "balanced", "maximum"] = "minimal"
+    persona: str = ""
+    models: ModelUse = ModelUse()
+    handoff: Handoff = Handoff()
+    rule_threshold: float | None = None
+    """Score a rule must reach, on the embedder's own scale; the embedder's calibrated default when absent."""
+    scenario_threshold: float | None = None
+
+
+class AgentBundle(Authored):
+    """A whole agent as it is published: immutable, content-addressed."""
+
+    id: Name
+    tenant: Name = "default"
+    agent: Agent
+    rules: tuple[Rule, ...] = ()
+    relationships: tuple[Relationship, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
+    templates: tuple[Template, ...] = ()
+    fields: tuple[InterlocutorField, ...] = ()
+    glossary: tuple[GlossaryTerm, ...] = ()
+    intents: tuple[Intent, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    knowledge: dict[str, str] = Field(default_factory=dict)
+    """File name to text."""
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Python files that tools come from: name to text, so that the bundle's hash covers them."""

@@ -1,0 +1,113 @@
+"""What the journal takes: each record is one frame, and is either wholly kept or not at all."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
+from ruche.storage.model.event import Event, OutboxItem
+from ruche.storage.model.run import Run
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
+    """Base of all records."""
+
+    tenant: str
+    at_ms: int
+
+
+class Accepted(Record, frozen=True, kw_only=True, tag="accepted"):
+    """A message was taken; from here on it is answered or dead-lettered, whatever happens."""
+
+    key: SessionKey
+    session_id: str
+    message: Message
+    events: tuple[Event, ...] = ()
+
+
+class TurnCommitted(Record, frozen=True, kw_only=True, tag="turn"):
+    """The one atomic commit of a turn."""
+
+    session: SessionState
+    run: Run
+    answered: tuple[str, ...]
+    """Ids of the accepted messages that this turn answers."""
+    profile: Profile | None = None
+    events: tuple[Event, ...] = ()
+    outbox: tuple[OutboxItem, ...] = ()
+
+
+class SegmentReleased(Record, frozen=True, kw_only=True, tag="segment"):
+    """Part of a reply, journalled before anybody sees it."""
+
+    key: SessionKey
+    session_id: str
+    turn_id: str
+    number: int
+    text: str
+    event: Event
+
+
+class EffectReserved(Record, frozen=True, kw_only=True, tag="reserved"):
+    """A tool call is about to happen; without a matching EffectSettled its outcome is unknown."""
+
+    session_id: str
+    turn_id: str
+    tool: str
+    key: str
+    policy: str
+    arguments: dict[str, Any] = {}
+
+
+class EffectSettled(Record, frozen=True, kw_only=True, tag="settled"):
+    session_id: str
+    turn_id: str
+    tool: str
+    key: str
+    status: Literal["ok", "error", "timeout", "unknown"]
+    result: Any = None
+
+
+class SessionSaved(Record, frozen=True, kw_only=True, tag="session"):
+    """A session changed outside a turn: closed, handed off, taken over."""
+
+    session: SessionState
+    events: tuple[Event, ...] = ()
+
+
+class ProfileSaved(Record, frozen=True, kw_only=True, tag="profile"):
+    profile: Profile
+
+
+class AgentPublished(Record, frozen=True, kw_only=True, tag="agent"):
+    """A version of an agent; `bundle` is the canonical JSON of an AgentBundle and `hash` its SHA-256."""
+
+    agent: str
+    version: int
+    hash: str
+    bundle: bytes
+    source: Literal["folder", "api"] = "folder"
+
+
+class DeadLettered(Record, frozen=True, kw_only=True, tag="dead"):
+    """A message that could not be answered, kept with the reason."""
+
+    key: SessionKey
+    message: Message
+    reason: str
+    attempts: int = 1
+
+
+class AdvisoryAdded(Record, frozen=True, kw_only=True, tag="advisory"):
+    """An append-only note on a run (explanation, review, override, erasure)."""
+
+    id: str
+    run_id: str
+    kind: str
+    author: str
+    body: dict[str, Any] = {}
+
+
+AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
+             | AgentPublished | DeadLettered | AdvisoryAdded)
