@@ -19,8 +19,8 @@ from ruche.storage.model.event import OutboxItem
 from ruche.storage.model.run import Run
 
 __all__ = [
-    "Brain", "Channel", "Draft", "Effect", "EffectOutcome", "Embedder", "Enforcer", "Generated", "Generator", "Hit", "Hits",
-    "ItemKind", "KeySource", "Prompt", "Reranker", "Retrieval", "Selection", "Selector", "Stage", "ToolGateway",
+    "Brain", "Channel", "Draft", "Effect", "EffectOutcome", "Embedder", "Enforcer", "Generated", "Generator", "Hit",
+    "Hits", "ItemKind", "KeySource", "Prompt", "Reranker", "Retrieval", "Selection", "Selector", "Stage", "ToolGateway",
     "ToolResult", "TurnInput", "TurnOutput", "Vectors", "Verdict",
 ]
 

@@ -127,7 +127,7 @@ class Scenario(Authored):
 
 
 class Template(Authored):
-    """Text with placeholders: EXCLUSIVE is sent as it stands, SUGGEST may be reworded, FALLBACK replaces a refused reply."""
+    """Text with placeholders: EXCLUSIVE is sent verbatim, SUGGEST may be reworded, FALLBACK replaces a refused reply."""
 
     id: Name
     text: str = Field(min_length=1)
