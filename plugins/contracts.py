@@ -39,6 +39,10 @@ class TurnInput(Struct, frozen=True, kw_only=True):
     profile: Profile
     deadline_ms: int | None = None
     """Milliseconds since 1970 UTC at which the turn is given up."""
+    turn_group: str = ""
+    """Shared by a turn and the turns that replace it: the scope of effect keys."""
+    waited_ms: float = 0.0
+    """How long the session waited for messages that belong together."""
 
 
 class TurnOutput(Struct, frozen=True, kw_only=True):

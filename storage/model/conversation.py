@@ -25,6 +25,13 @@ class SessionKey(Struct, frozen=True, kw_only=True):
         return ":".join(part.replace("%", "%25").replace(":", "%3A")
                         for part in (self.tenant, self.agent, self.interlocutor, self.channel))
 
+    @classmethod
+    def parse(cls, text: str) -> SessionKey:
+        """The inverse of `str(key)`. Raises ValueError unless `text` has four parts."""
+        tenant, agent, interlocutor, channel = (part.replace("%3A", ":").replace("%25", "%")
+                                                for part in text.split(":"))
+        return cls(tenant=tenant, agent=agent, interlocutor=interlocutor, channel=channel)
+
 
 class Message(Struct, frozen=True, kw_only=True):
     """One thing that somebody said. `idempotency_key` and `fingerprint` come from the caller's request."""

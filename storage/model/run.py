@@ -6,7 +6,7 @@ import hashlib
 from typing import Any, Literal
 
 import msgspec
-from ruche.storage.model.conversation import Struct
+from ruche.storage.model.conversation import Exchange, Message, SessionState, Struct
 from ruche.storage.model.turn import (
     Enforcement,
     MemoryHit,
@@ -107,3 +107,41 @@ def digest(value: Any) -> str:
 def genesis(tenant: str, session: str, engine: str) -> str:
     """What the first run of a session points back to."""
     return digest(["genesis", tenant, session, engine])
+
+
+HISTORY = 10
+"""Turns that a session remembers word for word."""
+
+
+def state_hash(state: SessionState) -> str:
+    """Digest of what a turn decides about a session; left out are the chain's link and what the session numbers."""
+    return digest(msgspec.structs.replace(state, previous_run="", event_seq=0, processing_turn=""))
+
+
+def chain_link(state: SessionState, engine: str) -> str:
+    """`previous` of the next run of this session."""
+    return state.previous_run or genesis(state.key.tenant, state.id, engine)
+
+
+def closed_early(state: SessionState, messages: tuple[Message, ...], *, turn_id: str, engine: str, at_ms: int,
+                 status: Literal["failed", "interrupted"], error: str, reply: str, segments: tuple[str, ...] = (),
+                 timings_ms: dict[str, float] | None = None, tape: tuple[TapeEntry, ...] = ()
+                 ) -> tuple[SessionState, Run]:
+    """The run of a turn that ended without a decision, and the session after it. `error` is a stable code."""
+    said = tuple(message.text for message in messages)
+    risk: Risk = "ERROR" if status == "failed" else "UNKNOWN"
+    enforcement = Enforcement(risk=risk, fallback=None if segments else "refusal")
+    after = msgspec.structs.replace(
+        state, turn_count=state.turn_count + 1, last_activity_ms=at_ms, hint_ms=0,
+        history=(*state.history, Exchange(turn_id=turn_id, said=said, reply=reply))[-HISTORY:])
+    key = state.key
+    run = Run(
+        id=turn_id, sequence=state.turn_count, previous=chain_link(state, engine), tenant=key.tenant, agent=key.agent,
+        agent_version=state.agent_version, session=state.id, interlocutor=key.interlocutor, channel=key.channel,
+        request_id=messages[-1].request_id, created_ms=at_ms, engine=engine, outcome="ERROR", status=status,
+        response_type="REFUSE", risk=risk, language=state.language, message_ids=tuple(m.id for m in messages),
+        said=said, reply=reply, segments=segments, enforcement=enforcement, timings_ms=timings_ms or {}, error=error,
+        tape=tape, hashes=RunHashes(configuration="", input=digest(messages), state_before=state_hash(state),
+                                    state_after=state_hash(after), evaluation=digest(enforcement),
+                                    output=digest(reply)))
+    return msgspec.structs.replace(after, previous_run=digest(run)), run
