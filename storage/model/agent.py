@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from ruche.storage.model.run import canonical
 
 Name = str
 Expression = str
@@ -259,3 +260,8 @@ class AgentBundle(Authored):
     """File name to text."""
     sources: dict[str, str] = Field(default_factory=dict)
     """Python files that tools come from: name to text, so that the bundle's hash covers them."""
+
+
+def canonical_bundle(bundle: AgentBundle) -> bytes:
+    """The bytes under which a bundle is stored and hashed: canonical JSON with the keys that authors write."""
+    return canonical(bundle.model_dump(mode="json", by_alias=True))
