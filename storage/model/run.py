@@ -145,17 +145,3 @@ def closed_early(state: SessionState, messages: tuple[Message, ...], *, turn_id:
                                     state_after=state_hash(after), evaluation=digest(enforcement),
                                     output=digest(reply)))
     return msgspec.structs.replace(after, previous_run=digest(run)), run
-
-
-def state_digest(state: SessionState) -> str:
-    """Digest of what a turn starts from and leaves behind.
-
-    What the session keeps for itself (event numbers, the turn in progress, the chain's own link) is left out, so that
-    `state_after` of one run equals `state_before` of the next.
-    """
-    return digest(msgspec.structs.replace(state, event_seq=0, processing_turn="", previous_run="", last_activity_ms=0))
-
-
-def input_digest(messages: tuple[Message, ...]) -> str:
-    """Digest of what was said, with the ids under which it was accepted."""
-    return digest([[message.id, message.text] for message in messages])
