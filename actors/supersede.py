@@ -1,0 +1,57 @@
+"""What happens to a turn when a newer message arrives while it thinks (conversation specification, section 3).
+
+The decider is an argument of the session: a host may hand in another function of the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from ruche.storage.model.conversation import Message
+
+
+class Decision(Enum):
+    """SUPERSEDE and ABSORB think again over all messages, the one as a new turn, the other as the same turn.
+
+    QUEUE tells the brain that somebody waits, FORCE_COMPLETE does not; both answer the newer message in its own turn.
+    """
+
+    SUPERSEDE = "SUPERSEDE"
+    ABSORB = "ABSORB"
+    QUEUE = "QUEUE"
+    FORCE_COMPLETE = "FORCE_COMPLETE"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The facts a decider may look at. `effects` counts the side effects that the running turn has recorded."""
+
+    channel: str
+    turn_id: str
+    messages: tuple[Message, ...]
+    newer: Message
+    commit_reached: bool
+    effects: int
+
+
+Decider = Callable[[Situation], Decision]
+
+REQUEST_CHANNELS = frozenset({"api"})
+"""Channels whose callers each wait for a reply of their own."""
+
+
+def default_decider(situation: Situation) -> Decision:
+    """QUEUE once something is irrevocable or where each request has its own reply, else SUPERSEDE."""
+    if situation.commit_reached or situation.effects or situation.channel in REQUEST_CHANNELS:
+        return Decision.QUEUE
+    return Decision.SUPERSEDE
+
+
+def decide(decider: Decider, situation: Situation) -> Decision:
+    """The decider's word, bounded by the law: after the commit point no turn is thought again."""
+    decision = decider(situation)
+    if situation.commit_reached and decision in (Decision.SUPERSEDE, Decision.ABSORB):
+        return Decision.QUEUE
+    return decision
