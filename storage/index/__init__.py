@@ -1,1 +1,1 @@
-"""Vectors, words, and both together. Indexes are rebuilt, never trusted."""
+"""Indexes in memory: exact vectors, BM25 and their blend. Rebuilt from stored data, never trusted from disk."""

@@ -1,0 +1,99 @@
+"""Opens ONNX sessions: from bytes, quiet, without spinning threads, and truthful about the device they run on."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import io
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ruche.plugins.errors import ConfigurationError
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+DEVICES = ("cpu", "cuda", "auto")
+
+_QUIET = 4
+
+
+def open_session(model: bytes, *, device: str = "cpu", threads: int = 1,
+                 weights: Mapping[str, NDArray[np.float32]] | None = None) -> Any:
+    """An `onnxruntime.InferenceSession` over a serialised model.
+
+    `weights` fills the model's external initialisers; keep it alive unless `owns_weights` says that it may go.
+    `device` is `cpu`, `cuda` (refused when the session ends up elsewhere) or `auto` (CUDA where a driver is there).
+    Raises ConfigurationError.
+    """
+    onnxruntime: Any = importlib.import_module("onnxruntime")  # 0.15 s, paid by those who open a session
+    onnxruntime.set_default_logger_severity(_QUIET)
+    options = _options(onnxruntime, threads)
+    if weights:
+        options.add_external_initializers(
+            list(weights), [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()])
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=_providers(onnxruntime, device))
+    except Exception as error:  # onnxruntime's own exceptions share no public base
+        raise ConfigurationError(f"the ONNX model cannot be loaded: {_first_line(error)}") from None
+    if device == "cuda" and provider_of(session) != CUDA:
+        raise ConfigurationError(f"device cuda was asked for, but ONNX Runtime runs on {provider_of(session)}; "
+                                 "install the CUDA libraries or set device to cpu")
+    return session
+
+
+def provider_of(session: Any) -> str:
+    """Where a session really runs; what a package was built with says nothing about that."""
+    return str(session.get_providers()[0])
+
+
+def owns_weights(weights: Mapping[str, NDArray[np.float32]], run: Callable[[], NDArray[np.float32]]) -> bool:
+    """True when a session has copied `weights`, so that the arrays may be let go (for MiniLM 90 MB).
+
+    Whether it copies is up to the runtime's version, hence the trial: the first entries become NaN, `run` (which must
+    reach them) is called again, and the entries are put back. A NaN in the answer means that the arrays are in use.
+    """
+    kept = {name: array[:1].copy() for name, array in weights.items()}
+    for array in weights.values():
+        array[:1] = np.nan
+    untouched = bool(np.isfinite(run()).all())
+    for name, array in weights.items():
+        array[:1] = kept[name]
+    return untouched
+
+
+def _options(onnxruntime: Any, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _QUIET
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _providers(onnxruntime: Any, device: str) -> list[str]:
+    if device not in DEVICES:
+        raise ConfigurationError(f"there is no device {device}; write {', '.join(DEVICES)}")
+    if device == "cpu" or CUDA not in onnxruntime.get_available_providers():
+        return [CPU]
+    if not _driver_present():
+        return [CPU]
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it lacks
+        onnxruntime.preload_dlls()
+    return [CUDA, CPU]
+
+
+def _driver_present() -> bool:
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
