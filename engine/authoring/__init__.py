@@ -1,1 +1,1 @@
-"""Agent folders: load, check, publish."""
+"""Agent folders: load, check, publish. `load_folder` is the door; nothing here writes into a folder."""

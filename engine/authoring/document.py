@@ -129,7 +129,8 @@ class _Builder:
         mark: Any = event.start_mark
         if isinstance(event, yaml.ScalarEvent):
             quotes = 1 if event.style in ("'", '"') else 0
-            inset = quotes if event.end_mark.line == mark.line else None
+            last: Any = event.end_mark
+            inset = quotes if last.line == mark.line else None
             self._document.values[path] = Mark(mark.line + 1, mark.column + 1, inset)
             return event.value if event.style else self._plain(event)
         self._document.values[path] = Mark(mark.line + 1, mark.column + 1)
