@@ -162,7 +162,13 @@ class Retrieval(Protocol):
     async def prepare(self, bundle: AgentBundle, version: int) -> None:
         """Build the agent's indexes; called at publish and at start."""
 
-    async def retrieve(self, tenant: str, agent: str, version: int, text: str, limit: int = 30) -> Hits: ...
+    async def retrieve(self, tenant: str, agent: str, version: int, text: str, limit: int = 30,
+                       scopes: Sequence[str] | None = None) -> Hits:
+        """At most `limit` hits per kind.
+
+        With `scopes` (ids of scenarios and `scenario/step`), rules of other scopes and transitions of other steps are
+        left out before the cut, so that they cannot crowd out those that count.
+        """
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -171,6 +177,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     keep: int
     cutoff: float
     method: str
+    places: tuple[int, ...] | None = None
+    """The places of the kept ones, ascending, when they are not simply the first `keep`."""
 
 
 @runtime_checkable
