@@ -25,6 +25,10 @@ class ServerSettings(Section):
     body_bytes: int = Field(default=1_000_000, ge=1_000)
     header_bytes: int = Field(default=16_384, ge=1_024)
     cors_origins: tuple[str, ...] = ()
+    token_public_key: Path | None = None
+    """PEM file of an Ed25519 key: tokens that somebody else signs with it (EdDSA) are accepted as well."""
+    token_issuer: str = "ruche"
+    """The `iss` that such tokens must carry, exactly."""
     token_hours: float = Field(default=24.0, gt=0)
     anonymous_per_hour: int = Field(default=20, ge=0)
 
