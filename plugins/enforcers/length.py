@@ -1,0 +1,59 @@
+"""How long a reply may be: `{use: length, options: {max_words: 60}}`."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ruche.plugins.contracts import Draft, Verdict
+from ruche.plugins.enforcers.options import count, read_options
+from ruche.plugins.errors import ConfigurationError
+from ruche.storage.model.agent import Rule
+
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_SENTENCE = re.compile(r"[^.!?…。！？]*\w[^.!?…。！？]*")
+_DECIMAL = re.compile(r"(?<=\d)[.](?=\d)")
+_UNITS = ("characters", "words", "sentences")
+_PASS = Verdict(outcome="pass")
+
+
+class Limits(NamedTuple):
+    """(unit, least, most) for each unit that is limited."""
+
+    bounds: tuple[tuple[str, int | None, int | None], ...]
+    monotone: bool
+
+
+class LengthEnforcer:
+    """Options: `min_` and `max_` with `characters`, `words`, `sentences`. Monotone without a minimum."""
+
+    name = "length"
+    monotone = False
+
+    def prepare(self, rule: Rule) -> Limits:
+        options = read_options(rule, tuple(f"{side}_{unit}" for unit in _UNITS for side in ("min", "max")))
+        bounds = tuple((unit, count(rule, options, f"min_{unit}"), count(rule, options, f"max_{unit}"))
+                       for unit in _UNITS)
+        for unit, least, most in bounds:
+            if least is not None and most is not None and least > most:
+                raise ConfigurationError(f"rule {rule.id}: min_{unit} is above max_{unit}")
+        return Limits(tuple(bound for bound in bounds if bound[1:] != (None, None)),
+                      monotone=all(least is None for _, least, _ in bounds))
+
+    def check(self, draft: Draft, rule: Rule, prepared: Limits) -> Verdict:
+        for unit, least, most in prepared.bounds:
+            size = measure(draft.text, unit)
+            if most is not None and size > most:
+                return Verdict(outcome="fail", reason=f"has {size} {unit}, at most {most} are allowed")
+            if draft.whole and least is not None and size < least:
+                return Verdict(outcome="fail", reason=f"has {size} {unit}, at least {least} are needed")
+        return _PASS
+
+
+def measure(text: str, unit: str) -> int:
+    """The size of a text in `characters`, `words` or `sentences`; a point inside a number ends no sentence."""
+    if unit == "characters":
+        return len(text)
+    if unit == "words":
+        return len(_WORD.findall(text))
+    return len(_SENTENCE.findall(_DECIMAL.sub(",", text)))
