@@ -133,13 +133,15 @@ def _number(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return convert
 
 
-_BINARY = {ast.Add: simpleeval.safe_add, ast.Sub: _numbers(operator.sub), ast.Mult: _numbers(operator.mul),
+_Operators = dict[type[ast.AST], Callable[..., Any]]
+_BINARY: _Operators = {ast.Add: simpleeval.safe_add, ast.Sub: _numbers(operator.sub), ast.Mult: _numbers(operator.mul),
            ast.Div: _numbers(operator.truediv), ast.FloorDiv: _numbers(operator.floordiv),
            ast.Mod: _numbers(operator.mod)}
-_COMPARISONS = {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+_COMPARISONS: _Operators = {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
                 ast.Gt: operator.gt, ast.GtE: operator.ge, ast.In: lambda item, many: item in many,
                 ast.NotIn: lambda item, many: item not in many}
-_UNARY = {ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos}
+_UNARY: _Operators = {ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos}
+_OPERATORS: _Operators = {**_BINARY, **_COMPARISONS, **_UNARY}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "len": len, "abs": abs, "min": min, "max": max, "lower": str.lower, "upper": str.upper, "int": _number(int),
     "float": _number(float), "str": _text, "bool": bool,
@@ -153,8 +155,7 @@ class _Walker(simpleeval.EvalWithCompoundTypes):
     """
 
     def __init__(self) -> None:
-        operators = {**_BINARY, **_COMPARISONS, **_UNARY}
-        super().__init__(operators, dict(_FUNCTIONS), {})  # type: ignore[no-untyped-call]
+        super().__init__(_OPERATORS, dict(_FUNCTIONS), {})  # type: ignore[no-untyped-call]
         self.functions = dict(_FUNCTIONS)
         self.expr = ""
         self.nodes = {
