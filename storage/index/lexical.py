@@ -72,8 +72,11 @@ class LexicalIndex:
 
     def scores(self, query: str) -> Scores:
         """BM25 of every place for a query, in the order of `ids`; a word asked for twice counts twice."""
-        found = [self._impact(posting) for word in terms(query[:QUERY_CHARACTERS])
-                 if (posting := self._postings.get(word)) is not None]
+        return self.weigh(terms(query[:QUERY_CHARACTERS]))
+
+    def weigh(self, asked: Iterable[str]) -> Scores:
+        """The same for a query that is split into terms already."""
+        found = [self._impact(posting) for word in asked if (posting := self._postings.get(word)) is not None]
         if not found:
             return np.zeros(len(self._ids))
         places = np.concatenate([part[0] for part in found])
@@ -84,6 +87,11 @@ class LexicalIndex:
     def search(self, query: str, limit: int) -> list[tuple[str, float]]:
         """The `limit` best (id, score) that share a word with the query, rounded to 1e-4, ties by id."""
         return best(self.scores(query), [key or "" for key in self._ids], limit, least=1e-4)
+
+    def settle(self) -> None:
+        """Work out every weight now, so that searching afterwards changes nothing and any thread may do it."""
+        for posting in self._postings.values():
+            self._impact(posting)
 
     @property
     def ids(self) -> tuple[str | None, ...]:

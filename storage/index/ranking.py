@@ -24,7 +24,8 @@ def top_places(scores: NDArray[np.floating], limit: int) -> Places:
     count = len(scores)
     keys = np.rint(scores * -STEPS).astype(np.int64) * count + np.arange(count)
     if limit < count:
-        keys = np.partition(keys, limit)[:limit]
+        keys.partition(limit)
+        keys = keys[:limit]
     keys.sort()
     places: Places = keys % count if count else keys
     return places

@@ -1,0 +1,132 @@
+"""The index of one agent version: immutable, built from its passages and their vectors, searched kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from ruche.storage.index.hybrid import DOCUMENTS, RULES, Blend
+from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
+from ruche.storage.index.passages import Passage
+from ruche.storage.index.ranking import rounded, top_places
+from ruche.storage.index.vectors import Rows, dots, unit_rows
+from ruche.storage.index.words import terms
+
+KINDS = ("rule", "intent", "scenario", "transition", "knowledge")
+
+
+class Found(NamedTuple):
+    """The best items of one kind, best first, in columns; scores rounded to 1e-4, `lexicals` on a scale of 0 to 1."""
+
+    ids: list[str]
+    scores: list[float]
+    vectors: list[float]
+    lexicals: list[float]
+
+
+NOTHING = Found([], [], [], [])
+
+
+class AgentIndex:
+    """Everything of one agent that can be found. An item's cosine is the best over its texts.
+
+    Not shared between agents or tenants, and never changed after it is built, so that any thread may search it.
+    """
+
+    def __init__(self, passages: Sequence[Passage], rows: Rows) -> None:
+        """`rows` holds one unit vector per passage, in the same order."""
+        order = sorted(range(len(passages)), key=lambda place: (KINDS.index(passages[place].kind), passages[place].id))
+        self._passages = [passages[place] for place in order]
+        self._matrix = unit_rows(rows, rows.shape[1])[np.array(order, dtype=np.intp)]
+        self._shelves: dict[str, _Shelf] = {}
+        start = 0
+        for kind in KINDS:
+            end = start + sum(1 for passage in self._passages if passage.kind == kind)
+            if end > start:
+                self._shelves[kind] = _Shelf(kind, self._passages[start:end], self._matrix[start:end])
+            start = end
+
+    def __len__(self) -> int:
+        return len(self._passages)
+
+    def search(self, vector: NDArray[np.float32], text: str, limit: int,
+               scopes: Sequence[str] | None = None) -> dict[str, Found]:
+        """Kind to its `limit` best items, score descending, id ascending; see `Retrieval.retrieve` for `scopes`."""
+        asked = terms(text[:QUERY_CHARACTERS])
+        found = {kind: shelf.search(vector, asked, limit, scopes) for kind, shelf in self._shelves.items()}
+        return {kind: found.get(kind, NOTHING) for kind in KINDS}
+
+    def rows(self) -> dict[str, Rows]:
+        """Text to its vector, so that the next version embeds only what is new."""
+        return {passage.text: row for passage, row in zip(self._passages, self._matrix, strict=True)}
+
+
+class _Shelf:
+    """Items of one kind in the order of their ids, so that equal scores are in order already."""
+
+    def __init__(self, kind: str, entries: list[Passage], matrix: Rows) -> None:
+        self._ids: list[str] = []
+        self._blend: Blend = DOCUMENTS if kind == "knowledge" else RULES
+        starts: list[int] = []
+        for place, passage in enumerate(entries):
+            if not self._ids or passage.id != self._ids[-1]:
+                self._ids.append(passage.id)
+                starts.append(place)
+        self._starts = np.array(starts, dtype=np.intp)
+        self._single = len(starts) == len(entries)
+        self._matrix = matrix
+        self._lexical = _lexical(entries)
+        self._scoped = _scoped(entries, self._ids)
+        self._everywhere = np.ones(len(self._ids), dtype=bool)
+        for places in self._scoped.values():
+            self._everywhere[places] = False
+
+    def search(self, vector: NDArray[np.float32], asked: list[str], limit: int,
+               scopes: Sequence[str] | None) -> Found:
+        if limit <= 0:
+            return NOTHING
+        cosines = dots(self._matrix, vector)
+        if not self._single:
+            cosines = np.maximum.reduceat(cosines, self._starts)
+        bm25 = self._lexical.weigh(asked)
+        if scopes is None or not self._scoped:
+            return self._ranked(cosines, bm25, None, limit)
+        allowed = self._allowed(scopes)
+        return self._ranked(cosines[allowed], bm25[allowed], allowed, limit) if len(allowed) else NOTHING
+
+    def _ranked(self, cosines: NDArray[np.floating], bm25: NDArray[np.floating], allowed: NDArray[np.intp] | None,
+                limit: int) -> Found:
+        scores, lexical = self._blend(cosines, bm25)
+        places = top_places(scores, limit)
+        parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
+        ids = places if allowed is None else allowed[places]
+        return Found([self._ids[place] for place in ids.tolist()], *parts)
+
+    def _allowed(self, scopes: Iterable[str]) -> NDArray[np.intp]:
+        mask = self._everywhere.copy()
+        for scope in scopes:
+            if scope in self._scoped:
+                mask[self._scoped[scope]] = True
+        return np.flatnonzero(mask)
+
+
+def _lexical(entries: list[Passage]) -> LexicalIndex:
+    texts: dict[str, list[str]] = {}
+    for passage in entries:
+        texts.setdefault(passage.id, []).append(passage.text)
+    index = LexicalIndex()
+    for key, parts in texts.items():
+        index.add(key, "\n".join(parts))
+    index.settle()
+    return index
+
+
+def _scoped(entries: list[Passage], ids: list[str]) -> dict[str, NDArray[np.intp]]:
+    place = {key: number for number, key in enumerate(ids)}
+    found: dict[str, set[int]] = {}
+    for passage in entries:
+        if passage.scope is not None:
+            found.setdefault(passage.scope, set()).add(place[passage.id])
+    return {scope: np.array(sorted(places), dtype=np.intp) for scope, places in found.items()}

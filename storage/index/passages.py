@@ -1,0 +1,104 @@
+"""What of an agent is searched: every text that can be compared with what a person says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ruche.storage.model.agent import AgentBundle, Intent, Rule, Scenario
+
+CHUNK_CHARACTERS = 800
+
+_PARAGRAPH = re.compile(r"\n\s*\n")
+_HEADING = re.compile(r"#{1,6}\s")
+
+
+class Passage(NamedTuple):
+    """One text of one item. `scope` is the scenario or `scenario/step` where the item counts, None for everywhere."""
+
+    kind: str
+    id: str
+    text: str
+    scope: str | None = None
+
+
+def passages(bundle: AgentBundle) -> list[Passage]:
+    """All texts of an agent, by kind (rule, intent, scenario, transition, knowledge) and in the author's order.
+
+    Rules stand on their condition and examples, never on the action. Disabled rules and scenarios are left out.
+    """
+    found: list[Passage] = []
+    for rule in bundle.rules:
+        if rule.enabled:
+            found.extend(_rule(rule))
+    for intent in bundle.intents:
+        found.extend(_intent(intent))
+    for scenario in bundle.scenarios:
+        if scenario.enabled:
+            found.extend(_scenario(scenario))
+    found.extend(Passage("knowledge", chunk, text) for chunk, text in knowledge_chunks(bundle.knowledge).items())
+    return found
+
+
+def knowledge_chunks(knowledge: dict[str, str]) -> dict[str, str]:
+    """`file#number` to text: paragraphs joined up to about 800 characters, each under the heading it stands below."""
+    return {f"{file}#{number}": text for file in sorted(knowledge)
+            for number, text in enumerate(_chunks(knowledge[file]), start=1)}
+
+
+def subject(name: str) -> str:
+    """A name as a sentence that compares well with what people say: "the user asks about card arrival"."""
+    return "the user asks about " + re.sub(r"[\W_]+", " ", name).strip().lower()
+
+
+def _rule(rule: Rule) -> Iterator[Passage]:
+    scope = None if rule.scope == "GLOBAL" else rule.scope_id
+    for text in (rule.if_, *rule.examples):
+        yield Passage("rule", rule.id, text, scope)
+
+
+def _intent(intent: Intent) -> Iterator[Passage]:
+    for text in (intent.description or subject(intent.id), *intent.examples):
+        yield Passage("intent", intent.id, text)
+
+
+def _scenario(scenario: Scenario) -> Iterator[Passage]:
+    for text in (scenario.entry, *scenario.examples):
+        yield Passage("scenario", scenario.id, text)
+    for step in scenario.steps:
+        here = f"{scenario.id}/{step.id}"
+        for transition in step.next:
+            if transition.if_:
+                yield Passage("transition", f"{here}>{transition.to}", transition.if_, here)
+
+
+def _chunks(text: str) -> Iterator[str]:
+    heading, held = "", ""
+    for paragraph in _paragraphs(text):
+        if _HEADING.match(paragraph) or len(held) + len(paragraph) > CHUNK_CHARACTERS:
+            if held and held != heading:
+                yield held
+            heading = paragraph if _HEADING.match(paragraph) and "\n" not in paragraph else heading
+            held = paragraph if paragraph == heading else _joined(heading, paragraph)
+        else:
+            held = _joined(held, paragraph)
+    if held and held != heading:
+        yield held
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Paragraphs without blank ends; one that is longer than a chunk comes in pieces, cut between words."""
+    for paragraph in _PARAGRAPH.split(text.replace("\r\n", "\n")):
+        rest = paragraph.strip()
+        while len(rest) > CHUNK_CHARACTERS:
+            cut = rest.rfind(" ", CHUNK_CHARACTERS // 2, CHUNK_CHARACTERS)
+            cut = cut if cut > 0 else CHUNK_CHARACTERS
+            yield rest[:cut].strip()
+            rest = rest[cut:].strip()
+        if rest:
+            yield rest
+
+
+def _joined(first: str, second: str) -> str:
+    return f"{first}\n\n{second}" if first else second
