@@ -8,6 +8,8 @@ import unicodedata
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(f"[{_IDEOGRAPHS}]|[^\\W_{_IDEOGRAPHS}]+")
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+
 COMMON = frozenset((
     "a", "about", "am", "an", "and", "any", "are", "as", "asks", "at", "be", "been", "being", "by", "can", "could",
     "customer", "did", "do", "does", "for", "from", "had", "has", "have", "he", "her", "how", "i", "if", "in", "is",
@@ -45,3 +47,8 @@ def stem(word: str) -> str:
     elif len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
     return word[:-1] if len(word) > 4 and word.endswith("e") else word
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences and lines of a text without blank ends; an empty list for a blank text."""
+    return [part for piece in _SENTENCE_END.split(text) if (part := piece.strip())]

@@ -1,0 +1,32 @@
+"""Scores of passages for a query: a cross-encoder from a folder, or sentence vectors that need no weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from ruche.plugins.contracts import Embedder, Reranker
+from ruche.plugins.rerankers.cross import CrossEncoder
+from ruche.plugins.rerankers.sentence import SentenceReranker
+
+__all__ = ["CrossEncoder", "RerankerSettings", "SentenceReranker", "open_reranker"]
+
+
+class RerankerSettings(Protocol):
+    """What is read from the section `models` of the settings."""
+
+    @property
+    def reranker_path(self) -> Path | None: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def threads(self) -> int: ...
+
+
+def open_reranker(settings: RerankerSettings, embedder: Embedder) -> Reranker:
+    """The cross-encoder of `reranker_path`, or the sentence reranker over `embedder`. Raises ConfigurationError."""
+    if settings.reranker_path is None:
+        return SentenceReranker(embedder)
+    return CrossEncoder(settings.reranker_path, device=settings.device, threads=settings.threads)
