@@ -1,0 +1,138 @@
+"""Checks rules among themselves: hard ones that nothing can judge, ones that cannot fire, relationships that clash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ruche.engine.authoring.document import Path
+from ruche.engine.authoring.origin import Origins
+from ruche.engine.authoring.problem import Problem, suggest
+from ruche.engine.authoring.vocabulary import Vocabulary
+from ruche.plugins.enforcers import built_in
+from ruche.plugins.errors import ConfigurationError
+from ruche.plugins.expressions import compile_expression
+from ruche.plugins.registry import Registry
+from ruche.storage.model.agent import AgentBundle, EnforcerUse, Rule
+
+_DIRECTED = ("depends_on", "implies", "specializes")
+
+
+def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
+    enforcers: Mapping[str, Any] = built_in()
+    others = Registry().names("enforcer") if any(isinstance(r.enforce, EnforcerUse) for r in bundle.rules) else []
+    for index, rule in enumerate(bundle.rules):
+        place: Path = ("rules", index)
+        yield from _check_judged(place, rule, bundle, origins)
+        yield from _check_fires(place, rule, bundle, origins)
+        if isinstance(rule.enforce, EnforcerUse):
+            yield from _check_enforcer(place, rule, rule.enforce, enforcers, others, origins)
+    yield from _check_fallback(bundle, origins)
+    yield from _check_same_condition(bundle, origins)
+    yield from _check_relationships(bundle, origins)
+
+
+def _check_judged(place: Path, rule: Rule, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    if rule.hard and rule.enabled and rule.enforce is None and bundle.agent.models.generator == "composer":
+        yield origins.problem((*place, "hard"), "E601", f"nothing can judge the hard rule {rule.id}",
+                              "write enforce: with an expression or {use: phrase, ...}, or give the agent a model")
+    if rule.requires and rule.enforce is None:
+        yield origins.problem((*place, "requires"), "W609", f"rule {rule.id} requires names but enforces nothing",
+                              "write enforce: ...", at_key=True)
+
+
+def _check_fires(place: Path, rule: Rule, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    if rule.when is not None and _always_false(rule.when):
+        yield origins.problem((*place, "when"), "W605", f"rule {rule.id} can never fire: {rule.when} is never true",
+                              "mend the expression, or write enabled: false")
+    scenario_id = (rule.scope_id or "").partition("/")[0]
+    disabled = {scenario.id for scenario in bundle.scenarios if not scenario.enabled}
+    if rule.enabled and rule.scope != "GLOBAL" and scenario_id in disabled:
+        yield origins.problem((*place, "scope"), "W605", f"rule {rule.id} can never fire: {scenario_id} is not enabled",
+                              "enable the scenario, or write enabled: false")
+
+
+def _always_false(text: str) -> bool:
+    try:
+        expression = compile_expression(text)
+        return not expression.names and not expression.evaluate({})
+    except Exception:  # whatever it is, check_texts reports it with its place
+        return False
+
+
+def _check_enforcer(place: Path, rule: Rule, use: EnforcerUse, enforcers: Mapping[str, Any], others: list[str],
+                    origins: Origins) -> Iterator[Problem]:
+    if use.use in others:
+        return
+    if use.use not in enforcers:
+        yield origins.problem((*place, "enforce", "use"), "E310", f"there is no enforcer {use.use}",
+                              suggest(use.use, enforcers.keys()))
+        return
+    try:
+        enforcers[use.use].prepare(rule)
+    except ConfigurationError as error:
+        said, _, instead = error.message.removeprefix(f"rule {rule.id}: ").partition("; ")
+        yield origins.problem((*place, "enforce"), "E317", f"{use.use} cannot be used so: {said}", instead)
+
+
+def _check_fallback(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    hard = next((index for index, rule in enumerate(bundle.rules) if rule.hard and rule.enabled), None)
+    if hard is not None and not any(template.mode == "FALLBACK" for template in bundle.templates):
+        yield origins.problem(("rules", hard, "hard"), "W602",
+                              "a reply that breaks a hard rule has no fallback to take its place",
+                              "add a template with mode: fallback")
+
+
+def _check_same_condition(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    seen: dict[tuple[Any, ...], Rule] = {}
+    for index, rule in enumerate(bundle.rules):
+        condition = (" ".join(rule.if_.lower().split()), rule.when, rule.scope, rule.scope_id)
+        other = seen.setdefault(condition, rule)
+        if other is not rule and rule.enabled and other.enabled and rule.effect != other.effect:
+            yield origins.problem(("rules", index, "if"), "W608",
+                                  f"rules {other.id} and {rule.id} hold at once, one {other.effect}, one {rule.effect}",
+                                  "give one of them a when, or relate them by excludes")
+
+
+def _check_relationships(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for index, edge in enumerate(bundle.relationships):
+        place: Path = ("relationships", index)
+        if edge.source == edge.target:
+            yield origins.problem((*place, "target"), "E607", f"{edge.source} is related to itself",
+                                  "name another rule")
+        pair = kinds.setdefault((edge.source, edge.target), set())
+        pair.add(edge.kind)
+        if "excludes" in pair and pair & {"depends_on", "implies"}:
+            yield origins.problem((*place, "kind"), "E606", f"{edge.source} both needs and excludes {edge.target}",
+                                  "keep one of the two")
+    for kind in _DIRECTED:
+        yield from _check_cycles(kind, bundle, origins)
+
+
+def _check_cycles(kind: str, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    edges: dict[str, list[tuple[str, int]]] = {}
+    for index, edge in enumerate(bundle.relationships):
+        if edge.kind == kind and edge.source != edge.target:
+            edges.setdefault(edge.source, []).append((edge.target, index))
+    done: set[str] = set()
+    for start in edges:
+        yield from _walk(kind, start, edges, done, origins)
+
+
+def _walk(kind: str, start: str, edges: Mapping[str, list[tuple[str, int]]], done: set[str],
+          origins: Origins) -> Iterator[Problem]:
+    """Depth first without recursion; `trail` holds the rules between the start and here, with their open edges."""
+    trail: dict[str, Iterator[tuple[str, int]]] = {} if start in done else {start: iter(edges[start])}
+    while trail:
+        here = next(reversed(trail))
+        target, index = next(trail[here], (None, -1))
+        if target is None:
+            trail.popitem()
+            done.add(here)
+        elif target in trail:
+            circle = [*list(trail)[list(trail).index(target):], target]
+            yield origins.problem(("relationships", index), "E604", f"{kind} goes in a circle: {' -> '.join(circle)}",
+                                  "take one of these relationships out")
+        elif target not in done:
+            trail[target] = iter(edges.get(target, ()))

@@ -1,0 +1,171 @@
+"""Checks the parts that stand alone: the agent's head, fields, languages, and tools with their Python sources."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+import zoneinfo
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from ruche.engine.authoring.document import Path
+from ruche.engine.authoring.languages import is_language
+from ruche.engine.authoring.origin import Origins
+from ruche.engine.authoring.problem import Problem, suggest
+from ruche.engine.authoring.vocabulary import Vocabulary
+from ruche.storage.model.agent import AgentBundle, InterlocutorField, Tool
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+Functions = dict[str, ast.FunctionDef | ast.AsyncFunctionDef]
+
+
+def check_parts(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
+    yield from _check_agent(bundle, origins)
+    for index, field in enumerate(bundle.fields):
+        yield from _check_field(("fields", index), field, origins)
+    for index, template in enumerate(bundle.templates):
+        if template.language is not None and not is_language(template.language):
+            yield _language(("templates", index, "language"), template.language, origins)
+    functions: dict[str, Functions] = {}
+    for name, source in bundle.sources.items():
+        problem = _read_source(name, source, functions)
+        if problem is not None:
+            yield problem
+    for index, tool in enumerate(bundle.tools):
+        yield from _check_tool(("tools", index), tool, bundle, functions, origins, vocabulary)
+
+
+def _check_agent(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    agent = bundle.agent
+    if not _is_zone(agent.timezone):
+        yield origins.problem(("agent", "timezone"), "E311", f"{agent.timezone} is not a time zone",
+                              suggest(agent.timezone, zoneinfo.available_timezones(), "for example Europe/Paris"))
+    if not agent.languages:
+        yield origins.problem(("agent", "languages"), "E312", "the agent speaks no language", "write languages: [en]")
+    for index, code in enumerate(agent.languages):
+        if not is_language(code):
+            yield _language(("agent", "languages", index), code, origins)
+    key = agent.models.api_key
+    if key is not None and not _VARIABLE.fullmatch(key):
+        yield origins.problem(("agent", "models", "api_key"), "E320", "api_key names an environment variable",
+                              "write for example OPENAI_API_KEY, and never the key itself")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _language(place: Path, code: str, origins: Origins) -> Problem:
+    return origins.problem(place, "E312", f"{code} is not a language code", "write two letters, as en or pt-BR")
+
+
+def _check_field(place: Path, field: InterlocutorField, origins: Origins) -> Iterator[Problem]:
+    if field.pattern is not None:
+        try:
+            re.compile(field.pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            yield origins.problem((*place, "pattern"), "E313", f"pattern is not a regular expression: {error}",
+                                  "escape signs that are meant literally with \\")
+    if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
+        yield origins.problem((*place, "minimum"), "E318",
+                              f"minimum {field.minimum:g} is above maximum {field.maximum:g}", "swap them")
+
+
+def _read_source(name: str, source: str, functions: dict[str, Functions]) -> Problem | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source, name)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        lines = source.splitlines()
+        return Problem(name, line, getattr(error, "offset", None) or 1, "E309",
+                       f"this is not Python: {getattr(error, 'msg', error)}", "mend the source",
+                       lines[line - 1] if line <= len(lines) else "")
+    functions[name] = {node.name: node for node in tree.body
+                       if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return None
+
+
+def _check_tool(place: Path, tool: Tool, bundle: AgentBundle, functions: dict[str, Functions], origins: Origins,
+                vocabulary: Vocabulary) -> Iterator[Problem]:
+    if (tool.python is None) == (tool.http is None):
+        yield origins.problem((*place, "id"), "E314", f"tool {tool.id} needs either python or http",
+                              "write python: tools.py:function, or http: https://...")
+    if tool.python is not None:
+        yield from _check_python((*place, "python"), tool, tool.python, bundle, functions, origins)
+    if tool.http is not None and not _is_address(tool.http):
+        yield origins.problem((*place, "http"), "E314", f"{tool.http} is not an address", "write https://host/path")
+    yield from _check_parameters(place, tool, origins, vocabulary)
+    if tool.policy == "COMPENSATABLE" and tool.compensation is None:
+        yield origins.problem((*place, "policy"), "E319", f"tool {tool.id} does not say what undoes it",
+                              "write compensation: with a tool")
+    if tool.compensation is not None and tool.compensation not in vocabulary.tools:
+        yield origins.problem((*place, "compensation"), "E302", f"there is no tool {tool.compensation}",
+                              suggest(tool.compensation, vocabulary.tools))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _check_python(place: Path, tool: Tool, written: str, bundle: AgentBundle, functions: dict[str, Functions],
+                  origins: Origins) -> Iterator[Problem]:
+    file, _, name = written.partition(":")
+    if file not in bundle.sources:
+        yield origins.problem(place, "E308", f"there is no file {file} in the folder",
+                              suggest(file, bundle.sources, "write file.py:function"))
+    elif file in functions:
+        function = functions[file].get(name)
+        if function is None:
+            yield origins.problem(place, "E308", f"{file} has no function {name or '(none named)'}",
+                                  suggest(name, functions[file], "write file.py:function"), offset=len(file) + 1)
+            return
+        taken = {argument.arg for argument in (*function.args.posonlyargs, *function.args.args,
+                                               *function.args.kwonlyargs)}
+        for parameter in tool.parameters.get("properties") or {}:
+            if function.args.kwarg is None and parameter not in taken:
+                yield origins.problem((*place[:-1], "parameters", "properties", parameter), "E308",
+                                      f"{name} does not take {parameter}", suggest(parameter, taken), at_key=True)
+
+
+def _check_parameters(place: Path, tool: Tool, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
+    here = (*place, "parameters")
+    refusal = _schema_refusal(tool.parameters)
+    if refusal is not None:
+        yield origins.problem(here, "E315", f"parameters is not a JSON Schema of type object: {refusal}",
+                              "write type: object, properties: ..., required: [...]")
+        return
+    declared = tool.parameters.get("properties") or {}
+    for name in tool.arguments:
+        if declared and name not in declared:
+            yield origins.problem((*place, "arguments", name), "E315", f"{tool.id} has no parameter {name}",
+                                  suggest(name, declared), at_key=True)
+    for index, name in enumerate(tool.parameters.get("required") or ()):
+        if name not in tool.arguments and name not in vocabulary.known:
+            yield origins.problem((*here, "required", index), "E301", f"nothing gives {tool.id} its {name}",
+                                  suggest(name, vocabulary.known, f"write arguments: {{{name}: ...}}"))
+
+
+def _schema_refusal(schema: dict[str, Any]) -> str | None:
+    if not schema:
+        return None
+    if schema.get("type") != "object":
+        return "type is not object"
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        return str(error.message)
+    return None

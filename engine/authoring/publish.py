@@ -1,0 +1,26 @@
+"""From a checked bundle to the record that publishes it: the same content has the same bytes and the same hash."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ruche.storage.model.agent import AgentBundle, canonical_bundle
+from ruche.storage.model.record import AgentPublished
+
+
+def bundle_hash(bundle: AgentBundle) -> str:
+    """SHA-256 of the bundle's canonical bytes, hexadecimal: the configuration's name in every run."""
+    return hashlib.sha256(canonical_bundle(bundle)).hexdigest()
+
+
+def next_version(bundle: AgentBundle, latest: AgentPublished | None, at_ms: int) -> AgentPublished | None:
+    """The record of the next version, None when `latest` has this very content: then there is nothing to publish.
+
+    `at_ms` is the time of publishing, in milliseconds since 1970 UTC.
+    """
+    body = canonical_bundle(bundle)
+    digest = hashlib.sha256(body).hexdigest()
+    if latest is not None and latest.hash == digest:
+        return None
+    version = 1 if latest is None else latest.version + 1
+    return AgentPublished(tenant=bundle.tenant, at_ms=at_ms, agent=bundle.id, version=version, hash=digest, bundle=body)
