@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 Answer = dict[str, object]
+
+
+class Hotel(NamedTuple):
+    """One house in one part of town."""
+
+    name: str
+    location: str
+    price_range: str
+    rating: int
+    rooms: int
+
 
 NOTES = {
     "Dr. Johnson": "one tablet with breakfast, and a visit again in two weeks",
@@ -12,14 +24,14 @@ NOTES = {
     "Dr. Alexis": "a spoonful after every meal, kept in the refrigerator",
 }
 HOTELS = [
-    {"hotel": "Shadyside Inn", "location": "North", "price_range": "Moderate", "rating": 4, "rooms": 6},
-    {"hotel": "Shadyside Inn", "location": "South", "price_range": "Cheap", "rating": 3, "rooms": 0},
-    {"hotel": "Hilton Hotel", "location": "Center", "price_range": "Expensive", "rating": 5, "rooms": 12},
-    {"hotel": "Hilton Hotel", "location": "East", "price_range": "Moderate", "rating": 4, "rooms": 3},
-    {"hotel": "Hyatt Hotel", "location": "West", "price_range": "Moderate", "rating": 3, "rooms": 4},
-    {"hotel": "Hyatt Hotel", "location": "North", "price_range": "Expensive", "rating": 4, "rooms": 2},
-    {"hotel": "Old Town Inn", "location": "South", "price_range": "Cheap", "rating": 2, "rooms": 9},
-    {"hotel": "Old Town Inn", "location": "East", "price_range": "Cheap", "rating": 3, "rooms": 1},
+    Hotel("Shadyside Inn", "North", "Moderate", rating=4, rooms=6),
+    Hotel("Shadyside Inn", "South", "Cheap", rating=3, rooms=0),
+    Hotel("Hilton Hotel", "Center", "Expensive", rating=5, rooms=12),
+    Hotel("Hilton Hotel", "East", "Moderate", rating=4, rooms=3),
+    Hotel("Hyatt Hotel", "West", "Moderate", rating=3, rooms=4),
+    Hotel("Hyatt Hotel", "North", "Expensive", rating=4, rooms=2),
+    Hotel("Old Town Inn", "South", "Cheap", rating=2, rooms=9),
+    Hotel("Old Town Inn", "East", "Cheap", rating=3, rooms=1),
 ]
 TABLES = {"Cactus Club": 20, "Tamarind": 8, "Legume": 60, "Lucca": 12, "The Porch": 40}
 CLOSED_PIN = "0000"
@@ -50,18 +62,18 @@ def doctor_note(full_name: str, doctor: str) -> Answer:
 def hotel_search(hotel: str = "", hotel_location: str = "", price_range: str = "", rating: float = 0) -> Answer:
     """The best-rated hotel that fits everything that was asked for."""
     fitting = [entry for entry in HOTELS
-               if hotel in ("", entry["hotel"]) and hotel_location in ("", entry["location"])
-               and price_range in ("", entry["price_range"]) and entry["rating"] >= rating]
+               if hotel in ("", entry.name) and hotel_location in ("", entry.location)
+               and price_range in ("", entry.price_range) and entry.rating >= rating]
     if not fitting:
         return {"status": "missing"}
-    best = max(fitting, key=lambda entry: (entry["rating"], entry["hotel"]))
-    return {"status": "found", "hotel": best["hotel"], "location": best["location"].lower(),
-            "price_range": best["price_range"].lower(), "rating": best["rating"]}
+    best = max(fitting, key=lambda entry: (entry.rating, entry.name))
+    return {"status": "found", "hotel": best.name, "location": best.location.lower(),
+            "price_range": best.price_range.lower(), "rating": best.rating}
 
 
 def hotel_check(hotel: str, date_from: str, date_to: str) -> Answer:
     """Whether a room is free; nothing is changed."""
-    rooms = sum(entry["rooms"] for entry in HOTELS if entry["hotel"] == hotel)
+    rooms = sum(entry.rooms for entry in HOTELS if entry.name == hotel)
     in_order = str(date_from) < str(date_to)
     return {"status": "available" if in_order and rooms else "unavailable"}
 
