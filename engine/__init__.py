@@ -1,1 +1,180 @@
-"""What an agent decides to say, and the process that hosts it."""
+"""What an agent decides to say, and the process that hosts it. `Engine` is the face that a host program embeds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from ruche.actors.logical import Taken
+    from ruche.engine.blocking import BlockingEngine
+    from ruche.engine.catalog import PublishedAgent
+    from ruche.engine.config import Settings
+    from ruche.engine.host import Component, Host
+    from ruche.storage.model.conversation import SessionState
+    from ruche.storage.model.event import Event
+    from ruche.storage.model.run import Run
+    from ruche.storage.model.turn import Turn
+    from ruche.storage.store import Page, TenantStore, Verification
+
+T = TypeVar("T")
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """The conversations of one data directory. Open it with `Engine.open`, or `Engine.blocking` without a loop.
+
+    Every method takes the tenant it acts for; ids of another tenant are answered as unknown (NotFound).
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, data: Path | str | None = None, *, agents: Path | str | None = None,
+                   settings: Settings | None = None, **plugins: Any) -> AsyncIterator[Engine]:
+        """Start the engine on a directory, publish the agents of a folder, and stop it in order at the end.
+
+        `plugins` replaces parts by name: `embedder`, `brain`, `generator`. Raises DataLocked when another process
+        holds the directory, ConfigurationError for keys, settings or agents that cannot be used.
+        """
+        from ruche.engine.config import read_settings
+        from ruche.engine.host import Host, Plugins
+
+        chosen = settings or read_settings()
+        changes = {name: Path(value) for name, value in (("data", data), ("agents", agents)) if value is not None}
+        async with Host.start(chosen.model_copy(update=changes), Plugins(**plugins)) as host:
+            yield cls(host)
+
+    @classmethod
+    def blocking(cls, data: Path | str | None = None, **options: Any) -> BlockingEngine:
+        """The same calls for a host without an event loop; a context manager."""
+        from ruche.engine.blocking import BlockingEngine
+
+        return BlockingEngine(data, **options)
+
+    # --- conversation ----------------------------------------------------------------------------------------------
+
+    async def chat(self, **request: Any) -> Turn:
+        """Say something and wait for the turn that answers it; the keywords are those of `ruche.engine.saying.Request`.
+
+        Raises InvalidRequest, NotFound (agent, session), IdempotencyMismatch, MailboxFull, RateLimited, Unavailable,
+        StorageFull. A returned turn is durable.
+        """
+        from ruche.engine.saying import Request, say
+
+        turn: Turn = await say(self._host, Request(**request), "reply")
+        return turn
+
+    async def accept(self, **request: Any) -> Taken:
+        """As chat, but return once the message is durable: `session_id` and `turn_id` tell where the answer will be."""
+        from ruche.engine.saying import Request, say
+
+        taken: Taken = await say(self._host, Request(**request), "accepted")
+        return taken
+
+    async def stream(self, **request: Any) -> AsyncGenerator[Event]:
+        """As chat, with the turn's events as they happen, `turn.completed` or `turn.failed` last."""
+        from ruche.engine.saying import Request, follow
+
+        async with aclosing(follow(self._host, Request(**request))) as events:
+            async for event in events:
+                yield event
+
+    async def events(self, tenant: str, session_id: str, after: int = 0) -> AsyncGenerator[Event]:
+        """What is kept of a session after a sequence number, then what happens live, until it is closed."""
+        await self.session(tenant, session_id)
+
+        async def replay(session: str, cursor: int, limit: int) -> list[Event]:
+            return await self._read(tenant, lambda store: store.events(session, cursor, limit))
+
+        async with aclosing(self._host.hosting.feeds.follow(session_id, after, replay)) as events:
+            async for event in events:
+                yield event
+
+    # --- sessions and runs -----------------------------------------------------------------------------------------
+
+    async def session(self, tenant: str, session_id: str) -> SessionState:
+        """A session as it is now. Raises NotFound."""
+        found = await self._read(tenant, lambda store: store.session_by_id(session_id))
+        return _known(found, "session")
+
+    async def sessions(self, tenant: str, **filters: Any) -> Page[SessionState]:
+        """Newest first; filters `interlocutor`, `agent`, `limit`, `cursor`."""
+        return await self._read(tenant, lambda store: store.sessions(**filters))
+
+    async def close_session(self, tenant: str, session_id: str) -> SessionState:
+        """Close it once its turns are done; the key's next message begins another. Raises NotFound."""
+        from ruche.actors.session import Close
+
+        session = await self.session(tenant, session_id)
+        if session.closed_ms is not None:
+            return session
+        closed: SessionState = await self._host.sessions.ask(str(session.key), Close(session_id))
+        return closed
+
+    async def run(self, tenant: str, run_id: str) -> Run:
+        """The record of a turn. Raises NotFound."""
+        return _known(await self._read(tenant, lambda store: store.run(run_id)), "run")
+
+    async def runs(self, tenant: str, **filters: Any) -> Page[Run]:
+        """Newest first; filters as `TenantStore.runs`."""
+        return await self._read(tenant, lambda store: store.runs(**filters))
+
+    async def verify(self, tenant: str, session_id: str) -> Verification:
+        """Check a session's chain of runs: no gap, every hash right. Raises NotFound."""
+        await self.session(tenant, session_id)
+        return await self._read(tenant, lambda store: store.verify_session(session_id))
+
+    # --- agents and operations -------------------------------------------------------------------------------------
+
+    async def agents(self, tenant: str = "default") -> list[PublishedAgent]:
+        """The agents that serve a tenant, by id."""
+        return self._host.catalog.of_tenant(tenant)
+
+    async def agent(self, tenant: str, agent_id: str) -> PublishedAgent:
+        """Raises NotFound."""
+        return self._host.catalog.published(tenant, agent_id)
+
+    async def publish(self, folder: Path | str) -> list[PublishedAgent]:
+        """Publish an agent folder, or every one below it; nothing when one does not check (ConfigurationError)."""
+        return await self._host.catalog.publish_all(Path(folder))
+
+    async def health(self) -> list[Component]:
+        """Every part with its state and what a small request to it took."""
+        return await self._host.health()
+
+    def actors(self) -> dict[str, Any]:
+        """Live sessions, their mailboxes, restarts, and the gate's queues."""
+        return {"sessions": self._host.sessions.snapshot(), "stats": dict(self._host.sessions.stats),
+                "decisions": dict(self._host.hosting.stats), "gate": self._host.hosting.gate.snapshot(),
+                "listeners": len(self._host.hosting.feeds)}
+
+    @property
+    def settings(self) -> Settings:
+        return self._host.settings
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What an operator should know about this start."""
+        return self._host.notices
+
+    @property
+    def token_key(self) -> bytes:
+        """32 bytes that sign access tokens, derived from the root key."""
+        return self._host.store.derive_key("access tokens")
+
+    async def _read(self, tenant: str, question: Callable[[TenantStore], T]) -> T:
+        return await self._host.scribe.read(lambda store: question(store.tenant(tenant)))
+
+
+def _known(found: T | None, what: str) -> T:
+    if found is None:
+        from ruche.plugins.errors import NotFound
+
+        raise NotFound(f"there is no such {what}")
+    return found

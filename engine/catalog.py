@@ -1,0 +1,74 @@
+"""The published agents of all tenants, compiled: what a turn looks up before it thinks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruche.actors.scribe import Scribe
+from ruche.engine.authoring.load import find_folders, load_folder
+from ruche.engine.authoring.publish import bundle_hash, next_version
+from ruche.engine.brain.compiled import CompiledAgent
+from ruche.plugins.contracts import Enforcer, Retrieval
+from ruche.plugins.errors import ConfigurationError, NotFound
+from ruche.storage.model.agent import AgentBundle
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedAgent:
+    """An agent as it serves now."""
+
+    bundle: AgentBundle
+    version: int
+    hash: str
+    compiled: CompiledAgent
+
+
+class Catalog:
+    """Agents by tenant and id. A publish swaps one entry: running turns keep the version they began with."""
+
+    def __init__(self, scribe: Scribe, retrieval: Retrieval, enforcers: Mapping[str, Enforcer],
+                 clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._scribe = scribe
+        self._retrieval = retrieval
+        self._enforcers = enforcers
+        self._clock_ms = clock_ms
+        self._agents: dict[tuple[str, str], PublishedAgent] = {}
+
+    def current(self, tenant: str, agent: str) -> CompiledAgent:
+        """The version that new turns use. Raises NotFound."""
+        return self.published(tenant, agent).compiled
+
+    def published(self, tenant: str, agent: str) -> PublishedAgent:
+        """Raises NotFound, for another tenant's agent just as for an unknown one."""
+        found = self._agents.get((tenant, agent))
+        if found is None:
+            raise NotFound("there is no such agent")
+        return found
+
+    def of_tenant(self, tenant: str) -> list[PublishedAgent]:
+        """All agents of a tenant, by id."""
+        return [agent for key, agent in sorted(self._agents.items()) if key[0] == tenant]
+
+    async def publish_all(self, root: Path) -> list[PublishedAgent]:
+        """Publish every agent folder under `root`; all are checked before the first is published."""
+        folders = find_folders(root)
+        if not folders:
+            raise ConfigurationError(f"{root}: there is no agent folder (a folder with agent.yaml); "
+                                     "`ruche init NAME` makes one")
+        bundles = [load_folder(folder).require() for folder in folders]
+        return [await self.publish(bundle) for bundle in bundles]
+
+    async def publish(self, bundle: AgentBundle) -> PublishedAgent:
+        """Make a bundle the current version; one that is published already keeps its version. Durable on return."""
+        latest = await self._scribe.read(lambda store: store.tenant(bundle.tenant).agent(bundle.id))
+        record = next_version(bundle, latest, self._clock_ms())
+        version = record.version if record else latest.version if latest else 1
+        agent = PublishedAgent(bundle, version, bundle_hash(bundle), CompiledAgent(bundle, version, self._enforcers))
+        await self._retrieval.prepare(bundle, version)
+        if record is not None:
+            await self._scribe.commit(record)
+        self._agents[bundle.tenant, bundle.id] = agent
+        return agent

@@ -1,0 +1,197 @@
+"""The composition root: builds storage, plugins and actors, starts them in order and stops them in reverse."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from ruche.actors.clock import Clock
+from ruche.actors.directory import Directory, Policy
+from ruche.actors.enforcer import Enforcement
+from ruche.actors.fair import FairGate
+from ruche.actors.hosting import REFUSAL, Hosting
+from ruche.actors.recovery import recover
+from ruche.actors.retriever import Retriever
+from ruche.actors.scribe import Scribe
+from ruche.actors.session import SessionActor
+from ruche.actors.system import ActorSystem
+from ruche.engine.brain.turn import PhasedBrain
+from ruche.engine.catalog import Catalog
+from ruche.engine.config import Settings, StorageSettings
+from ruche.plugins.channels import built_in_channels
+from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator
+from ruche.plugins.embedders import open_embedder
+from ruche.plugins.enforcers import built_in
+from ruche.plugins.errors import ConfigurationError, RucheError
+from ruche.plugins.generators import open_generator
+from ruche.plugins.registry import Registry
+from ruche.plugins.tools import Tools
+from ruche.storage.keyring import KeySource
+from ruche.storage.keysources import (
+    CommandKeySource,
+    EnvKeySource,
+    FileKeySource,
+    KeyringKeySource,
+    create_root_key,
+)
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.conversation import SessionKey
+from ruche.storage.store import Store
+
+
+def engine_name() -> str:
+    """Name and version, as runs carry it."""
+    try:
+        return f"ruche-engine {version('ruche-engine')}"
+    except PackageNotFoundError:
+        return "ruche-engine (source)"
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """Parts that a host program replaces; None means the one that the settings name."""
+
+    embedder: Embedder | None = None
+    brain: Brain | None = None
+    generator: Callable[[ModelUse], Generator] | None = None
+    enforcers: dict[str, Enforcer] = field(default_factory=dict)
+    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    entropy: Callable[[int], bytes] = secrets.token_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One part's state: `ok`, `degraded` (it serves, worse) or `failed`. `latency_ms` of a small real request."""
+
+    name: str
+    status: str
+    latency_ms: float | None = None
+    message: str = ""
+
+
+class Host:
+    """Everything that runs for one data directory. Made by `Host.start`."""
+
+    def __init__(self, settings: Settings, store: Store, scribe: Scribe, catalog: Catalog, hosting: Hosting,
+                 sessions: Directory[SessionActor], retriever: Retriever, notices: tuple[str, ...]) -> None:
+        self.settings = settings
+        self.store = store
+        self.scribe = scribe
+        self.catalog = catalog
+        self.hosting = hosting
+        self.sessions = sessions
+        self.retriever = retriever
+        self.notices = notices
+        """What an operator should know about this start, such as a substitute for missing weights."""
+
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, settings: Settings, plugins: Plugins) -> AsyncIterator[Host]:
+        """Open the store, start the actors, publish the folder's agents, finish what a crash left unanswered."""
+        async with AsyncExitStack() as stack:
+            store = await open_store(settings)
+            stack.push_async_callback(anyio.to_thread.run_sync, store.close)
+            await stack.enter_async_context(ActorSystem())
+            host = await _build(cls, settings, plugins, store, stack)
+            if settings.agents is not None:
+                await host.catalog.publish_all(settings.agents)
+            await recover(host.sessions, host.hosting, store.unanswered())
+            yield host
+
+    async def health(self) -> list[Component]:
+        """Every part, with what a small request to it took."""
+        return [await self._timed("storage", self._storage_state), await self._timed("retriever", self._embed),
+                Component("agents", "ok" if self.catalog else "degraded"),
+                Component("sessions", "ok", None, f"{len(self.sessions)} in memory")]
+
+    async def _storage_state(self) -> tuple[str, str]:
+        await self.scribe.read(lambda store: store.health())
+        return ("failed", "a sync failed; restart the engine") if self.scribe.stopped else ("ok", "")
+
+    async def _embed(self) -> tuple[str, str]:
+        await self.retriever.encode(["ready"])
+        return ("degraded" if self.notices else "ok"), "; ".join([self.retriever.embedder.name, *self.notices])
+
+    async def _timed(self, name: str, probe: Callable[[], Any]) -> Component:
+        begun = time.perf_counter()
+        try:
+            status, message = await probe()
+        except RucheError as error:
+            status, message = "failed", error.message
+        return Component(name, status, round(1000 * (time.perf_counter() - begun), 3), message)
+
+
+async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: Store, stack: AsyncExitStack) -> Host:
+    scribe = Scribe(store)
+    registry = Registry()
+    embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
+                        else await anyio.to_thread.run_sync(partial(open_embedder, settings.models, registry)))
+    retriever = Retriever(embedder)
+    enforcers = built_in() | plugins.enforcers | _registered_enforcers(registry)
+    catalog = Catalog(scribe, retriever, enforcers, plugins.clock_ms)
+    tools = Tools()
+    stack.push_async_callback(tools.close)
+    brain = plugins.brain or PhasedBrain(
+        agents=catalog, retrieval=retriever, tools=tools, generators=plugins.generator or open_generator,
+        enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name())
+    hosting = _hosting(settings, plugins, brain, scribe, catalog)
+    limits = settings.limits
+    sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
+                                                             max_active=limits.active_sessions, buffer=limits.mailbox))
+    Clock(sessions, scribe)
+    return kind(settings, store, scribe, catalog, hosting, sessions, retriever, (notice,) if notice else ())
+
+
+def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe, catalog: Catalog) -> Hosting:
+    limits = settings.limits
+
+    def refusal(key: SessionKey) -> str:
+        try:
+            return catalog.current(key.tenant, key.agent).bundle.agent.refusal
+        except RucheError:
+            return REFUSAL
+
+    return Hosting(brain=brain, scribe=scribe, gate=FairGate(limits.turns_at_once, limits.turns_at_once_per_tenant),
+                   engine=engine_name(), turn_seconds=limits.turn_seconds, waiting_limit=limits.mailbox,
+                   refusal=refusal, clock_ms=plugins.clock_ms, entropy=plugins.entropy,
+                   channel_bases={name: channel.window_ms for name, channel in built_in_channels().items()})
+
+
+def _registered_enforcers(registry: Registry) -> dict[str, Enforcer]:
+    return {name: registry.create("enforcer", name) for name in registry.names("enforcer")}
+
+
+async def open_store(settings: Settings) -> Store:
+    """The store of the data directory, off the loop. A directory that holds nothing yet gets a root key first."""
+    def opening() -> Store:
+        return Store.open(settings.data, key_source(settings.data, settings.storage),
+                          reserve_bytes=settings.storage.reserve_bytes)
+
+    return await anyio.to_thread.run_sync(opening)
+
+
+def key_source(data: Path, settings: StorageSettings) -> KeySource:
+    """Where the settings say the root key is. A key file is made only for a data directory that is new."""
+    if settings.key_source == "file":
+        path = settings.key_file or data / "keys" / "root.key"
+        if not path.exists() and not (data / "journal").exists():
+            create_root_key(path)
+        return FileKeySource(path)
+    if settings.key_source == "env":
+        return EnvKeySource(os.environ)
+    if settings.key_source == "command":
+        return CommandKeySource(shlex.split(settings.key_command or ""))
+    if settings.key_source == "keyring":
+        return KeyringKeySource()
+    raise ConfigurationError(f"setting storage.key_source: {settings.key_source} is not one of file, env, command, "
+                             "keyring")

@@ -1,0 +1,102 @@
+"""From a request to the session that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ruche.actors.session import Say
+from ruche.plugins.errors import InvalidRequest
+from ruche.storage.model.conversation import Message, SessionKey
+from ruche.storage.model.event import Event
+
+if TYPE_CHECKING:
+    from ruche.engine.host import Host
+
+MESSAGE_CHARACTERS = 10_000
+NAME_CHARACTERS = 256
+_ENDINGS = ("turn.completed", "turn.failed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One message of `user` to `agent`. `fingerprint` stands for the whole request where `idempotency_key` is given."""
+
+    agent: str
+    message: str
+    user: str
+    tenant: str = "default"
+    channel: str = "api"
+    session_id: str | None = None
+    new_session: bool = False
+    request_id: str | None = None
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    def check(self) -> None:
+        """Raises InvalidRequest with the field at fault."""
+        if not 1 <= len(self.message) <= MESSAGE_CHARACTERS or not self.message.strip():
+            raise InvalidRequest(f"message: 1 to {MESSAGE_CHARACTERS:,} characters that are not all spaces",
+                                 fields=[{"path": "message", "message": f"1 to {MESSAGE_CHARACTERS:,} characters"}])
+        for name in ("agent", "user", "tenant", "channel"):
+            if not 1 <= len(getattr(self, name)) <= NAME_CHARACTERS:
+                raise InvalidRequest(f"{name}: 1 to {NAME_CHARACTERS} characters",
+                                     fields=[{"path": name, "message": f"1 to {NAME_CHARACTERS} characters"}])
+
+    @property
+    def key(self) -> SessionKey:
+        return SessionKey(tenant=self.tenant, agent=self.agent, interlocutor=self.user, channel=self.channel)
+
+
+async def say(host: Host, request: Request, want: Literal["reply", "accepted", "events"]) -> Any:
+    """Ask the session. Raises InvalidRequest and NotFound before anything is journalled."""
+    request.check()
+    host.catalog.published(request.tenant, request.agent)
+    hosting = host.hosting
+    message = Message(id=hosting.new_id(), text=request.message, at_ms=hosting.clock_ms(),
+                      request_id=request.request_id or "", idempotency_key=request.idempotency_key,
+                      fingerprint=request.fingerprint, metadata=request.metadata or {})
+    asked = Say(message, want, new_session=request.new_session, session_id=request.session_id)
+    return await host.sessions.ask(str(request.key), asked, trace=message.request_id)
+
+
+async def follow(host: Host, request: Request) -> AsyncGenerator[Event]:
+    """The events of the turn that answers the request, from `turn.accepted` to its end.
+
+    A turn that is superseded is followed into the turn that replaced it.
+    """
+    taken = await say(host, request, "events")
+    if taken.listener is None:
+        async with aclosing(_again(host, request, taken)) as events:
+            async for event in events:
+                yield event
+        return
+    turn_id = taken.turn_id
+    try:
+        while True:
+            event = await taken.listener.next()
+            if event.turn_id != turn_id:
+                continue
+            yield event
+            if event.kind == "turn.superseded":
+                turn_id = event.data["superseded_by"]
+            elif event.kind in _ENDINGS:
+                return
+    finally:
+        taken.listener.close()
+
+
+async def _again(host: Host, request: Request, taken: Any) -> AsyncGenerator[Event]:
+    """The kept events of a turn that a message with the same idempotency key began earlier."""
+    async def replay(session: str, cursor: int, limit: int) -> list[Event]:
+        return await host.scribe.read(lambda store: store.tenant(request.tenant).events(session, cursor, limit))
+
+    async with aclosing(host.hosting.feeds.follow(taken.session_id, 0, replay)) as events:
+        async for event in events:
+            if event.turn_id == taken.turn_id:
+                yield event
+                if event.kind in _ENDINGS:
+                    return
