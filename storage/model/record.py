@@ -109,5 +109,16 @@ class AdvisoryAdded(Record, frozen=True, kw_only=True, tag="advisory"):
     body: dict[str, Any] = {}
 
 
+class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
+    """A delivery ended: done or given up (`retry` None), or to be tried again as `retry` says."""
+
+    item: str
+    interlocutor: str = ""
+    """Whom the item is about, so that a retry is sealed for the same person."""
+    delivered: bool = True
+    retry: OutboxItem | None = None
+    reason: str = ""
+
+
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
-             | AgentPublished | DeadLettered | AdvisoryAdded)
+             | AgentPublished | DeadLettered | AdvisoryAdded | OutboxSettled)

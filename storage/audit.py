@@ -1,0 +1,95 @@
+"""Runs of a tenant and their advisories: reading them, and proving that a session's chain is whole."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+from ruche.storage.errors import IntegrityError
+from ruche.storage.model.record import AdvisoryAdded
+from ruche.storage.model.run import Run, genesis
+from ruche.storage.rows import AdvisoryRow, RunRow
+from ruche.storage.secured import Door, Filter, Page, Row
+from ruche.storage.sessions import Sessions
+
+_run = msgspec.json.Decoder(Run).decode
+_advisory = msgspec.msgpack.Decoder(AdvisoryAdded).decode
+
+
+class Verification(NamedTuple):
+    """What verifying a session's chain showed: `problems` is empty when the chain is whole."""
+
+    session_id: str
+    runs: int
+    problems: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+class Runs:
+    """Read-only, bound to one tenant."""
+
+    def __init__(self, door: Door, tenant: str, sessions: Sessions) -> None:
+        self._runs, self._advisories = door.handle(tenant, RunRow), door.handle(tenant, AdvisoryRow)
+        self._tenant, self._sessions = tenant, sessions
+
+    def get(self, run_id: str) -> Run | None:
+        row = self._runs.get(run_id)
+        return None if row is None else _run(row["body"])
+
+    def canonical(self, run_id: str) -> bytes | None:
+        """The run's bytes as they were hashed."""
+        row = self._runs.get(run_id)
+        return None if row is None else row["body"]
+
+    def page(self, *, session: str | None, agent: str | None, risk: str | None, status: str | None,
+             since_ms: int | None, until_ms: int | None, limit: int, cursor: str | None,
+             oldest_first: bool) -> Page[Run]:
+        """`since_ms` is included, `until_ms` is not."""
+        filters = [Filter(name, "=", value) for name, value in
+                   (("session", session), ("agent", agent), ("risk", risk), ("status", status)) if value is not None]
+        if since_ms is not None:
+            filters.append(Filter("created_ms", ">=", since_ms))
+        if until_ms is not None:
+            filters.append(Filter("created_ms", "<", until_ms))
+        order = ("sequence", "id") if session is not None else ("created_ms", "id")
+        rows, following = self._runs.page(*filters, order=order, descending=not oldest_first, cursor=cursor,
+                                          limit=limit)
+        return Page(tuple([_run(row["body"]) for row in rows]), following)
+
+    def advisories(self, run_id: str) -> list[AdvisoryAdded]:
+        """Oldest first."""
+        rows = self._advisories.find(Filter("run", "=", run_id), order=("at_ms", "id"))
+        return [_advisory(row["record"]) for row in rows]
+
+    def verify(self, session_id: str) -> Verification:
+        """Recompute the session's chain from the stored bytes: 0 to n without a gap, each pointing at the last."""
+        try:
+            rows = self._runs.find(Filter("session", "=", session_id), order=("sequence", "id"), limit=1_000_000)
+        except IntegrityError as error:
+            return Verification(session_id, 0, (error.message,))
+        problems: list[str] = []
+        previous = ""
+        for position, row in enumerate(rows):
+            run = _run(row["body"])
+            problems += self._check(position, row, run, previous)
+            previous = hashlib.sha256(row["body"]).hexdigest()
+        state = self._sessions.by_id(session_id)
+        if state is not None and state.previous_run != previous:
+            problems.append("the session's last run is not the one that its state names")
+        return Verification(session_id, len(rows), tuple(problems))
+
+    def _check(self, position: int, row: Row, run: Run, previous: str) -> list[str]:
+        expected = previous or genesis(self._tenant, run.session, run.engine)
+        named = (row["id"], row["session"], row["sequence"], row["created_ms"], row["risk"], row["status"])
+        found = []
+        if run.sequence != position:
+            found.append(f"run {run.id}: sequence {run.sequence} where {position} was expected")
+        if run.previous != expected:
+            found.append(f"run {run.id}: does not point back at the run before it")
+        if named != (run.id, run.session, run.sequence, run.created_ms, run.risk, run.status):
+            found.append(f"run {run.id}: its index entry says otherwise than its bytes")
+        return found

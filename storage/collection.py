@@ -1,0 +1,118 @@
+"""A stored model made ready: values in, protected values out, and what its table looks like. Holds no data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final
+
+from ruche.storage import vault
+from ruche.storage.errors import IntegrityError
+from ruche.storage.fields import Protection, Stored, StoredField, declared
+from ruche.storage.keyring import Recent, Tenant
+from ruche.storage.vault import Column, DataKey
+
+Values = tuple[Any, ...]
+"""A row as it is stored: one protected value per field, in the order of the fields."""
+
+_SQL_TYPES: Final[dict[type, str]] = {str: "VARCHAR", int: "BIGINT", bool: "BOOLEAN"}
+_tokens: Recent[tuple[bytes, str, str, str], int] = Recent(8192)
+_hashes: Recent[tuple[bytes, str], bytes] = Recent(8192)
+
+
+class Collection:
+    """One model's table: names, types, and the step that protects each field."""
+
+    def __init__(self, model: type[Stored], number: int) -> None:
+        self.model, self.number, self.name = model, number, model.table
+        self.fields = declared(model)
+        self.columns = tuple(field.name for field in self.fields)
+        self.by_name = {field.name: field for field in self.fields}
+        self.key = self.columns.index(model.key)
+        self.lookups = tuple(self.columns.index(name) for name in model.lookup)
+        self._read = attrgetter(*self.columns)
+        self._sealed = {field.name: Column.of(model.table, field.name, model.schema)
+                        for field in self.fields if field.protection.sealed}
+        self._steps = [self._step(field) for field in self.fields]
+
+    def protect(self, row: Stored, tenant: Tenant, key: DataKey) -> Values:
+        """The row as it is stored: sealed under `key`, hashed and tokenised for `tenant`."""
+        values = self._read(row)
+        place = self._place(self.stored(self.fields[self.key], values[self.key], tenant))
+        return tuple([value if step is None else step(value, tenant, key, place)
+                      for step, value in zip(self._steps, values, strict=True)])
+
+    def reveal(self, values: Values, tenant: Tenant, opener: Callable[[bytes], DataKey]) -> dict[str, Any]:
+        """Clear and sealed fields by name; hashes and tokens have nothing to reveal. Raises IntegrityError, Erased."""
+        place = self._place(values[self.key])
+        shown: dict[str, Any] = {}
+        for field, value in zip(self.fields, values, strict=True):
+            column = self._sealed.get(field.name)
+            if column is not None:
+                shown[field.name] = self._open(value, column, place, tenant, opener)
+            elif field.protection in (Protection.CLEAR, Protection.BUCKET):
+                shown[field.name] = value
+        return shown
+
+    def open(self, name: str, values: Values, opener: Callable[[bytes], DataKey]) -> bytes:
+        """One sealed column of a row, for the store itself: whoever's the row is."""
+        blob: bytes = values[self.columns.index(name)]
+        return opener(vault.key_id(blob)).open(blob, self._sealed[name], self._place(values[self.key]))
+
+    def stored(self, field: StoredField, value: Any, tenant: Tenant) -> Any:
+        """How a value of an unsealed field appears in the table."""
+        match field.protection:
+            case Protection.HASH:
+                asked = (tenant.user_key, value)
+                return _hashes.get(asked) or _hashes.put(asked, vault.keyed_hash(tenant.user_key, value.encode()))
+            case Protection.TOKEN:
+                return self._token(field.name, value, tenant)
+            case Protection.BUCKET:
+                return value - value % field.width
+            case _:
+                return value
+
+    def sql_type(self, field: StoredField) -> str:
+        match field.protection:
+            case Protection.TOKEN | Protection.BUCKET:
+                return "BIGINT"
+            case Protection.HASH:
+                return "BLOB"
+            case Protection.SEALED | Protection.SEALED_SEARCH:
+                # ciphertext does not compress; trying costs checkpoint time
+                return "BLOB USING COMPRESSION uncompressed"
+            case _:
+                return _SQL_TYPES[field.kind]
+
+    def _step(self, field: StoredField) -> Callable[[Any, Tenant, DataKey, bytes], Any] | None:
+        if field.protection is Protection.CLEAR:
+            return None
+        column = self._sealed.get(field.name)
+        if column is not None:
+            return lambda value, tenant, key, place: key.seal(value, column, place)
+        return lambda value, tenant, key, place: self.stored(field, value, tenant)
+
+    def _token(self, name: str, value: str, tenant: Tenant) -> int:
+        asked = (tenant.hash, self.name, name, value)
+        known = _tokens.get(asked)
+        return known if known is not None else _tokens.put(
+            asked, vault.token(tenant.token_key, self.name.encode(), name.encode(), value.encode()))
+
+    @staticmethod
+    def _place(key: Any) -> bytes:
+        if isinstance(key, int):
+            return key.to_bytes(8, "big", signed=True)
+        return key if isinstance(key, bytes) else str(key).encode()
+
+    @staticmethod
+    def _open(blob: bytes, column: Column, place: bytes, tenant: Tenant,
+              opener: Callable[[bytes], DataKey]) -> bytes:
+        key = opener(vault.key_id(blob))
+        if key.tenant != tenant.hash:
+            raise IntegrityError("a sealed value belongs to another tenant")
+        return key.open(blob, column, place)
+
+
+def collections(models: Sequence[type[Stored]]) -> tuple[Collection, ...]:
+    """One collection per model, numbered in order."""
+    return tuple(Collection(model, number) for number, model in enumerate(models))

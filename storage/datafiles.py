@@ -1,0 +1,106 @@
+"""The files of a data directory, opened in the order that safety asks for, and rebuilt where they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ruche.storage import platform
+from ruche.storage.collection import Collection, collections
+from ruche.storage.errors import ConfigurationError, IntegrityError
+from ruche.storage.journal import SEGMENT_BYTES, Journal
+from ruche.storage.keyring import Keyring, KeySource
+from ruche.storage.rows import MODELS, RunRow
+from ruche.storage.runs import DayFiles
+from ruche.storage.snapshot import Snapshots
+from ruche.storage.tables import Tables
+
+
+class Limits(NamedTuple):
+    """When a checkpoint and a snapshot of the tables are due, and when a journal segment is full."""
+
+    checkpoint_bytes: int = 16 * 1024 * 1024
+    checkpoint_seconds: float = 60.0
+    snapshot_bytes: int = 256 * 1024 * 1024
+    segment_bytes: int = SEGMENT_BYTES
+
+
+DEFAULT_LIMITS: Final = Limits()
+
+
+class DataFiles:
+    """Lock, keyring, day files, snapshots, journal and tables of one directory."""
+
+    def __init__(self, directory: Path, keys: KeySource, reserve_bytes: int, limits: Limits,
+                 disk: platform.Disk | None) -> None:
+        """Raises DataLocked, ConfigurationError, IntegrityError; then nothing is left open."""
+        platform.private_directory(directory)
+        self._lock = platform.DirectoryLock(directory / "lock")
+        self._opened: list[Keyring | DayFiles | Journal | Tables] = []
+        try:
+            platform.check_tree(directory)
+            self.collections: Sequence[Collection] = collections(MODELS)
+            self.keyring = _open_keyring(directory, keys, disk)
+            self._opened.append(self.keyring)
+            self.days = DayFiles(directory / "runs", RunRow.__struct_fields__.index("created_ms"), disk=disk)
+            self._opened.append(self.days)
+            self.snapshots = Snapshots(directory / "snapshots", self.keyring.journal_key, self.collections)
+            self.journal = Journal(directory / "journal", self.keyring.journal_key, reserve_bytes=reserve_bytes,
+                                   segment_bytes=limits.segment_bytes, disk=disk)
+            self._opened.append(self.journal)
+            self.rebuilt = False
+            self.tables = self._open_tables(directory / "tables.duckdb")
+            self._opened.append(self.tables)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close what is open, and the lock last."""
+        for part in reversed(self._opened):
+            part.close()
+        self._opened.clear()
+        self._lock.release()
+
+    def disown(self) -> None:
+        """In a forked child: let go of the descriptors; the table file is left alone, the parent is using it."""
+        self.days.close()
+        self.journal.close()
+        self._lock.release()
+        self._opened.clear()
+
+    def _open_tables(self, path: Path) -> Tables:
+        try:
+            tables = Tables(path, self.collections, self.days)
+        except IntegrityError:
+            _set_aside(path)
+            tables = Tables(path, self.collections, self.days)
+        if tables.applied > 0:
+            self.days.begin(tables.day_lengths())
+        else:
+            self._fill(tables)
+        return tables
+
+    def _fill(self, tables: Tables) -> None:
+        """New tables: the newest sound snapshot and the day files; the journal has the rest."""
+        sequence, batches = self.snapshots.newest()
+        if sequence:
+            runs = ((run.tag, run.values, run.place) for run in self.days.everything(sequence))
+            tables.load(batches, runs, sequence)
+            self.rebuilt = True
+
+
+def _open_keyring(directory: Path, keys: KeySource, disk: platform.Disk | None) -> Keyring:
+    platform.private_directory(directory / "keys")
+    path = directory / "keys" / "keyring"
+    if not path.exists() and any((directory / "journal").glob("*.seg")):
+        raise ConfigurationError(f"{path} is missing, and without it the data cannot be read; bring it back")
+    return Keyring(path, keys.root_key(), disk=disk)
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a damaged table file for whoever wants to look, out of the way."""
+    for name in (path, path.with_name(path.name + ".wal")):
+        if name.exists():
+            name.replace(name.with_name(name.name + ".damaged"))

@@ -1,0 +1,104 @@
+"""The one file form: a header, then frames that carry a length, a sequence number and a checksum.
+
+Header: magic (8 bytes, the last one is the kind), salt (16), first sequence (8), crc32 (4).
+Frame: magic (4), body length (4), sequence (8), durable (8), crc32 over all of it (4), body. `durable` is the last
+sequence that was known to be on disk when this frame was written: what tells a torn batch from damage.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ruche.storage.errors import IntegrityError
+
+HEADER: Final = struct.Struct("<8s16sQI")
+HEAD: Final = struct.Struct("<4sIQQI")
+_MAGIC: Final = b"\xabRF1"
+_FILE: Final = b"RUCHE01"
+LARGEST_BODY: Final = 256 * 1024 * 1024
+
+
+class Frame(NamedTuple):
+    """A frame as read: where it starts and ends in its file, and what it holds."""
+
+    start: int
+    end: int
+    sequence: int
+    durable: int
+    body: bytes
+
+
+class Scan(NamedTuple):
+    """The good prefix of a file. `bad` is the offset of the first byte that is no frame, None when all are good."""
+
+    frames: list[Frame]
+    end: int
+    bad: int | None
+
+
+def header(kind: bytes, salt: bytes, first: int) -> bytes:
+    """The start of a file of this kind (one byte) whose first frame has sequence `first`."""
+    fields = (_FILE + kind, salt, first)
+    return HEADER.pack(*fields, zlib.crc32(HEADER.pack(*fields, 0)))
+
+
+def read_header(content: bytes, kind: bytes, path: Path) -> tuple[bytes, int]:
+    """Salt and first sequence. Raises IntegrityError naming the file."""
+    if len(content) >= HEADER.size:
+        magic, salt, first, crc = HEADER.unpack_from(content)
+        if magic == _FILE + kind and crc == zlib.crc32(HEADER.pack(magic, salt, first, 0)):
+            return salt, first
+    raise IntegrityError(f"{path.name}: the file's first bytes are damaged or of another version",
+                         file=str(path), offset=0)
+
+
+def frame(sequence: int, durable: int, body: bytes) -> bytes:
+    """One frame, ready to write."""
+    crc = zlib.crc32(body, zlib.crc32(HEAD.pack(_MAGIC, len(body), sequence, durable, 0)))
+    return HEAD.pack(_MAGIC, len(body), sequence, durable, crc) + body
+
+
+def read_frame(content: bytes, at: int) -> Frame | None:
+    """The frame that starts at `at`, None when there is no whole and sound one."""
+    if at + HEAD.size > len(content):
+        return None
+    magic, length, sequence, durable, crc = HEAD.unpack_from(content, at)
+    end = at + HEAD.size + length
+    if magic != _MAGIC or length > LARGEST_BODY or end > len(content):
+        return None
+    body = content[at + HEAD.size:end]
+    if zlib.crc32(body, zlib.crc32(HEAD.pack(magic, length, sequence, durable, 0))) != crc:
+        return None
+    return Frame(at, end, sequence, durable, body)
+
+
+def scan(content: bytes, at: int = HEADER.size) -> Scan:
+    """All frames from `at` up to the end or the first bad byte."""
+    found: list[Frame] = []
+    while at < len(content):
+        read = read_frame(content, at)
+        if read is None:
+            return Scan(found, at, at)
+        found.append(read)
+        at = read.end
+    return Scan(found, at, None)
+
+
+def frames_after(content: bytes, bad: int) -> list[Frame]:
+    """Sound frames beyond a bad place, found by their magic."""
+    found: list[Frame] = []
+    at = content.find(_MAGIC, bad + 1)
+    while at >= 0:
+        read = read_frame(content, at)
+        if read is not None:
+            found.append(read)
+        at = content.find(_MAGIC, at + 1 if read is None else read.end)
+    return found
+
+
+def new_salt() -> bytes:
+    return os.urandom(16)

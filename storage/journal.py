@@ -1,0 +1,286 @@
+"""The commit log: append-only segments of sealed frames. What `append` returned from is on disk.
+
+A segment is named after its first sequence number and has its own key, derived from the journal key and its salt.
+`mark` holds the last sequence that was acknowledged; it is written without waiting for the disk, and so may lag after
+a power loss, never lead: a bad frame at or below it is damage, above it the torn end of a batch nobody was told of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from ruche.storage import frames, platform
+from ruche.storage.errors import IntegrityError, StorageFull, StorageStopped
+from ruche.storage.vault import keyed_hash, nonce
+
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+_KIND: Final = b"J"
+_PLACE: Final = struct.Struct("<QQ")
+_MARK: Final = struct.Struct("<QI")
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Journal:
+    """One writer. `recover` comes first; it cuts a torn end, after which `append` continues."""
+
+    def __init__(self, directory: Path, key: bytes, *, reserve_bytes: int = 4_000_000,
+                 segment_bytes: int = SEGMENT_BYTES, disk: platform.Disk | None = None) -> None:
+        platform.private_directory(directory)
+        self._directory, self._key, self._segment_bytes = directory, key, segment_bytes
+        self._disk = disk or platform.Disk()
+        self._reserve = Reserve(directory / "reserve", reserve_bytes)
+        self._descriptor, self._size = -1, 0
+        self._cipher = AESGCM(key)
+        self._mark = platform.open_private(directory / "mark", os.O_CREAT | os.O_RDWR)
+        self._stopped = ""
+        self._lock = threading.Lock()
+        self.sequence = 0
+        """The last acknowledged frame."""
+        self.written = 0
+        """Bytes appended since the journal was opened."""
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def segments(self) -> list[tuple[int, Path]]:
+        """First sequence and path of every segment, in order."""
+        return sorted((int(path.stem), path) for path in self._directory.glob("*.seg"))
+
+    def recover(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Sequence and opened body of every frame above `after`; cuts a torn end and makes ready for appending.
+
+        Raises IntegrityError with file and offset at a damaged or missing frame, after the good ones before it.
+        """
+        self.sequence = after
+        known = self._read_mark()
+        found = self.segments()
+        for place, (first, path) in enumerate(found):
+            following = found[place + 1][0] if place + 1 < len(found) else None
+            if following is not None and following <= after + 1:
+                continue
+            if first > self.sequence + 1:
+                raise IntegrityError(f"{path.name}: frames {self.sequence + 1} to {first - 1} are missing before it",
+                                     file=str(path), offset=0)
+            yield from self._recover_segment(path, first, following, known, after)
+        if known > self.sequence:
+            raise IntegrityError(f"the journal ends at {self.sequence}, but {known} was acknowledged",
+                                 file=str(found[-1][1] if found else self._directory), offset=0)
+
+    def _recover_segment(self, path: Path, first: int, following: int | None, known: int,
+                         after: int) -> Iterator[tuple[int, bytes]]:
+        content = path.read_bytes()
+        try:
+            salt, _ = frames.read_header(content, _KIND, path)
+        except IntegrityError:
+            if following is not None or known >= first:
+                raise
+            path.unlink()  # made just before a crash, nothing in it was acknowledged
+            return
+        cipher, found = AESGCM(keyed_hash(self._key, salt)), frames.scan(content)
+        for frame in found.frames:
+            yield from self._recover_frame(path, frame, cipher, after)
+        expected = found.frames[-1].sequence + 1 if found.frames else first
+        if found.bad is not None:
+            self._judge(path, content, found.bad, expected, following, known)
+
+    def _recover_frame(self, path: Path, frame: frames.Frame, cipher: AESGCM,
+                       after: int) -> Iterator[tuple[int, bytes]]:
+        if frame.sequence <= after:
+            return
+        if frame.sequence != self.sequence + 1:
+            raise IntegrityError(f"{path.name}: frame {self.sequence + 1} is missing at byte {frame.start}",
+                                 file=str(path), offset=frame.start)
+        try:
+            body = cipher.decrypt(frame.body[:12], frame.body[12:], _PLACE.pack(frame.sequence, frame.durable))
+        except (InvalidTag, ValueError):
+            raise IntegrityError(f"{path.name}: the frame at byte {frame.start} was changed",
+                                 file=str(path), offset=frame.start) from None
+        self.sequence = frame.sequence
+        yield frame.sequence, body
+
+    def _judge(self, path: Path, content: bytes, bad: int, expected: int, following: int | None, known: int) -> None:
+        """Cut the torn end of an unacknowledged batch; refuse anything else."""
+        acknowledged = following is not None or known >= expected or any(
+            frame.durable >= expected for frame in frames.frames_after(content, bad))
+        if acknowledged:
+            raise IntegrityError(f"{path.name}: damaged at byte {bad}; frames before it are sound",
+                                 file=str(path), offset=bad, sequence=expected)
+        descriptor = platform.open_private(path, os.O_WRONLY)
+        try:
+            os.ftruncate(descriptor, bad)
+            platform.sync_data(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _read_mark(self) -> int:
+        os.lseek(self._mark, 0, os.SEEK_SET)
+        content = os.read(self._mark, _MARK.size)
+        if len(content) < _MARK.size:
+            return 0
+        sequence, crc = _MARK.unpack(content)
+        return int(sequence) if crc == zlib.crc32(content[:8]) else 0
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    def append(self, bodies: Sequence[bytes], *, last_resort: bool = False) -> int:
+        """Write one frame per body and wait for the disk; gives the sequence of the last one.
+
+        `last_resort` may spend the reserve on a full disk. Raises StorageFull (nothing was written, later calls may
+        succeed) or StorageStopped (a sync failed: what is on disk is unknown until a restart reads it).
+        """
+        if self._stopped:
+            raise StorageStopped(self._stopped)
+        with self._lock:
+            content = self._frames(bodies)
+            try:
+                self._write(content)
+            except StorageFull:
+                if not last_resort or not self._reserve.release():
+                    raise
+                self._write(content)
+            self._sync()
+            self.sequence += len(bodies)
+            self.written += len(content)
+            self._acknowledge()
+            return self.sequence
+
+    def stop(self, why: str) -> None:
+        """Take no more writes until a restart."""
+        self._stopped = self._stopped or f"storage stopped: {why}; restart the process"
+
+    @property
+    def stopped(self) -> str:
+        """Why writes are refused, empty while they are not."""
+        return self._stopped
+
+    def restore_reserve(self) -> None:
+        """Take the reserve back once there is room again."""
+        self._reserve.restore()
+
+    def forget(self, through: int) -> int:
+        """Remove segments whose every frame is at or below `through`; gives how many."""
+        found = self.segments()
+        gone = [path for (_, path), (following, _) in itertools.pairwise(found) if following <= through + 1]
+        for path in gone:
+            path.unlink()
+        if gone:
+            platform.sync_directory(self._directory)
+        return len(gone)
+
+    def close(self) -> None:
+        for descriptor in (self._descriptor, self._mark):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._descriptor = self._mark = -1
+        self._stopped = self._stopped or "storage is closed"
+
+    def _frames(self, bodies: Sequence[bytes]) -> bytes:
+        if self._descriptor < 0 or self._size >= self._segment_bytes:
+            self._roll()
+        durable, made = self.sequence, []
+        for sequence, body in enumerate(bodies, durable + 1):
+            drawn = nonce()
+            sealed = drawn + self._cipher.encrypt(drawn, body, _PLACE.pack(sequence, durable))
+            made.append(frames.frame(sequence, durable, sealed))
+        return b"".join(made)
+
+    def _write(self, content: bytes) -> None:
+        try:
+            self._disk.write(self._descriptor, content)
+        except OSError as error:
+            try:
+                self._disk.truncate(self._descriptor, self._size)
+                os.lseek(self._descriptor, self._size, os.SEEK_SET)
+            except OSError:
+                self.stop("a failed write could not be taken back")
+                raise StorageStopped(self._stopped) from error
+            if error.errno in _NO_SPACE:
+                raise StorageFull("the disk is full; free some space", retry_after=5.0) from error
+            self.stop(f"a write failed ({errno.errorcode.get(error.errno or 0, 'unknown')})")
+            raise StorageStopped(self._stopped) from error
+        self._size += len(content)
+
+    def _sync(self) -> None:
+        """A failed sync is not tried again: the page cache may have dropped what it could not write."""
+        try:
+            self._disk.sync(self._descriptor)
+        except OSError as error:
+            self.stop(f"a sync failed ({errno.errorcode.get(error.errno or 0, 'unknown')})")
+            raise StorageStopped(self._stopped) from error
+
+    def _acknowledge(self) -> None:
+        number = self.sequence.to_bytes(8, "little")
+        with contextlib.suppress(OSError):  # a missing mark makes recovery less strict, not wrong
+            os.lseek(self._mark, 0, os.SEEK_SET)
+            platform.write_all(self._mark, number + zlib.crc32(number).to_bytes(4, "little"))
+
+    def _roll(self) -> None:
+        """Begin a new segment after `sequence`."""
+        salt, path = frames.new_salt(), self._directory / f"{self.sequence + 1:020d}.seg"
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        try:
+            self._descriptor = platform.open_private(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+            self._size = 0
+            self._write(frames.header(_KIND, salt, self.sequence + 1))
+            self._sync()
+            platform.sync_directory(self._directory)
+        except OSError as error:
+            if error.errno in _NO_SPACE:
+                self._abandon(path)
+                raise StorageFull("the disk is full; free some space", retry_after=5.0) from error
+            self.stop("a new segment could not be made")
+            raise StorageStopped(self._stopped) from error
+        except StorageFull:
+            self._abandon(path)
+            raise
+        self._cipher = AESGCM(keyed_hash(self._key, salt))
+
+    def _abandon(self, path: Path) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+class Reserve:
+    """Space held back for the last words of turns that were already accepted."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path, self._size = path, size
+        self.restore()
+
+    def restore(self) -> None:
+        """Hold the space again; without room for it there is none, which is what `release` then says."""
+        if self._size <= 0 or self._path.exists():
+            return
+        descriptor = platform.open_private(self._path, os.O_CREAT | os.O_WRONLY)
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(descriptor, 0, self._size)
+            else:
+                platform.write_all(descriptor, bytes(self._size))
+        except OSError:
+            self._path.unlink()
+        finally:
+            os.close(descriptor)
+
+    def release(self) -> bool:
+        """Give the space to the file system; False when there was none left."""
+        try:
+            self._path.unlink()
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,260 @@
+"""Turns records into protected rows: what a journal frame holds, and what the overlay and the tables are fed with.
+
+Everything of a person is sealed under the person's data key here, once; the tables get the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from ruche.storage.collection import Collection
+from ruche.storage.errors import RucheError
+from ruche.storage.fields import Id, Stored
+from ruche.storage.keyring import Keyring, Recent, Tenant
+from ruche.storage.model.conversation import Profile, SessionKey, SessionState
+from ruche.storage.model.event import Event, OutboxItem
+from ruche.storage.model.record import (
+    Accepted,
+    AdvisoryAdded,
+    AgentPublished,
+    AnyRecord,
+    DeadLettered,
+    EffectReserved,
+    EffectSettled,
+    OutboxSettled,
+    ProfileSaved,
+    Record,
+    SegmentReleased,
+    SessionSaved,
+    TurnCommitted,
+)
+from ruche.storage.model.run import canonical
+from ruche.storage.overlay import Change
+from ruche.storage.rows import (
+    AdvisoryRow,
+    AgentRow,
+    DeadRow,
+    EffectRow,
+    EventsRow,
+    IdempotencyRow,
+    InboxRow,
+    OutboxRow,
+    PersonRow,
+    RunRow,
+    SegmentRow,
+    SessionRow,
+)
+from ruche.storage.vault import DataKey
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+_SESSIONS: Final = 20_000
+
+FindPerson = Callable[[str, str], DataKey | None]
+"""(tenant, session id) -> the data key of the session's person, from what is stored."""
+
+
+class Inbox:
+    """Accepted messages without an answer, in order, and the turns that have released segments but no commit."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[tuple[str, str], Accepted] = {}
+        self.segments: dict[tuple[str, str], list[int]] = {}
+        self.count = 0
+
+
+class Ledger:
+    """Used by the appending thread alone."""
+
+    def __init__(self, collections: Sequence[Collection], keyring: Keyring, inbox: Inbox,
+                 person_of: FindPerson) -> None:
+        self._collections = {collection.model: collection for collection in collections}
+        self._keyring, self._inbox, self._person_of = keyring, inbox, person_of
+        self._persons: Recent[tuple[str, str], DataKey] = Recent(_SESSIONS)
+        self._staged = Inbox()
+
+    def begin(self) -> None:
+        """A new batch: what an earlier, failed one staged is forgotten."""
+        self._staged.waiting.clear()
+        self._staged.segments.clear()
+
+    def changes(self, record: AnyRecord) -> list[Change]:
+        """The rows that a record puts and removes."""
+        tenant = self._keyring.tenant(record.tenant)
+        match record:
+            case TurnCommitted():
+                return self._turn(record, tenant)
+            case Accepted():
+                return self._accepted(record, tenant)
+            case SegmentReleased():
+                return self._segment(record, tenant)
+            case EffectReserved() | EffectSettled():
+                key = self._of_session(record.tenant, record.session_id)
+                return [self._put(EffectRow(effect=record.key, turn=Id(record.turn_id), at_ms=record.at_ms,
+                                            record=_encode(record)), tenant, key)]
+            case SessionSaved():
+                key = self._person(record.tenant, record.session.key, record.session.id)
+                return [self._session(record.session, tenant, key),
+                        *self._events(record.session.id, record.events, tenant, key)]
+            case ProfileSaved():
+                return [self._profile(record.profile, tenant)]
+            case AgentPublished():
+                return [self._put(AgentRow(published=f"{record.agent}:{record.version}", agent=record.agent,
+                                           version=record.version, record=_encode(record)),
+                                  tenant, self._keyring.person(record.tenant, ""))]
+            case DeadLettered():
+                return self._dead(record, tenant)
+            case AdvisoryAdded():
+                key = self._person_of(record.tenant, "run:" + record.run_id) or self._keyring.person(record.tenant, "")
+                return [self._put(AdvisoryRow(id=Id(record.id), run=Id(record.run_id), at_ms=record.at_ms,
+                                              record=_encode(record)), tenant, key)]
+            case OutboxSettled():
+                return self._settled(record, tenant)
+        raise RucheError(f"storage has no place for {type(record).__name__}")
+
+    def body(self, changes: Sequence[Change]) -> bytes:
+        """A journal frame's content: [table, tenant tag, values...] to put, [-1 - table, tenant tag, key] to remove."""
+        return _encode([(one.collection, one.tag, *one.values) if one.values is not None
+                        else (-1 - one.collection, one.tag, one.key) for one in changes])
+
+    def read(self, body: bytes) -> list[Change]:
+        """What `body` wrote."""
+        keys = {collection.number: collection.key for collection in self._collections.values()}
+        return [Change(number, tag, values[keys[number]], tuple(values)) if number >= 0
+                else Change(-1 - number, tag, values[0], None) for number, tag, *values in _decode(body)]
+
+    def note(self, record: AnyRecord) -> None:
+        """Keep the inbox in step; called once the record is on disk."""
+        match record:
+            case Accepted():
+                self._inbox.waiting[record.tenant, record.message.id] = record
+            case TurnCommitted():
+                for message in record.answered:
+                    self._inbox.waiting.pop((record.tenant, message), None)
+                self._inbox.segments.pop((record.tenant, record.run.id), None)
+            case DeadLettered():
+                self._inbox.waiting.pop((record.tenant, record.message.id), None)
+            case SegmentReleased():
+                self._inbox.segments.setdefault((record.tenant, record.turn_id), []).append(record.number)
+            case _:
+                pass
+
+    # --- one kind of record each -----------------------------------------------------------------------------
+
+    def _turn(self, record: TurnCommitted, tenant: Tenant) -> list[Change]:
+        key = self._person(record.tenant, record.session.key, record.session.id)
+        run = record.run
+        made = [self._session(record.session, tenant, key),
+                self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
+                                 created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
+                                 body=canonical(run)), tenant, key)]
+        made += self._events(record.session.id, record.events, tenant, key)
+        for message in record.answered:
+            made += self._answered(message, run.id, record, tenant, key)
+        if record.profile is not None:
+            made.append(self._profile(record.profile, tenant))
+        made += [self._outbox(item, tenant, key) for item in record.outbox]
+        made += [self._remove(SegmentRow, f"{run.id}:{number}", tenant)
+                 for inbox in (self._inbox, self._staged)
+                 for number in inbox.segments.get((record.tenant, run.id), ())]
+        return made
+
+    def _answered(self, message: str, turn: str, record: TurnCommitted, tenant: Tenant,
+                  key: DataKey) -> list[Change]:
+        name = (record.tenant, message)
+        accepted = self._inbox.waiting.get(name) or self._staged.waiting.get(name)
+        made = [self._remove(InboxRow, message, tenant)]
+        if accepted is not None and accepted.message.idempotency_key is not None:
+            made.append(self._request(accepted, turn, tenant, key))
+        return made
+
+    def _accepted(self, record: Accepted, tenant: Tenant) -> list[Change]:
+        key = self._person(record.tenant, record.key, record.session_id)
+        self._inbox.count += 1
+        self._staged.waiting[record.tenant, record.message.id] = record
+        made = [self._put(InboxRow(id=Id(record.message.id), session=Id(record.session_id), number=self._inbox.count,
+                                   accepted=_encode(record)), tenant, key)]
+        if record.message.idempotency_key is not None:
+            made.append(self._request(record, "", tenant, key))
+        return made + self._events(record.session_id, record.events, tenant, key)
+
+    def _request(self, accepted: Accepted, turn: str, tenant: Tenant, key: DataKey) -> Change:
+        message = accepted.message
+        return self._put(IdempotencyRow(
+            request=request_name(accepted.key.interlocutor, message.idempotency_key or ""), message=Id(message.id),
+            session=Id(accepted.session_id), turn=Id(turn), at_ms=accepted.at_ms,
+            fingerprint=(message.fingerprint or "").encode()), tenant, key)
+
+    def _segment(self, record: SegmentReleased, tenant: Tenant) -> list[Change]:
+        key = self._person(record.tenant, record.key, record.session_id)
+        self._staged.segments.setdefault((record.tenant, record.turn_id), []).append(record.number)
+        return [self._put(SegmentRow(id=Id(f"{record.turn_id}:{record.number}"), turn=Id(record.turn_id),
+                                     number=record.number, segment=_encode(record)), tenant, key),
+                *self._events(record.session_id, (record.event,), tenant, key)]
+
+    def _dead(self, record: DeadLettered, tenant: Tenant) -> list[Change]:
+        key = self._keyring.person(record.tenant, record.key.interlocutor)
+        made = [self._put(DeadRow(id=Id(record.message.id), at_ms=record.at_ms, record=_encode(record)), tenant, key),
+                self._remove(InboxRow, record.message.id, tenant)]
+        if record.message.idempotency_key is not None:
+            made.append(self._remove(IdempotencyRow, request_name(record.key.interlocutor,
+                                                                  record.message.idempotency_key), tenant))
+        return made
+
+    def _settled(self, record: OutboxSettled, tenant: Tenant) -> list[Change]:
+        if record.retry is None:
+            return [self._remove(OutboxRow, record.item, tenant)]
+        return [self._outbox(record.retry, tenant, self._keyring.person(record.tenant, record.interlocutor))]
+
+    def _session(self, state: SessionState, tenant: Tenant, key: DataKey) -> Change:
+        return self._put(SessionRow(id=Id(state.id), address=str(state.key), person=state.key.interlocutor,
+                                    agent=state.key.agent, created_ms=state.created_ms, open=state.closed_ms is None,
+                                    state=_encode(state)), tenant, key)
+
+    def _events(self, session: str, events: Sequence[Event], tenant: Tenant, key: DataKey) -> list[Change]:
+        if not events:
+            return []
+        first, last = events[0].seq, events[-1].seq
+        return [self._put(EventsRow(id=Id(f"{session}:{first}"), session=Id(session), first=first, last=last,
+                                    events=_encode(events)), tenant, key)]
+
+    def _profile(self, profile: Profile, tenant: Tenant) -> Change:
+        return self._put(PersonRow(person=profile.interlocutor, profile=_encode(profile)), tenant,
+                         self._keyring.person(tenant.name, profile.interlocutor))
+
+    def _outbox(self, item: OutboxItem, tenant: Tenant, key: DataKey) -> Change:
+        return self._put(OutboxRow(id=Id(item.id), at_ms=item.at_ms, item=_encode((tenant.name, item))), tenant, key)
+
+    # --- rows ------------------------------------------------------------------------------------------------
+
+    def _put(self, row: Stored, tenant: Tenant, key: DataKey) -> Change:
+        collection = self._collections[type(row)]
+        values = collection.protect(row, tenant, key)
+        return Change(collection.number, tenant.tag, values[collection.key], values)
+
+    def _remove(self, model: type[Stored], key: Any, tenant: Tenant) -> Change:
+        collection = self._collections[model]
+        return Change(collection.number, tenant.tag,
+                      collection.stored(collection.fields[collection.key], key, tenant), None)
+
+    def _person(self, tenant: str, key: SessionKey, session: str) -> DataKey:
+        return self._persons.put((tenant, session), self._keyring.person(tenant, key.interlocutor))
+
+    def _of_session(self, tenant: str, session: str) -> DataKey:
+        known = self._persons.get((tenant, session)) or self._person_of(tenant, session)
+        return known or self._keyring.person(tenant, "")
+
+
+ENDINGS: Final = (TurnCommitted, EffectSettled, DeadLettered, SegmentReleased, OutboxSettled)
+"""Records that finish what was accepted before: on a full disk they may spend the reserve."""
+
+
+def request_name(interlocutor: str, idempotency_key: str) -> str:
+    """One request of one person, as one string that no other pair gives."""
+    return f"{len(interlocutor)}:{interlocutor}:{idempotency_key}"
+
+
+def is_ending(record: Record) -> bool:
+    return isinstance(record, ENDINGS)

@@ -1,0 +1,91 @@
+"""What was appended and is not in the tables yet, row by row, so that reads see everything appended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ruche.storage.collection import Collection, Values
+
+Address = tuple[int, Any]
+"""Tenant tag and stored key of a row."""
+
+
+class Change(NamedTuple):
+    """One row put (`values`) or removed (None), as a journal frame carries it."""
+
+    collection: int
+    tag: int
+    key: Any
+    values: Values | None
+
+
+class Kept(NamedTuple):
+    sequence: int
+    values: Values | None
+
+
+class Overlay:
+    """Rows by table and key, with the equality lookups that their models declare. Safe in any thread."""
+
+    def __init__(self, collections: Sequence[Collection]) -> None:
+        self._collections = collections
+        self._rows: list[dict[Address, Kept]] = [{} for _ in collections]
+        self._lookups: list[dict[tuple[int, int, Any], set[Address]]] = [{} for _ in collections]
+        self._lock = threading.Lock()
+
+    def add(self, sequence: int, changes: Iterable[Change]) -> None:
+        with self._lock:
+            for change in changes:
+                self._put((change.tag, change.key), change.collection, Kept(sequence, change.values))
+
+    def drop(self, through: int, changes: Iterable[Change]) -> None:
+        """Let go of rows that the tables hold now, unless they changed again after `through`."""
+        with self._lock:
+            for change in changes:
+                address = (change.tag, change.key)
+                kept = self._rows[change.collection].get(address)
+                if kept is not None and kept.sequence <= through:
+                    self._unlink(address, change.collection, kept)
+                    del self._rows[change.collection][address]
+
+    def get(self, collection: int, address: Address) -> Kept | None:
+        """None when the tables have the last word; `values` None when the row was removed."""
+        return self._rows[collection].get(address)
+
+    def keys(self, collection: int, tag: int) -> list[Any]:
+        """Keys of every row of a tenant that the tables must not answer for."""
+        with self._lock:
+            return [key for owner, key in self._rows[collection] if owner == tag]
+
+    def rows(self, collection: int, tag: int, lookup: tuple[int, Any] | None) -> list[Values]:
+        """Rows of a tenant; with `lookup` (column number, value) only those."""
+        with self._lock:
+            rows = self._rows[collection]
+            if lookup is None:
+                return [kept.values for (owner, _), kept in rows.items() if owner == tag and kept.values is not None]
+            found = self._lookups[collection].get((lookup[0], tag, lookup[1]), ())
+            return [values for address in found if (values := rows[address].values) is not None]
+
+    def _put(self, address: Address, collection: int, kept: Kept) -> None:
+        before = self._rows[collection].get(address)
+        if before is not None:
+            self._unlink(address, collection, before)
+        self._rows[collection][address] = kept
+        if kept.values is not None:
+            for column in self._collections[collection].lookups:
+                name = (column, address[0], kept.values[column])
+                self._lookups[collection].setdefault(name, set()).add(address)
+
+    def _unlink(self, address: Address, collection: int, kept: Kept) -> None:
+        if kept.values is None:
+            return
+        lookups = self._lookups[collection]
+        for column in self._collections[collection].lookups:
+            name = (column, address[0], kept.values[column])
+            found = lookups.get(name)
+            if found is not None:
+                found.discard(address)
+                if not found:
+                    del lookups[name]

@@ -1,0 +1,153 @@
+"""What differs between Linux, macOS and Windows: durable sync, locks, permissions. Nothing else asks for the host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ruche.storage.errors import ConfigurationError, DataLocked
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_BINARY = getattr(os, "O_BINARY", 0)
+_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+def sync_data(descriptor: int) -> None:
+    """Return once the file's bytes are on the disk itself. Raises OSError; then nothing is known about them."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    elif sys.platform == "win32":
+        os.fsync(descriptor)  # FlushFileBuffers
+    else:
+        os.fdatasync(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make creations, renames and removals in a directory durable; Windows does so by itself."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY | _CLOSE_ON_EXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open a file for the owner alone (0600), never through a symlink, not inherited by children."""
+    return os.open(path, flags | _BINARY | _CLOSE_ON_EXEC | _NO_FOLLOW, 0o600)
+
+
+def private_directory(path: Path) -> None:
+    """Make the directory 0700, or refuse it: a symlink, another owner, or not a directory is ConfigurationError."""
+    if not path.is_symlink() and not path.exists():
+        path.mkdir(mode=0o700, parents=True)
+    check_private(path)
+    if sys.platform != "win32":
+        path.chmod(0o700)
+
+
+def check_private(path: Path) -> None:
+    """Refuse a symlink and, where owners exist, anything that belongs to somebody else."""
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise ConfigurationError(f"{path} is a symbolic link; the data directory must hold real files and folders")
+    if sys.platform != "win32" and found.st_uid != os.geteuid():
+        raise ConfigurationError(f"{path} belongs to user {found.st_uid}; make it belong to the user that runs ruche")
+
+
+def check_tree(root: Path) -> None:
+    """check_private for everything under `root`; files that others could read are set to 0600."""
+    for folder, folders, files in os.walk(root):
+        for name in folders:
+            check_private(Path(folder, name))
+        for name in files:
+            path = Path(folder, name)
+            check_private(path)
+            if sys.platform != "win32" and stat.S_IMODE(path.lstat().st_mode) & 0o077:
+                path.chmod(0o600)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Old content or new, never a mixture, also after a power loss. Raises OSError and leaves the old file."""
+    temporary = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    descriptor = open_private(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    try:
+        write_all(descriptor, content)
+        sync_data(descriptor)
+    finally:
+        os.close(descriptor)
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """os.write until everything is written."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view):]
+
+
+class Disk:
+    """The calls that can fail when a disk does; handed in, so that a test can make any of them fail."""
+
+    def write(self, descriptor: int, content: bytes) -> None:
+        write_all(descriptor, content)
+
+    def sync(self, descriptor: int) -> None:
+        sync_data(descriptor)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        os.ftruncate(descriptor, size)
+
+
+@contextlib.contextmanager
+def private_umask() -> Iterator[None]:
+    """Files made by libraries meanwhile are for the owner alone."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+class DirectoryLock:
+    """One process at a time per data directory; the kernel frees it when the process ends, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = open_private(path, os.O_CREAT | os.O_RDWR)
+        try:
+            _lock(self._descriptor)
+        except OSError:
+            holder = os.pread(self._descriptor, 32, 1).decode("ascii", "replace").strip() \
+                if hasattr(os, "pread") else ""
+            os.close(self._descriptor)
+            raise DataLocked(f"{path.parent} is in use by process {holder or 'unknown'}; stop it, or choose another "
+                             "data directory", pid=int(holder) if holder.isdigit() else None) from None
+        os.ftruncate(self._descriptor, 1)
+        os.lseek(self._descriptor, 1, os.SEEK_SET)  # byte 0 is the locked one; Windows denies reading it
+        write_all(self._descriptor, b"%d\n" % os.getpid())
+
+    def release(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _lock(descriptor: int) -> None:
+    if sys.platform == "win32":
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,169 @@
+"""The stored models: one per table, each field with its protection. What is sealed is msgpack of a model's struct."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ruche.storage.fields import Clear, Hash, Id, Sealed, Stored, Token
+from ruche.storage.model.turn import Risk, Status
+
+
+class SessionRow(Stored, frozen=True, kw_only=True):
+    """The last state of a session."""
+
+    table: ClassVar[str] = "sessions"
+    key: ClassVar[str] = "id"
+    lookup: ClassVar[tuple[str, ...]] = ("address", "person")
+
+    id: Clear[Id]
+    address: Token[str]
+    person: Hash[str]
+    agent: Token[str]
+    created_ms: Clear[int]
+    open: Clear[bool]
+    state: Sealed[bytes]
+
+
+class PersonRow(Stored, frozen=True, kw_only=True):
+    """What is known about an interlocutor."""
+
+    table: ClassVar[str] = "people"
+    key: ClassVar[str] = "person"
+
+    person: Hash[str]
+    profile: Sealed[bytes]
+
+
+class RunRow(Stored, frozen=True, kw_only=True):
+    """A turn; `body` is the canonical bytes of the Run, kept in the day segment of `created_ms`."""
+
+    table: ClassVar[str] = "runs"
+    key: ClassVar[str] = "id"
+    lookup: ClassVar[tuple[str, ...]] = ("session",)
+
+    id: Clear[Id]
+    session: Clear[Id]
+    sequence: Clear[int]
+    created_ms: Clear[int]
+    agent: Token[str]
+    risk: Clear[Risk]
+    status: Clear[Status]
+    body: Sealed[bytes]
+
+
+class EventsRow(Stored, frozen=True, kw_only=True):
+    """Events of a session that were committed together, `first` to `last` by seq."""
+
+    table: ClassVar[str] = "events"
+    key: ClassVar[str] = "id"
+    lookup: ClassVar[tuple[str, ...]] = ("session",)
+
+    id: Clear[Id]
+    session: Clear[Id]
+    first: Clear[int]
+    last: Clear[int]
+    events: Sealed[bytes]
+
+
+class InboxRow(Stored, frozen=True, kw_only=True):
+    """An accepted message that is not answered yet; `number` is its place in the order of acceptance."""
+
+    table: ClassVar[str] = "inbox"
+    key: ClassVar[str] = "id"
+
+    id: Clear[Id]
+    session: Clear[Id]
+    number: Clear[int]
+    accepted: Sealed[bytes]
+
+
+class IdempotencyRow(Stored, frozen=True, kw_only=True):
+    """A request that carried an idempotency key, and what became of it; `turn` is empty until it is answered."""
+
+    table: ClassVar[str] = "idempotency"
+    key: ClassVar[str] = "request"
+
+    request: Token[str]
+    message: Clear[Id]
+    session: Clear[Id]
+    turn: Clear[Id]
+    at_ms: Clear[int]
+    fingerprint: Sealed[bytes]
+
+
+class SegmentRow(Stored, frozen=True, kw_only=True):
+    """Part of a reply that was released before its turn was committed."""
+
+    table: ClassVar[str] = "segments"
+    key: ClassVar[str] = "id"
+    lookup: ClassVar[tuple[str, ...]] = ("turn",)
+
+    id: Clear[Id]
+    turn: Clear[Id]
+    number: Clear[int]
+    segment: Sealed[bytes]
+
+
+class EffectRow(Stored, frozen=True, kw_only=True):
+    """The last that is known of a tool call."""
+
+    table: ClassVar[str] = "effects"
+    key: ClassVar[str] = "effect"
+
+    effect: Token[str]
+    turn: Clear[Id]
+    at_ms: Clear[int]
+    record: Sealed[bytes]
+
+
+class AgentRow(Stored, frozen=True, kw_only=True):
+    """A published version of an agent."""
+
+    table: ClassVar[str] = "agents"
+    key: ClassVar[str] = "published"
+    lookup: ClassVar[tuple[str, ...]] = ("agent",)
+
+    published: Token[str]
+    agent: Token[str]
+    version: Clear[int]
+    record: Sealed[bytes]
+
+
+class DeadRow(Stored, frozen=True, kw_only=True):
+    """A message that could not be answered."""
+
+    table: ClassVar[str] = "dead_letters"
+    key: ClassVar[str] = "id"
+
+    id: Clear[Id]
+    at_ms: Clear[int]
+    record: Sealed[bytes]
+
+
+class AdvisoryRow(Stored, frozen=True, kw_only=True):
+    """A note on a run."""
+
+    table: ClassVar[str] = "advisories"
+    key: ClassVar[str] = "id"
+    lookup: ClassVar[tuple[str, ...]] = ("run",)
+
+    id: Clear[Id]
+    run: Clear[Id]
+    at_ms: Clear[int]
+    record: Sealed[bytes]
+
+
+class OutboxRow(Stored, frozen=True, kw_only=True):
+    """Something still to be delivered outside."""
+
+    table: ClassVar[str] = "outbox"
+    key: ClassVar[str] = "id"
+
+    id: Clear[Id]
+    at_ms: Clear[int]
+    item: Sealed[bytes]
+
+
+MODELS: tuple[type[Stored], ...] = (SessionRow, PersonRow, RunRow, EventsRow, InboxRow, IdempotencyRow, SegmentRow,
+                                    EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow)
+"""In the order of their numbers in journal frames: only ever append."""

@@ -1,0 +1,175 @@
+"""The only door to stored rows: a handle is bound to one tenant, one collection and one role, and asks in filters.
+
+There is no query text, and a handle leads to no connection, file or key: it holds the door's closures.
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
+
+import msgspec
+from ruche.storage.collection import Collection, Values
+from ruche.storage.errors import RucheError
+from ruche.storage.fields import Protection, Stored
+from ruche.storage.keyring import Keyring, Tenant
+from ruche.storage.overlay import Overlay
+from ruche.storage.policy import Policies, Role
+from ruche.storage.tables import Condition, Operator, Query, Tables
+
+T = TypeVar("T")
+Row = dict[str, Any]
+"""A row's clear and opened fields by name."""
+
+
+class Filter(NamedTuple):
+    """A field compared with a plain value; the door hashes and tokenises it. Only unsealed fields can be asked."""
+
+    field: str
+    operator: Operator
+    value: Any
+
+
+class Page(NamedTuple, Generic[T]):
+    """Part of a list; `next_cursor` goes on where it ends, None at the end."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None = None
+
+
+class BadCursor(RucheError):
+    """A cursor that no list gave out."""
+
+    code, status = "BAD_CURSOR", 400
+
+
+class Handle:
+    """A capability: read one collection of one tenant. Another tenant's rows are unknown to it."""
+
+    __slots__ = ("_find", "_get")
+
+    def __init__(self, get: Callable[[Any], Row | None], find: Callable[..., list[Row]]) -> None:
+        self._get, self._find = get, find
+
+    def get(self, key: Any) -> Row | None:
+        """The row with this key, None when the tenant has none."""
+        return self._get(key)
+
+    def find(self, *filters: Filter, order: Sequence[str] = (), descending: bool = False, after: str | None = None,
+             limit: int = 1000) -> list[Row]:
+        """At most `limit` rows that meet every filter, in order; `after` is a cursor made from a row."""
+        return self._find(filters, tuple(order), descending, after, limit)
+
+    def page(self, *filters: Filter, order: Sequence[str], descending: bool = True, cursor: str | None = None,
+             limit: int = 20) -> tuple[list[Row], str | None]:
+        """At most `limit` rows and the cursor of the next page. `order` must name fields that never change."""
+        rows = self._find(filters, tuple(order), descending, cursor, limit + 1)
+        more = len(rows) > limit
+        return rows[:limit], make_cursor([rows[limit - 1][name] for name in order]) if more else None
+
+
+class Door:
+    """Makes handles. Reads look at the overlay first and then at the tables, as one consistent view."""
+
+    def __init__(self, collections: Sequence[Collection], overlay: Overlay, tables: Tables, keyring: Keyring,
+                 policies: Policies, lock: threading.RLock) -> None:
+        self._by_model = {collection.model: collection for collection in collections}
+        self._overlay, self._tables, self._keyring = overlay, tables, keyring
+        self._policies, self._lock = policies, lock
+
+    def handle(self, tenant: str, model: type[Stored], role: Role = "reader") -> Handle:
+        """Raises PolicyViolation unless the model's policy allows the role."""
+        self._policies.allow(model, role)
+        collection, owner = self._by_model[model], self._keyring.tenant(tenant)
+        overlay, tables, lock, opener, policies = (self._overlay, self._tables, self._lock, self._keyring.opener,
+                                                   self._policies)
+
+        def get(key: Any) -> Row | None:
+            stored = collection.stored(collection.fields[collection.key], key, owner)
+            with lock:
+                kept = overlay.get(collection.number, (owner.tag, stored))
+                values = kept.values if kept is not None else tables.get(collection, owner.tag, stored)
+            return None if values is None else collection.reveal(values, owner, opener)
+
+        def find(filters: Sequence[Filter], order: tuple[str, ...], descending: bool, after: str | None,
+                 limit: int) -> list[Row]:
+            query = _query(collection, owner, policies, filters, order, descending, after, limit)
+            with lock:
+                found = _merged(collection, owner.tag, query, overlay, tables)
+            return [collection.reveal(values, owner, opener) for values in found]
+
+        return Handle(get, find)
+
+
+def make_cursor(values: Sequence[Any]) -> str:
+    """The opaque text of a position in a list."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(list(values))).decode().rstrip("=")
+
+
+def read_cursor(text: str, fields: int) -> tuple[Any, ...]:
+    """Raises BadCursor for anything that make_cursor did not make for a list of this order."""
+    try:
+        values = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, msgspec.DecodeError):
+        values = None
+    if not isinstance(values, list) or len(values) != fields or not all(type(one) in (str, int) for one in values):
+        raise BadCursor("the cursor is not one that this list gave; start again without it")
+    return tuple(values)
+
+
+def _query(collection: Collection, tenant: Tenant, policies: Policies, filters: Sequence[Filter],
+           order: tuple[str, ...], descending: bool, after: str | None, limit: int) -> Query:
+    names = collection.columns
+    for name in (*order, *(one.field for one in filters)):
+        field = collection.by_name.get(name)
+        if field is None or field.protection.sealed:
+            raise policies.violation(f"{collection.name}.{name} cannot be asked for: it is sealed or unknown")
+    conditions = []
+    for one in filters:
+        field = collection.by_name[one.field]
+        if one.operator not in get_args(Operator) or (
+                one.operator != "=" and field.protection in (Protection.HASH, Protection.TOKEN)):
+            raise policies.violation(f"{collection.name}.{one.field} can be asked for by equality only")
+        conditions.append(Condition(names.index(one.field), one.operator,
+                                    collection.stored(field, one.value, tenant)))
+    position = read_cursor(after, len(order)) if after is not None else None
+    if position is not None and any(type(value) is not collection.by_name[name].kind
+                                    for name, value in zip(order, position, strict=True)):
+        raise BadCursor("the cursor is not one that this list gave; start again without it")
+    return Query(tuple(conditions), tuple([names.index(name) for name in order]), descending, position, limit)
+
+
+def _merged(collection: Collection, tag: int, query: Query, overlay: Overlay, tables: Tables) -> list[Values]:
+    lookup = next(((one.column, one.value) for one in query.conditions
+                   if one.operator == "=" and one.column in collection.lookups), None)
+    fresh = [values for values in overlay.rows(collection.number, tag, lookup) if _meets(values, query)]
+    found = tables.find(collection, tag, query, overlay.keys(collection.number, tag))
+    merged = fresh + found
+    if query.order:
+        merged.sort(key=lambda values: [values[column] for column in query.order], reverse=query.descending)
+    return merged[:query.limit]
+
+
+def _meets(values: Values, query: Query) -> bool:
+    for column, operator, wanted in query.conditions:
+        if not _compare(values[column], operator, wanted):
+            return False
+    if query.after is None:
+        return True
+    return _compare(tuple([values[column] for column in query.order]), "<" if query.descending else ">", query.after)
+
+
+def _compare(left: Any, operator: Operator, right: Any) -> bool:
+    match operator:
+        case "=":
+            return bool(left == right)
+        case "<":
+            return bool(left < right)
+        case "<=":
+            return bool(left <= right)
+        case ">":
+            return bool(left > right)
+        case _:
+            return bool(left >= right)

@@ -1,0 +1,107 @@
+"""Sealed snapshots of the tables without the runs, which have their day files: what lost tables are rebuilt from.
+
+A snapshot is verified by reading it back before it counts. Two are kept; journal segments that the older one covers
+may go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from ruche.storage import frames, platform
+from ruche.storage.collection import Collection, Values
+from ruche.storage.errors import IntegrityError
+from ruche.storage.tables import OUTSIDE, Tables
+from ruche.storage.vault import keyed_hash, nonce
+
+_KIND: Final = b"S"
+KEPT: Final = 2
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Snapshots:
+    """The folder of snapshots, each named after the last journal frame that it holds."""
+
+    def __init__(self, directory: Path, key: bytes, collections: Sequence[Collection]) -> None:
+        platform.private_directory(directory)
+        self._directory, self._key = directory, keyed_hash(key, b"snapshot")
+        self._collections = {collection.name: collection for collection in collections}
+
+    def sequences(self) -> list[int]:
+        """Of the snapshots that are there, oldest first."""
+        return sorted(int(path.stem) for path in self._directory.glob("*.snap"))
+
+    def size(self) -> int:
+        """Bytes of the newest one, 0 when there is none."""
+        found = self.sequences()
+        return self._path(found[-1]).stat().st_size if found else 0
+
+    def take(self, tables: Tables) -> int:
+        """Write and verify a snapshot of what is applied; gives the journal sequence that may now be forgotten."""
+        sequence, salt = tables.applied, frames.new_salt()
+        cipher = AESGCM(keyed_hash(self._key, salt))
+        content = [frames.header(_KIND, salt, sequence)]
+        for number, body in enumerate(self._bodies(tables), 1):
+            drawn = nonce()
+            sealed = drawn + cipher.encrypt(drawn, body, _place(number, sequence))
+            content.append(frames.frame(number, sequence, sealed))
+        platform.write_atomically(self._path(sequence), b"".join(content))
+        for _ in self._read(sequence):
+            pass
+        return self._trim()
+
+    def newest(self) -> tuple[int, list[tuple[Collection, list[tuple[int, Values]]]]]:
+        """The newest sound snapshot's sequence and rows; (0, []) when there is none."""
+        for sequence in reversed(self.sequences()):
+            with contextlib.suppress(IntegrityError):
+                return sequence, list(self._read(sequence))
+        return 0, []
+
+    def _bodies(self, tables: Tables) -> Iterator[bytes]:
+        count = 0
+        for collection in self._collections.values():
+            if collection.name != OUTSIDE:
+                for rows in tables.everything(collection):
+                    count += 1
+                    yield _encode([collection.name, rows])
+        yield _encode(["end", count])
+
+    def _read(self, sequence: int) -> Iterable[tuple[Collection, list[tuple[int, Values]]]]:
+        path = self._path(sequence)
+        content = path.read_bytes()
+        salt, _ = frames.read_header(content, _KIND, path)
+        cipher, found = AESGCM(keyed_hash(self._key, salt)), frames.scan(content)
+        bodies = [self._body(path, cipher, number, sequence, frame) for number, frame in enumerate(found.frames, 1)]
+        if found.bad is not None or not bodies or bodies[-1] != ["end", len(bodies) - 1]:
+            raise IntegrityError(f"{path.name}: damaged at byte {found.end}", file=str(path), offset=found.end)
+        for name, rows in bodies[:-1]:
+            yield self._collections[name], [(tag, tuple(values)) for tag, *values in rows]
+
+    @staticmethod
+    def _body(path: Path, cipher: AESGCM, number: int, sequence: int, frame: frames.Frame) -> Any:
+        try:
+            return _decode(cipher.decrypt(frame.body[:12], frame.body[12:], _place(number, sequence)))
+        except (InvalidTag, ValueError):
+            raise IntegrityError(f"{path.name}: damaged at byte {frame.start}", file=str(path),
+                                 offset=frame.start) from None
+
+    def _trim(self) -> int:
+        found = self.sequences()
+        for sequence in found[:-KEPT]:
+            self._path(sequence).unlink()
+        return found[-KEPT] if len(found) >= KEPT else 0
+
+    def _path(self, sequence: int) -> Path:
+        return self._directory / f"{sequence:020d}.snap"
+
+
+def _place(number: int, sequence: int) -> bytes:
+    return number.to_bytes(8, "big") + sequence.to_bytes(8, "big")

@@ -1,0 +1,292 @@
+"""The store: one data directory, one process. Append makes records durable, apply feeds the tables, tenants read.
+
+Layout: lock, keys/keyring, journal/*.seg, tables.duckdb, snapshots/*.snap, runs/YYYY-MM-DD.day. Rules that must hold:
+a key is on disk before what it seals, a record before anybody is told, a day file before the table that points into
+it, and two snapshots before a journal segment goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import duckdb
+import msgspec
+from ruche.storage import platform, vault
+from ruche.storage.collection import Collection, Values
+from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
+from ruche.storage.errors import StorageFull, StorageStopped
+from ruche.storage.fields import Stored
+from ruche.storage.keyring import KeySource, Recent
+from ruche.storage.ledger import Inbox, Ledger, is_ending
+from ruche.storage.model.event import OutboxItem
+from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased
+from ruche.storage.overlay import Change, Overlay
+from ruche.storage.policy import Policies, Policy
+from ruche.storage.rows import MODELS, InboxRow, OutboxRow, RunRow, SegmentRow, SessionRow
+from ruche.storage.secured import Door
+from ruche.storage.tables import Query
+from ruche.storage.tenant import TenantStore
+
+_BATCH: Final = 1000
+"""Frames per transaction: bounds how long a read waits."""
+_ALL: Final = 1_000_000_000
+
+_accepted = msgspec.msgpack.Decoder(Accepted).decode
+_segment = msgspec.msgpack.Decoder(SegmentReleased).decode
+_outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+_inherited: list[Any] = []
+
+
+class Pending(NamedTuple):
+    """A journalled frame that the tables do not hold yet."""
+
+    sequence: int
+    changes: list[Change]
+
+
+class Store:
+    """One thread appends; any thread applies and reads. Made by `open`."""
+
+    @classmethod
+    def open(cls, directory: Path, keys: KeySource, *, reserve_bytes: int = 4_000_000, limits: Limits = DEFAULT_LIMITS,
+             disk: platform.Disk | None = None) -> Store:
+        """Open or make a data directory, and bring back everything that was acknowledged.
+
+        Raises DataLocked (another process has it), ConfigurationError (wrong or missing key, unfit directory),
+        IntegrityError (damage; the message names file and byte).
+        """
+        files = DataFiles(Path(directory).absolute(), keys, reserve_bytes, limits, disk)
+        try:
+            store = cls(files, limits)
+        except BaseException:
+            files.close()
+            raise
+        _stores.add(store)
+        return store
+
+    def __init__(self, files: DataFiles, limits: Limits) -> None:
+        """Over opened files; replays what the tables do not hold. Use `open`."""
+        began = time.monotonic()
+        self._files, self._limits, self._closed, self._process = files, limits, False, os.getpid()
+        self._keyring, self._tables, self._journal = files.keyring, files.tables, files.journal
+        self._collections = files.collections
+        self._by_model = {collection.model: collection for collection in files.collections}
+        self._lock, self._overlay, self._inbox = threading.RLock(), Overlay(files.collections), Inbox()
+        self._pending: deque[Pending] = deque()
+        self._ledger = Ledger(files.collections, files.keyring, self._inbox, self._person_of)
+        self._policies = Policies()
+        for model in MODELS:
+            self._policies.register(Policy(model))
+        self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock)
+        self._tenants: Recent[str, TenantStore] = Recent(1024)
+        self._checkpointed_bytes = self._snapshot_bytes = 0
+        self._checkpointed_at = time.monotonic()
+        self._recovered = self._recover()
+        self._recovery_seconds = round(time.monotonic() - began, 3)
+
+    # --- writing ---------------------------------------------------------------------------------------------
+
+    def append(self, records: Sequence[AnyRecord]) -> None:
+        """Durable when it returns, all records or none. One thread at a time.
+
+        Raises StorageFull (nothing was kept; works again once there is space) and StorageStopped (restart).
+        """
+        self._check()
+        self._ledger.begin()
+        made = [self._ledger.changes(record) for record in records]
+        self._write(made, last_resort=all(is_ending(record) for record in records))
+        first = self._journal.sequence - len(records)
+        for place, (record, changes) in enumerate(zip(records, made, strict=True), 1):
+            self._overlay.add(first + place, changes)
+            self._pending.append(Pending(first + place, changes))
+            self._ledger.note(record)
+
+    def apply(self) -> int:
+        """Feed the tables with what was appended, and checkpoint when it is due; gives the number of records."""
+        self._check()
+        total = 0
+        while self._pending:
+            with self._lock:
+                total += self._apply_batch()
+        if self._checkpoint_due():
+            self.checkpoint()
+        return total
+
+    def checkpoint(self) -> None:
+        """Make the tables durable as they are, and let go of journal segments that nothing needs any more."""
+        self._check()
+        with self._lock:
+            try:
+                self._tables.checkpoint()
+            except OSError as error:
+                self._journal.stop("a run could not be put on disk")
+                raise StorageStopped(self._journal.stopped) from error
+            self._checkpointed_bytes, self._checkpointed_at = self._journal.written, time.monotonic()
+            due = max(self._limits.snapshot_bytes, self._files.snapshots.size())
+            if self._journal.written - self._snapshot_bytes >= due:
+                self._snapshot_bytes = self._journal.written
+                self._journal.forget(self._files.snapshots.take(self._tables))
+        self._journal.restore_reserve()
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def tenant(self, tenant: str) -> TenantStore:
+        """The door for one tenant."""
+        self._check()
+        known = self._tenants.get(tenant)
+        return known or self._tenants.put(tenant, TenantStore(self._door, tenant))
+
+    def unanswered(self) -> list[Accepted]:
+        """Accepted messages without a committed turn, in order: what a restart must finish."""
+        self._check()
+        return list(self._inbox.waiting.values())
+
+    def outbox(self, limit: int = 100) -> list[tuple[str, OutboxItem]]:
+        """Tenant and item of what is still to be delivered, oldest first; an OutboxSettled record takes one out."""
+        self._check()
+        collection = self._by_model[OutboxRow]
+        order = (collection.columns.index("at_ms"), collection.key)
+        with self._lock:
+            self._drain()
+            rows = self._tables.find(collection, None, Query(order=order, limit=limit))
+        return [_outbox(self._opened(OutboxRow, "item", row)) for row in rows]
+
+    def derive_key(self, purpose: str) -> bytes:
+        """32 bytes for one purpose, the same after every restart (HKDF of the root key)."""
+        self._check()
+        return self._keyring.derive(purpose)
+
+    def health(self) -> dict[str, Any]:
+        """Numbers for people and metrics; no text of anybody."""
+        return {"stopped": self._journal.stopped, "sequence": self._journal.sequence, "applied": self._tables.applied,
+                "pending": len(self._pending), "unanswered": len(self._inbox.waiting),
+                "journal_segments": len(self._journal.segments()), "snapshots": len(self._files.snapshots.sequences()),
+                "policy_violations": self._policies.violations, "rebuilt": self._files.rebuilt,
+                "recovered_frames": self._recovered, "recovery_seconds": self._recovery_seconds}
+
+    def close(self) -> None:
+        """Apply, checkpoint, and let go of the directory. Idempotent; a stopped store is closed as it is."""
+        if self._closed:
+            return
+        if os.getpid() == self._process and not self._journal.stopped:
+            with contextlib.suppress(StorageFull, OSError, duckdb.Error):
+                self.apply()
+                self.checkpoint()
+        self._closed = True
+        _stores.discard(self)
+        self._files.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    def _recover(self) -> int:
+        """Apply what the journal holds beyond the tables; gives the number of frames."""
+        count = 0
+        for count, (sequence, body) in enumerate(self._journal.recover(self._tables.applied), 1):  # noqa: B007
+            self._pending.append(Pending(sequence, self._ledger.read(body)))
+            if len(self._pending) >= _BATCH:
+                self._apply_batch()
+        self._drain()
+        if count:
+            self._tables.checkpoint()
+        self._fill_inbox()
+        return count
+
+    def _fill_inbox(self) -> None:
+        collection = self._by_model[InboxRow]
+        number = collection.columns.index("number")
+        for row in self._tables.find(collection, None, Query(order=(number,), limit=_ALL)):
+            accepted = _accepted(self._opened(InboxRow, "accepted", row))
+            self._inbox.waiting[accepted.tenant, accepted.message.id] = accepted
+            self._inbox.count = row[number]
+        for row in self._tables.find(self._by_model[SegmentRow], None, Query(limit=_ALL)):
+            segment = _segment(self._opened(SegmentRow, "segment", row))
+            self._inbox.segments.setdefault((segment.tenant, segment.turn_id), []).append(segment.number)
+
+    def _write(self, made: Sequence[list[Change]], *, last_resort: bool) -> None:
+        try:
+            self._keyring.flush()
+        except OSError as error:
+            self._journal.stop("a new key could not be put on disk")
+            raise StorageStopped(self._journal.stopped) from error
+        self._journal.append([self._ledger.body(changes) for changes in made], last_resort=last_resort)
+
+    def _drain(self) -> None:
+        while self._pending:
+            self._apply_batch()
+
+    def _apply_batch(self) -> int:
+        batch = [self._pending[place] for place in range(min(_BATCH, len(self._pending)))]
+        if not batch:
+            return 0
+        last = batch[-1].sequence
+        self._tables.apply(((one.sequence, change) for one in batch for change in one.changes), last)
+        for one in batch:
+            self._overlay.drop(last, one.changes)
+            self._pending.popleft()
+        return len(batch)
+
+    def _checkpoint_due(self) -> bool:
+        fresh = self._journal.written - self._checkpointed_bytes
+        late = time.monotonic() - self._checkpointed_at >= self._limits.checkpoint_seconds
+        return fresh >= self._limits.checkpoint_bytes or (fresh > 0 and late)
+
+    def _person_of(self, tenant: str, session: str) -> vault.DataKey | None:
+        """The data key of a session's person (or of a run's, named `run:ID`), from the stored session."""
+        tag, runs, sessions = self._keyring.tenant(tenant).tag, self._by_model[RunRow], self._by_model[SessionRow]
+        if session.startswith("run:"):
+            run = self._row(runs, tag, session.removeprefix("run:"))
+            if run is None:
+                return None
+            session = run[runs.columns.index("session")]
+        row = self._row(sessions, tag, session)
+        if row is None:
+            return next((self._keyring.person(tenant, accepted.key.interlocutor)
+                         for accepted in list(self._inbox.waiting.values())
+                         if accepted.tenant == tenant and accepted.session_id == session), None)
+        return self._keyring.opener(vault.key_id(row[sessions.columns.index("state")]))
+
+    def _row(self, collection: Collection, tag: int, key: Any) -> Values | None:
+        with self._lock:
+            kept = self._overlay.get(collection.number, (tag, key))
+            return kept.values if kept is not None else self._tables.get(collection, tag, key)
+
+    def _opened(self, model: type[Stored], column: str, row: Values) -> bytes:
+        """A sealed column of a row, whoever's it is."""
+        collection = self._by_model[model]
+        return collection.open(column, row, self._keyring.opener)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StorageStopped("storage is closed")
+        if os.getpid() != self._process:
+            raise StorageStopped("storage does not survive a fork; open it in the new process")
+
+    def _disown(self) -> None:
+        """In a forked child: let go of the files without touching what the parent goes on using."""
+        self._closed = True
+        _inherited.append(self._tables)  # never destructed here: that would write the parent's table file
+        self._files.disown()
+
+
+def _after_fork() -> None:
+    for store in list(_stores):
+        store._disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

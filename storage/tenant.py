@@ -1,0 +1,93 @@
+"""What one tenant can read. Another tenant's id is simply unknown here."""
+
+from __future__ import annotations
+
+from ruche.storage.agents import Agents
+from ruche.storage.audit import Runs, Verification
+from ruche.storage.model.conversation import Profile, SessionKey, SessionState
+from ruche.storage.model.event import Event
+from ruche.storage.model.record import (
+    AdvisoryAdded,
+    AgentPublished,
+    DeadLettered,
+    EffectReserved,
+    EffectSettled,
+    SegmentReleased,
+)
+from ruche.storage.model.run import Run
+from ruche.storage.people import People
+from ruche.storage.secured import Door, Page
+from ruche.storage.sessions import Idempotent, Sessions
+
+
+class TenantStore:
+    """Reads see everything appended so far. Any thread may call; a call takes the store's lock while it looks."""
+
+    def __init__(self, door: Door, tenant: str) -> None:
+        self._sessions = Sessions(door, tenant)
+        self._people, self._agents = People(door, tenant), Agents(door, tenant)
+        self._runs = Runs(door, tenant, self._sessions)
+        self._tenant = tenant
+
+    def session(self, key: SessionKey) -> SessionState | None:
+        """The open session of a key, else its last one; None for another tenant's key."""
+        return self._sessions.by_key(key) if key.tenant == self._tenant else None
+
+    def session_by_id(self, session_id: str) -> SessionState | None:
+        return self._sessions.by_id(session_id)
+
+    def sessions(self, *, interlocutor: str | None = None, agent: str | None = None, limit: int = 20,
+                 cursor: str | None = None) -> Page[SessionState]:
+        """Newest first. Raises BadCursor."""
+        return self._sessions.page(interlocutor=interlocutor, agent=agent, limit=limit, cursor=cursor)
+
+    def profile(self, interlocutor: str) -> Profile | None:
+        return self._people.profile(interlocutor)
+
+    def run(self, run_id: str) -> Run | None:
+        return self._runs.get(run_id)
+
+    def canonical_run(self, run_id: str) -> bytes | None:
+        """The run's canonical bytes, as they were hashed."""
+        return self._runs.canonical(run_id)
+
+    def runs(self, *, session: str | None = None, agent: str | None = None, risk: str | None = None,
+             status: str | None = None, since_ms: int | None = None, until_ms: int | None = None, limit: int = 20,
+             cursor: str | None = None, oldest_first: bool = False) -> Page[Run]:
+        """Newest first unless `oldest_first`; since_ms <= created_ms < until_ms. Raises BadCursor."""
+        return self._runs.page(session=session, agent=agent, risk=risk, status=status, since_ms=since_ms,
+                               until_ms=until_ms, limit=limit, cursor=cursor, oldest_first=oldest_first)
+
+    def events(self, session_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
+        """Events with a seq above `after`, in order."""
+        return self._sessions.events(session_id, after, limit)
+
+    def segments(self, turn_id: str) -> list[SegmentReleased]:
+        """What was released of a turn that a crash interrupted, in order; empty once the turn is committed."""
+        return self._sessions.segments(turn_id)
+
+    def idempotent(self, interlocutor: str, idempotency_key: str) -> Idempotent | None:
+        return self._sessions.request(interlocutor, idempotency_key)
+
+    def effect(self, key: str) -> EffectReserved | EffectSettled | None:
+        return self._sessions.effect(key)
+
+    def agent(self, agent_id: str, version: int | None = None) -> AgentPublished | None:
+        """A published version, the newest when `version` is None."""
+        return self._agents.get(agent_id, version)
+
+    def agents(self) -> list[AgentPublished]:
+        """The newest version of every agent, by id."""
+        return self._agents.newest()
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLettered]:
+        """Newest first."""
+        return self._sessions.dead_letters(limit)
+
+    def advisories(self, run_id: str) -> list[AdvisoryAdded]:
+        """Oldest first."""
+        return self._runs.advisories(run_id)
+
+    def verify_session(self, session_id: str) -> Verification:
+        """Whether the session's chain of runs is whole, recomputed from the stored bytes."""
+        return self._runs.verify(session_id)
