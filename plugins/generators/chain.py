@@ -1,0 +1,117 @@
+"""Several generators behind one name: retries with backoff, a circuit breaker each, and the next one when one is down.
+
+Another generator is asked only before the first piece of a stream was given; afterwards a failure is a failure.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+import anyio
+from ruche.plugins.breaker import Breaker
+from ruche.plugins.contracts import Generated, Generator, Prompt
+from ruche.plugins.errors import ConfigurationError, ProviderFailed
+from ruche.plugins.generators.openai import failure
+
+LONGEST_WAIT = 5.0
+"""Seconds; an endpoint that asks for a longer pause is left for the next one."""
+
+
+class Chain:
+    """Asks its generators in order. Raises the last ProviderFailed when none answers.
+
+    `tries` calls to each, with pauses of `base_seconds` doubled each time and full jitter (Retry-After when given).
+    `chance` gives numbers from 0 to 1, `pause` waits: both may be replaced by a test.
+    """
+
+    def __init__(self, generators: Sequence[Generator], *, tries: int = 2, base_seconds: float = 0.25,
+                 breaker: Callable[[], Breaker] = Breaker, chance: Callable[[], float] = random.random,
+                 pause: Callable[[float], Awaitable[None]] = anyio.sleep) -> None:
+        if not generators or tries < 1:
+            raise ConfigurationError("a chain needs at least one generator and one try")
+        self._links = [(generator, breaker()) for generator in generators]
+        self._tries = tries
+        self._base = base_seconds
+        self._chance = chance
+        self._pause = pause
+
+    @property
+    def name(self) -> str:
+        return "chain:" + ",".join(generator.name for generator, _ in self._links)
+
+    async def generate(self, prompt: Prompt) -> Generated:
+        error = _all_open()
+        for generator, breaker in self._links:
+            for attempt in range(self._tries):
+                if breaker.wait():
+                    break
+                try:
+                    found = await generator.generate(prompt)
+                except ProviderFailed as failed:
+                    error = failed
+                    if not await self._again(failed, breaker, attempt):
+                        break
+                else:
+                    breaker.succeeded()
+                    return found
+        raise error
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
+        error = _all_open()
+        for generator, breaker in self._links:
+            for attempt in range(self._tries):
+                if breaker.wait():
+                    break
+                given = False
+                try:
+                    async with aclosing(_closable(generator.stream(prompt))) as pieces:
+                        async for piece in pieces:
+                            given = True
+                            yield piece
+                except ProviderFailed as failed:
+                    error = failed
+                    if given:
+                        breaker.failed()
+                        raise
+                    if not await self._again(failed, breaker, attempt):
+                        break
+                else:
+                    breaker.succeeded()
+                    return
+        raise error
+
+    async def close(self) -> None:
+        """Close the generators that can be closed."""
+        for generator, _ in self._links:
+            close = getattr(generator, "close", None)
+            if close is not None:
+                await close()
+
+    async def _again(self, error: ProviderFailed, breaker: Breaker, attempt: int) -> bool:
+        """Count the failure and, when another try makes sense, wait for it."""
+        breaker.failed()
+        if not error.retryable or attempt + 1 >= self._tries:
+            return False
+        wait = self._base * 2**attempt * self._chance() if error.retry_after is None else error.retry_after
+        if wait > LONGEST_WAIT:
+            return False
+        await self._pause(wait)
+        return True
+
+
+async def _closable(pieces: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+    """The same pieces, with the generator behind them closed as soon as this one is."""
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        close = getattr(pieces, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _all_open() -> ProviderFailed:
+    return failure("no model endpoint is available; all failed several times and are left alone for a while",
+                   again=True, after=30.0)
