@@ -74,6 +74,8 @@ class Settings(Section):
 
     data: Path = Path("data")
     agents: Path | None = None
+    samples: bool = False
+    """Serve the shipped sample agents where `agents` is absent; `ruche serve` does."""
     server: ServerSettings = ServerSettings()
     limits: LimitSettings = LimitSettings()
     models: ModelSettings = ModelSettings()

@@ -1,1 +1,241 @@
+// The page: signs in, holds the conversation, shows what each turn did.
 
+import { byId, make, milliseconds } from "/dom.js";
+import { Refused, ask, converse, post } from "/stream.js";
+import { describeTurn, waterfall } from "/trace.js";
+
+const log = byId("log");
+const field = byId("message");
+const agents = new Map();
+const turns = []; // { turn, reply }: what was answered, oldest first
+const sent = [];
+let me = null;
+let shown = -1;
+let fresh = false;
+let waiting = 0;
+
+async function start() {
+  try {
+    me = await signIn();
+    const { items } = await ask("/v1/agents");
+    if (!items.length) return explain("No agent is published.", "Start the server with --agents and a folder.");
+    byId("agent").append(...items.map((one) => make("option", { value: one.id }, one.name)));
+    for (const control of [byId("agent"), byId("new"), byId("send"), field]) control.disabled = false;
+    await chooseAgent();
+  } catch (error) {
+    explain(error.status === 401 ? "This link cannot be used again." : "The server cannot be reached.",
+      error.status === 401 ? "Start ruche serve again and open the link it prints." : error.message);
+  }
+}
+
+// The link holds a one-time code in its fragment, which no server log sees; it is exchanged for a cookie.
+async function signIn() {
+  const code = location.hash.slice(1);
+  if (code) {
+    history.replaceState(null, "", location.pathname);
+    try { return await post("/v1/console/session", { code }); } catch (error) {
+      if (error.status !== 401) throw error;
+    }
+  }
+  return ask("/v1/identity");
+}
+
+function explain(title, text) {
+  byId("empty-title").textContent = title;
+  byId("empty-text").textContent = text;
+}
+
+async function chooseAgent() {
+  const id = byId("agent").value;
+  if (!agents.has(id)) agents.set(id, await ask(`/v1/agents/${encodeURIComponent(id)}`));
+  clear();
+  explain(agents.get(id).name, agents.get(id).description || "Say something to the agent.");
+  await restore(id);
+  field.focus();
+}
+
+// The conversation of this agent goes on where it was, also after a restart of the server.
+async function restore(agent) {
+  const { items } = await ask(`/v1/sessions?limit=20&interlocutor=${encodeURIComponent(me.subject)}`
+    + `&agent=${encodeURIComponent(agent)}`);
+  const open = items.find((session) => session.status !== "CLOSED" && session.channel === "web");
+  let cursor = "";
+  while (open && cursor !== null) {
+    const page = await ask(`/v1/sessions/${open.id}/turns?limit=100${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    for (const { said, turn } of page.items) {
+      said.forEach((text) => bubble("user", text));
+      finish(bubble("agent", ""), turn);
+    }
+    cursor = page.next_cursor;
+  }
+}
+
+function clear() {
+  turns.length = 0;
+  shown = -1;
+  log.replaceChildren(byId("empty") ?? make("div", { id: "empty" }));
+  byId("trace").replaceChildren(make("p", { class: "quiet" }, "Nothing has been said yet."));
+  steer();
+}
+
+function bubble(who, text) {
+  byId("empty")?.classList.add("hidden");
+  const body = make("p", { class: "text", dir: "auto" }, text);
+  const element = make("article", { class: `bubble ${who}` },
+    make("span", { class: "hidden" }, who === "user" ? "You: " : "Agent: "), body);
+  element.body = body;
+  log.append(element);
+  log.scrollTop = log.scrollHeight;
+  return element;
+}
+
+async function say(text) {
+  sent.push(text);
+  bubble("user", text);
+  const reply = bubble("agent", "");
+  reply.classList.add("thinking");
+  reply.setAttribute("aria-hidden", "true"); // announced once, when it is whole
+  const phases = {};
+  const body = { agent_id: byId("agent").value, message: text, channel: "web", new_session: fresh };
+  fresh = false;
+  busy(1);
+  try {
+    await converse(body, (kind, data) => happen(kind, data, reply, phases), link);
+  } catch (error) {
+    fail(reply, error instanceof Refused ? error : new Error("The connection was lost."));
+  } finally {
+    busy(-1);
+  }
+}
+
+function happen(kind, data, reply, phases) {
+  if (kind === "turn.phase") {
+    phases[data.phase] = data.ms;
+    byId("typing").textContent = `${data.phase} …`;
+    if (shown === turns.length - 1 || shown < 0) preview(phases);
+  } else if (kind === "message.segment") {
+    reply.classList.remove("thinking");
+    reply.body.append(data.text);
+    log.scrollTop = log.scrollHeight;
+  } else if (kind === "turn.completed") {
+    finish(reply, data);
+  } else if (kind === "turn.failed") {
+    fail(reply, new Error(data.error?.message ?? "The turn failed."));
+  }
+}
+
+function preview(phases) {
+  byId("trace").replaceChildren(waterfall(phases));
+}
+
+function finish(reply, turn) {
+  reply.classList.remove("thinking");
+  if (turns.some((one) => one.turn.turn_id === turn.turn_id)) return reply.remove(); // one reply for several messages
+  if (reply.body.textContent !== turn.reply) reply.body.textContent = turn.reply;
+  reply.lang = turn.language;
+  reply.removeAttribute("aria-hidden");
+  const number = turns.push({ turn, reply }) - 1;
+  reply.append(chips(turn, number));
+  log.scrollTop = log.scrollHeight;
+  show(number);
+}
+
+function chips(turn, number) {
+  const risk = turn.enforcement?.risk ?? "UNKNOWN";
+  const words = [turn.response_type.toLowerCase(), milliseconds(turn.timings_ms?.total),
+    ...(turn.scenarios ?? []).map((move) => `${move.id} › ${move.step}`)].filter(Boolean);
+  return make("button", { type: "button", class: "chips", "aria-label": "Show what this turn did",
+                          onclick: () => show(number) },
+    make("span", { class: `dot risk-${risk.toLowerCase()}`, title: risk }), words.join(" · "));
+}
+
+function fail(reply, error) {
+  reply.classList.remove("thinking");
+  reply.classList.add("failed");
+  reply.removeAttribute("aria-hidden");
+  reply.body.textContent = error.message;
+  if (error.requestId) reply.append(make("p", { class: "why" }, `${error.code} · request ${error.requestId}`));
+}
+
+function show(number) {
+  if (!turns[number]) return;
+  turns[shown]?.reply.classList.remove("chosen");
+  shown = number;
+  const { turn, reply } = turns[number];
+  reply.classList.add("chosen");
+  byId("trace-title").textContent = number === turns.length - 1 ? "Last turn" : `Turn ${number + 1} of ${turns.length}`;
+  byId("trace").replaceChildren(...describeTurn(turn, agents.get(byId("agent").value)));
+  byId("trace").scrollTop = 0;
+  steer();
+}
+
+function steer() {
+  byId("older").disabled = shown <= 0;
+  byId("newer").disabled = shown >= turns.length - 1;
+}
+
+function link(state) {
+  byId("link").textContent = state === "lost" ? "Connection lost. Trying again …" : "";
+  document.body.classList.toggle("offline", state === "lost");
+}
+
+function busy(change) {
+  waiting += change;
+  if (!waiting) byId("typing").textContent = "";
+}
+
+function submit() {
+  const text = field.value.trim();
+  if (!text || field.disabled) return;
+  field.value = "";
+  grow();
+  say(text);
+  field.focus();
+}
+
+function grow() {
+  field.style.height = "auto";
+  field.style.height = `${Math.min(field.scrollHeight, 160)}px`;
+}
+
+function newSession() {
+  fresh = true;
+  clear();
+  byId("empty").classList.remove("hidden");
+  field.focus();
+}
+
+field.addEventListener("input", grow);
+field.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    submit();
+  } else if (event.key === "ArrowUp" && !field.value && sent.length) {
+    event.preventDefault();
+    field.value = sent[sent.length - 1];
+    grow();
+  } else if (event.key === "Escape") {
+    byId("trace").focus();
+  }
+});
+
+const LETTERS = { j: () => show(shown + 1), k: () => show(shown - 1), n: newSession,
+                  "/": () => field.focus(), "?": () => byId("keys").showModal() };
+
+document.addEventListener("keydown", (event) => {
+  if (event.target === field || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (event.target instanceof HTMLSelectElement) return;
+  if (event.key === "Escape") field.focus();
+  else if (byId("letters").checked && LETTERS[event.key]) {
+    event.preventDefault();
+    LETTERS[event.key]();
+  }
+});
+
+byId("form").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
+byId("agent").addEventListener("change", chooseAgent);
+byId("new").addEventListener("click", newSession);
+byId("help").addEventListener("click", () => byId("keys").showModal());
+byId("older").addEventListener("click", () => show(shown - 1));
+byId("newer").addEventListener("click", () => show(shown + 1));
+start();

@@ -42,7 +42,22 @@ function layers(scenario) {
   const rows = [];
   const last = Math.max(...depth.values()) + 1;
   for (const step of scenario.steps) (rows[depth.get(step.id) ?? last] ??= []).push(step.id);
-  return rows.filter(Boolean);
+  return untangle(rows.filter(Boolean), scenario.steps);
+}
+
+// Each row in the order of what leads to it, which keeps most lines from crossing.
+function untangle(rows, steps) {
+  const at = new Map();
+  for (const row of rows) {
+    const pull = (id) => {
+      const from = steps.filter((step) => at.has(step.id) && step.next?.some((way) => way.to === id));
+      return from.length ? from.reduce((sum, step) => sum + at.get(step.id), 0) / from.length : 0.5;
+    };
+    const pulls = new Map(row.map((id) => [id, pull(id)]));
+    row.sort((a, b) => pulls.get(a) - pulls.get(b));
+    row.forEach((id, index) => at.set(id, (index + 0.5) / row.length));
+  }
+  return rows;
 }
 
 function place(levels) {
@@ -81,8 +96,15 @@ function route(from, to, width) {
     const bend = to.level > from.level + 1 ? ROW * 0.8 : ROW * 0.35;
     return `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
   }
-  const [x1, y1, x2, y2] = [from.x + from.w, from.y + NODE / 2, to.x + to.w + 2, to.y + NODE / 2];
-  const side = Math.min(width - 2, Math.max(x1, x2) + 34);
+  if (to.level === from.level && to !== from) {
+    const rightward = to.x > from.x;
+    const y = from.y + NODE / 2;
+    return `M${rightward ? from.x + from.w : from.x} ${y}H${rightward ? to.x - 2 : to.x + to.w + 2}`;
+  }
+  const left = from.x + from.w / 2 < width / 2;
+  const [x1, x2] = left ? [from.x, to.x - 2] : [from.x + from.w, to.x + to.w + 2];
+  const [y1, y2] = [from.y + NODE / 2, to.y + NODE / 2];
+  const side = left ? Math.max(2, Math.min(x1, x2) - 34) : Math.min(width - 2, Math.max(x1, x2) + 34);
   return `M${x1} ${y1}C${side} ${y1} ${side} ${y2} ${x2} ${y2}`;
 }
 

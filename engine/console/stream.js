@@ -45,7 +45,7 @@ export async function converse(body, onEvent, onLink) {
       await follow(body, key, seen, (kind, data) => {
         if (attempt) onLink("back");
         attempt = 0;
-        onEvent(kind, data);
+        try { onEvent(kind, data); } catch (error) { reportError(error); } // a fault of the page is no lost connection
       });
     } catch (error) {
       if (error instanceof Refused && !(error.status === 503 && attempt < 20)) throw error;
@@ -71,7 +71,7 @@ async function follow(body, key, seen, onEvent) {
       clearTimeout(silence);
       silence = setTimeout(() => stop.abort(), SILENT_MS);
     })) {
-      if (take(event, seen)) onEvent(event.kind, event.data);
+            if (take(event, seen)) onEvent(event.kind, event.data);
       if (seen.ended) return;
     }
   } finally {

@@ -95,10 +95,10 @@ class TurnShown(Reply, kw_only=True):
     rules: list[RuleShown] = []
     scenarios: list[ScenarioShown] = []
     tools: list[ToolShown] = []
-    enforcement: EnforcementShown
+    enforcement: EnforcementShown = msgspec.field(default_factory=lambda: EnforcementShown(risk="UNKNOWN"))
     memory: list[MemoryShown] = []
     timings_ms: dict[str, float] = {}
-    usage: UsageShown
+    usage: UsageShown = msgspec.field(default_factory=UsageShown)
 
 
 class AcceptedShown(Shown, kw_only=True):

@@ -6,7 +6,6 @@ Tenant and person come from the token alone. A token's signature is checked befo
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from ruche.engine.observe import fingerprint, log
 from ruche.engine.server.errors import REQUEST_ID
 from ruche.engine.server.limits import LIMITS
+from ruche.engine.server.mint import AUDIENCE, ISSUER, SUBJECT, TENANT, TYPE
 from ruche.engine.server.routes import ROLES, Handler, Route
-from ruche.engine.server.tokens import AUDIENCE, COOKIE, ISSUER, TYPE
+from ruche.engine.server.tokens import COOKIE
 from ruche.plugins.errors import ConfigurationError, Forbidden, TenantMismatch, Unauthenticated
 
 LEEWAY_SECONDS = 10
@@ -28,8 +28,6 @@ LEEWAY_SECONDS = 10
 _FORBIDDEN_HEADERS = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "b64", "zip"})
 _LONGEST_TOKEN = 8192
 _CACHED = 10_000
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_SUBJECT = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _SEES_REASONS = frozenset({"agent_author", "operator", "admin"})
 _SEES_EVERYBODY = frozenset({"operator", "auditor", "admin"})
 
@@ -144,9 +142,9 @@ class Verifier:
 def _identity(claims: dict[str, Any]) -> Identity:
     subject, tenant, expires = claims["sub"], claims["tenant_id"], claims["exp"]
     person = claims.get("interlocutor_id", subject)
-    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+    if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
         raise BadToken("tenant")
-    if not all(isinstance(name, str) and _SUBJECT.fullmatch(name) for name in (subject, person)):
+    if not all(isinstance(name, str) and SUBJECT.fullmatch(name) for name in (subject, person)):
         raise BadToken("subject")
     if isinstance(expires, bool) or not isinstance(expires, int | float):
         raise BadToken("exp")

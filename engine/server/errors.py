@@ -106,7 +106,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         raise
     except Exception as error:
         request.app[METRICS].unhandled.inc()
-        log.error("unhandled", request_id=request[REQUEST_ID], exception=type(error).__name__, where=_where(error))
+        log.error("unhandled", request_id=request[REQUEST_ID], exception=type(error).__name__, where=where(error))
         return respond(error, request[REQUEST_ID])
 
 
@@ -114,13 +114,13 @@ def _refuse(request: web.Request, error: RucheError) -> web.Response:
     request.app[METRICS].error(error.code)
     if error.status >= 500:
         log.error("failed", request_id=request[REQUEST_ID], code=error.code, exception=type(error).__name__,
-                  where=_where(error))
+                  where=where(error))
     elif error.status in (401, 403):
         log.warning("refused", request_id=request[REQUEST_ID], code=error.code, reason=getattr(error, "reason", ""))
     return respond(error, request[REQUEST_ID])
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
     """Module and line of the innermost frame: enough to find the fault, no path and no value."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

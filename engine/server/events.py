@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from aiohttp import web
+from ruche.engine.observe import log
 from ruche.engine.server.answers import encode, event_for
 from ruche.engine.server.auth import IDENTITY, Identity
 from ruche.engine.server.context import ENGINE, STREAMS
-from ruche.engine.server.errors import METRICS, REQUEST_ID, describe
+from ruche.engine.server.errors import METRICS, REQUEST_ID, describe, where
 from ruche.engine.server.requests import query, whole
 from ruche.engine.server.routes import WATCH, Route
 from ruche.engine.server.sessions import own_session
@@ -86,6 +87,8 @@ async def _end(coming: asyncio.Future[Event | None], events: AsyncIterator[Event
 async def _tell_failure(request: web.Request, response: web.StreamResponse, error: Exception) -> None:
     body = describe(error, request[REQUEST_ID])
     request.app[METRICS].error(body.error.code)
+    log.error("stream.failed", request_id=request[REQUEST_ID], code=body.error.code, exception=type(error).__name__,
+              where=where(error))
     with suppress(ConnectionError):
         await response.write(frame("turn.failed", encode(body)))
 

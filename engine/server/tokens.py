@@ -6,22 +6,18 @@ import hashlib
 import secrets
 import time
 from collections.abc import Iterable
-from typing import Any
 
-import jwt
 import msgspec
 from aiohttp import web
 from ruche.engine.observe import fingerprint, log
 from ruche.engine.server.context import ENGINE, JSON_TYPE, address
 from ruche.engine.server.errors import REQUEST_ID
 from ruche.engine.server.limits import LIMITS
+from ruche.engine.server.mint import mint
 from ruche.engine.server.requests import AnonymousRequest, ConsoleRequest, read
 from ruche.engine.server.routes import PUBLIC, Route
 from ruche.plugins.errors import NotFound, Unauthenticated
 
-ISSUER = AUDIENCE = "ruche"
-TYPE = "at+jwt"
-"""Type of an access token in the token's header (RFC 9068)."""
 COOKIE = "ruche_console"
 CONSOLE = "console"
 """The console's person: the same after every start, so that its conversations go on."""
@@ -30,20 +26,6 @@ _CODE_SECONDS = 12 * 3600.0
 _ANONYMOUS_HOURS = 24.0
 
 _encode = msgspec.json.Encoder().encode
-
-
-def mint(key: bytes, *, tenant: str, roles: Iterable[str], subject: str, hours: float = 24.0,
-         agents: Iterable[str] | None = None, interlocutor: str | None = None, now: float | None = None) -> str:
-    """A signed access token (HS256). `agents` limits it to these agents; `interlocutor` defaults to the subject."""
-    at = time.time() if now is None else now
-    claims: dict[str, Any] = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "tenant_id": tenant,
-                              "roles": list(roles), "iat": int(at), "nbf": int(at), "exp": int(at + hours * 3600),
-                              "jti": secrets.token_hex(8)}
-    if agents is not None:
-        claims["agents"] = list(agents)
-    if interlocutor is not None:
-        claims["interlocutor_id"] = interlocutor
-    return jwt.encode(claims, key, algorithm="HS256", headers={"typ": TYPE})
 
 
 class Tokens:
