@@ -92,6 +92,18 @@ class Directory(Generic[A]):
         self._route(key, Letter(message, reply, trace=trace))
         return reply
 
+    def wake(self, key: str) -> None:
+        """Have the key's actor in memory, as a message would; so a restart finishes what was left unanswered.
+
+        Raises Unavailable.
+        """
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._held.open(key)
+            slot.touched = self._clock()
+        elif slot.state is State.QUARANTINED:
+            self._held.knock(slot)
+
     def live(self, key: str) -> AioActorRef[A] | None:
         """The present activation of a key, None when there is none. It may end at any time; the key does not."""
         slot = self._slots.get(key)
