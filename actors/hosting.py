@@ -1,0 +1,57 @@
+"""What all sessions of a process share: handed to each by the directory that activates it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ruche.actors.accumulate import CHANNEL_BASE_MS
+from ruche.actors.fair import FairGate
+from ruche.actors.feed import Feeds
+from ruche.actors.logical import Orphan
+from ruche.actors.people import People
+from ruche.actors.scribe import Scribe
+from ruche.actors.supersede import Decider, default_decider
+from ruche.plugins.contracts import Brain
+from ruche.storage.model.conversation import SessionKey
+from ruche.storage.model.ids import make_id
+
+REFUSAL = "I am sorry, something went wrong on my side. Please try again."
+
+
+def wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Hosting:
+    """`refusal` is what a caller reads when a turn failed without having said anything.
+
+    `turn_seconds` bounds one thinking; after `commit_seconds` without an answer from the disk callers are told, while
+    the session goes on waiting. `waiting_limit` messages may wait in one session; the next is refused.
+    """
+
+    brain: Brain
+    scribe: Scribe
+    gate: FairGate
+    feeds: Feeds = field(default_factory=Feeds)
+    people: People = field(default_factory=People)
+    engine: str = "ruche"
+    """Name and version of the engine, as runs carry it."""
+    turn_seconds: float = 60.0
+    commit_seconds: float = 10.0
+    waiting_limit: int = 100
+    decider: Decider = default_decider
+    channel_bases: Mapping[str, int] = field(default_factory=lambda: CHANNEL_BASE_MS)
+    refusal: Callable[[SessionKey], str] = lambda key: REFUSAL
+    clock_ms: Callable[[], int] = wall_ms
+    entropy: Callable[[int], bytes] = secrets.token_bytes
+    orphans: dict[str, list[Orphan]] = field(default_factory=dict)
+    """By session key: what the next activation takes up before anything else."""
+    stats: Counter[str] = field(default_factory=Counter)
+
+    def new_id(self) -> str:
+        return make_id(self.clock_ms(), self.entropy(10))

@@ -1,0 +1,103 @@
+"""One session's way into the journal: it numbers the session's events and publishes them once they are durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from ruche.actors.feed import Feeds
+from ruche.storage.model.event import Event
+from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased, SessionSaved, TurnCommitted
+
+Numbered = Accepted | TurnCommitted | SegmentReleased | SessionSaved
+Build = Callable[[int], Numbered]
+"""Makes a record whose events are numbered upwards from the given sequence number."""
+Done = Callable[[BaseException | None], None]
+
+
+class Poster(Protocol):
+    def post(self, records: tuple[AnyRecord, ...], done: Done) -> None:
+        """Commit the records together; `done(None)` on the loop once they are durable, `done(error)` if not."""
+
+
+class Ledger:
+    """At most one group of records is under way, and what is written meanwhile forms the next group.
+
+    A group is kept wholly or not at all and is numbered when it leaves, so numbers have no gap even when the disk is
+    full for a while. `seq` is the number of the last durable event.
+    """
+
+    __slots__ = ("_busy", "_feeds", "_poster", "_quiet", "_session_id", "_waiting", "seq")
+
+    def __init__(self, poster: Poster, feeds: Feeds, session_id: str, seq: int) -> None:
+        self.seq = seq
+        self._poster = poster
+        self._feeds = feeds
+        self._session_id = session_id
+        self._waiting: list[tuple[Build, Done]] = []
+        self._busy = False
+        self._quiet: list[asyncio.Future[None]] = []
+
+    def write(self, build: Build, done: Done) -> None:
+        """Append a record in order. `done` is called on the loop, after the events were published."""
+        self._waiting.append((build, done))
+        if not self._busy:
+            self._send()
+
+    async def commit(self, build: Build) -> None:
+        """`write`, awaited; raises what the journal raised. To give up waiting does not take the record back."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.write(build, lambda error: _settle(written, error))
+        await written
+
+    async def quiet(self) -> None:
+        """Return when nothing is under way."""
+        while self._busy:
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._quiet.append(idle)
+            await idle
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        seq, records, dones = self.seq, [], []
+        for build, done in waiting:
+            try:
+                record = build(seq + 1)
+            except Exception as error:  # a fault of the caller's costs the caller's record only
+                done(error)
+                continue
+            seq += len(events_of(record))
+            records.append(record)
+            dones.append(done)
+        if records:
+            self._busy = True
+            self._poster.post(tuple(records), lambda error: self._written(records, dones, seq, error))
+
+    def _written(self, records: list[Numbered], dones: list[Done], seq: int, error: BaseException | None) -> None:
+        if error is None:
+            self.seq = seq
+            for record in records:
+                self._feeds.publish(self._session_id, events_of(record))
+        for done in dones:
+            done(error)
+        self._busy = False
+        if self._waiting:
+            self._send()
+        if not self._busy:
+            idle, self._quiet = self._quiet, []
+            for each in idle:
+                _settle(each, None)
+
+
+def events_of(record: Numbered) -> tuple[Event, ...]:
+    return (record.event,) if isinstance(record, SegmentReleased) else record.events
+
+
+def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:
+    if written.done():
+        return
+    if error is None:
+        written.set_result(None)
+    else:
+        written.set_exception(error)

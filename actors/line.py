@@ -1,0 +1,172 @@
+"""What a session has in hand: its turns in order, the one that runs, and where a new message belongs.
+
+Everything here happens at once, on the loop; `worker.py` does the waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from ruche.actors.accumulate import LONGEST_TURN_MS, base_ms, window_ms
+from ruche.actors.future import AioFuture
+from ruche.actors.hosting import Hosting
+from ruche.actors.ledger import Ledger
+from ruche.actors.logical import Closing, Item, LogicalTurn, Open, Orphan
+from ruche.actors.people import Person
+from ruche.actors.supersede import REQUEST_CHANNELS, Decision, Situation, decide
+from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
+
+
+class Line:
+    """`items` wait in order, `current` is thought about or committed, `owed` lost its commit to a full disk."""
+
+    __slots__ = ("current", "hosting", "inflight", "items", "key", "open", "owed", "person")
+
+    def __init__(self, key: SessionKey, hosting: Hosting) -> None:
+        self.key = key
+        self.hosting = hosting
+        self.person = Person(Profile(interlocutor=key.interlocutor, tenant=key.tenant))
+        """Known better once the session has read the store."""
+        self.open: Open | None = None
+        self.items: list[Item] = []
+        self.current: LogicalTurn | None = None
+        self.owed: list[Orphan] = []
+        self.inflight: dict[str, Message] = {}
+        """By idempotency key: messages without a committed answer."""
+
+    def turns(self) -> Iterator[LogicalTurn]:
+        """Every turn that is still to be answered, in order."""
+        if self.current is not None and not self.current.again():
+            yield self.current
+        for item in self.items:
+            if isinstance(item, LogicalTurn):
+                yield item
+
+    def sessions(self) -> list[Open]:
+        """Every session that something in hand belongs to, and the open one."""
+        found = [turn.open for turn in self.turns()] + [item.open for item in self.items]
+        return list(dict.fromkeys([*found, *([] if self.open is None else [self.open])]))
+
+    def waiting(self) -> int:
+        """Messages without an answer."""
+        return sum(len(turn.messages) for turn in self.turns())
+
+    def find(self, message_id: str) -> LogicalTurn | None:
+        return next((turn for turn in self.turns() if any(each.id == message_id for each in turn.messages)), None)
+
+    def opened(self) -> Open:
+        """The open session; a new one where there is none."""
+        return self.open or self.resume(self.fresh(self.hosting.new_id()), 0)
+
+    def fresh(self, session_id: str) -> SessionState:
+        now = self.hosting.clock_ms()
+        return SessionState(id=session_id, key=self.key, created_ms=now, last_activity_ms=now)
+
+    def resume(self, state: SessionState, seq: int) -> Open:
+        """Go on in a session whose last event has the number `seq`."""
+        self.open = Open(state, Ledger(self.hosting.scribe, self.hosting.feeds, state.id, seq))
+        return self.open
+
+    def shut(self, promise: AioFuture[SessionState] | None = None) -> None:
+        """Close the open session, after the turns that it has; the next message opens another."""
+        if self.open is not None:
+            self.items.append(Closing(self.open, promise))
+            self.open = None
+
+    def place(self, message: Message, new_session: bool) -> LogicalTurn:
+        """The turn that takes a message: one that still gathers, one that supersedes what runs, or the next."""
+        if new_session:
+            self.shut()
+        opened = self.opened()
+        last = self.items[-1] if self.items else self.current
+        if isinstance(last, LogicalTurn) and last.open is opened:
+            if last is self.current:
+                return self._meet(last, message)
+            if not last.interrupted and self.key.channel not in REQUEST_CHANNELS:
+                return last
+        if self.current is not None and self.current.stage is not None:
+            self.current.stage.newer_waits()
+        return self._next(opened)
+
+    def take_up(self, orphan: Orphan, *, first: bool = False, segments: tuple[str, ...] = ()) -> LogicalTurn:
+        """Put accepted messages that nobody works on back into the line; with segments, only to be closed."""
+        turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.turn_id, list(orphan.messages), interrupted=segments)
+        self.items.insert(0 if first else len(self.items), turn)
+        for message in orphan.messages:
+            if message.idempotency_key is not None:
+                self.inflight[message.idempotency_key] = message
+        return turn
+
+    def extend(self, turn: LogicalTurn, message: Message) -> None:
+        """Keep a turn's window open for what may follow this message."""
+        base = base_ms(self.key.channel, self.hosting.channel_bases)
+        now = asyncio.get_running_loop().time()
+        turn.opened = turn.opened or now
+        if base:
+            window = window_ms(message.text, base=base, messages_in_turn=len(turn.messages),
+                               hint_ms=turn.open.state.hint_ms, cadence_ms=self.person.profile.cadence_ms)
+            keep_open(turn, now + window / 1000)
+
+    def typing(self) -> None:
+        """Keep the window that is open, if one is, open for another base of the channel."""
+        turn = self.items[-1] if self.items else None
+        if isinstance(turn, LogicalTurn) and turn.closes:
+            base = base_ms(self.key.channel, self.hosting.channel_bases)
+            keep_open(turn, max(turn.closes, asyncio.get_running_loop().time() + base / 1000))
+
+    def forget(self, message: Message) -> None:
+        """The message is answered, or was not taken."""
+        if message.idempotency_key is not None:
+            self.inflight.pop(message.idempotency_key, None)
+
+    def orphans(self) -> list[Orphan]:
+        """Everything durable and unanswered, for the next activation."""
+        left = list(self.owed)
+        for turn in self.turns():
+            durable = tuple(message for message in turn.messages if message.id not in turn.writing)
+            if durable:
+                left.append(Orphan(turn.open.state.id, turn.turn_id, durable))
+        return left
+
+    def _next(self, opened: Open) -> LogicalTurn:
+        turn_id = self.hosting.new_id()
+        turn = LogicalTurn(opened, turn_id, turn_id)
+        self.items.append(turn)
+        return turn
+
+    def _meet(self, running: LogicalTurn, message: Message) -> LogicalTurn:
+        stage = running.stage
+        decision = decide(self.hosting.decider, Situation(
+            self.key.channel, running.turn_id, tuple(running.messages), message,
+            running.sealed or stage is None or stage.commit_reached, 0 if stage is None else stage.effects))
+        self.hosting.stats[decision.value] += 1
+        if decision is Decision.SUPERSEDE:
+            return self._supersede(running)
+        if decision is Decision.ABSORB:
+            return self._restart(running)
+        if stage is not None and decision is Decision.QUEUE:
+            stage.newer_waits()
+        return self._next(running.open)
+
+    def _supersede(self, running: LogicalTurn) -> LogicalTurn:
+        """A new turn over all messages and for all callers."""
+        turn = LogicalTurn(running.open, self.hosting.new_id(), running.group, running.messages, running.callers,
+                           replaces=[*running.replaces, running.turn_id], opened=running.opened)
+        running.replaced, running.callers = True, []
+        return self._rethink(running, turn)
+
+    def _restart(self, running: LogicalTurn) -> LogicalTurn:
+        running.begun = False
+        return self._rethink(running, running)
+
+    def _rethink(self, running: LogicalTurn, turn: LogicalTurn) -> LogicalTurn:
+        self.items.append(turn)
+        if running.scope is not None:
+            running.scope.cancel()
+        return turn
+
+
+def keep_open(turn: LogicalTurn, until: float) -> None:
+    turn.closes = min(until, turn.opened + LONGEST_TURN_MS / 1000)
+    turn.changed.set()

@@ -1,0 +1,125 @@
+"""A logical turn while a session has it in hand: the messages that belong together, and who waits for the reply."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anyio
+from ruche.actors.feed import Listener
+from ruche.actors.future import AioFuture
+from ruche.actors.ledger import Ledger
+from ruche.actors.stage import SessionStage
+from ruche.storage.model.conversation import Message, SessionState
+from ruche.storage.model.turn import Turn
+
+Want = Literal["reply", "accepted", "events"]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A message is durable. `turn_id` is the turn that is to answer it; one that supersedes it may do so instead.
+
+    `listener` (want "events") has everything that subscribers of the session are told from this message on; None when
+    the message had been taken before.
+    """
+
+    session_id: str
+    turn_id: str
+    message_id: str
+    listener: Listener | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Caller:
+    """Somebody who waits: for the reply, for the message to be durable, or for the events that follow."""
+
+    want: Want
+    promise: AioFuture[Turn | Taken]
+    taken: Taken
+
+    def accepted(self) -> None:
+        if self.want != "reply":
+            self.promise.set(self.taken)
+
+    def answer(self, turn: Turn) -> None:
+        if self.want == "reply":
+            self.promise.set(turn)
+
+    def fail(self, error: BaseException) -> None:
+        """There will be no turn, or none to show."""
+        if self.taken.listener is not None:
+            self.taken.listener.fail(error)
+        self.promise.fail(error)
+
+
+@dataclass(slots=True, eq=False)
+class Open:
+    """A session that is open under its key, with its way into the journal. `state` is durable once it has a turn."""
+
+    state: SessionState
+    ledger: Ledger
+
+
+@dataclass(slots=True, eq=False)
+class LogicalTurn:
+    """`begun` while it is thought about or committed; `sealed` once nothing can replace its outcome.
+
+    `writing` holds messages on their way to the journal: the turn does not begin before they are durable.
+    """
+
+    open: Open
+    turn_id: str
+    group: str
+    messages: list[Message] = field(default_factory=list)
+    callers: list[Caller] = field(default_factory=list)
+    writing: dict[str, list[Caller]] = field(default_factory=dict)
+    replaces: list[str] = field(default_factory=list)
+    """Turns that this one answers instead, until subscribers have been told."""
+    opened: float = 0.0
+    """Loop time of the first message."""
+    closes: float = 0.0
+    """Loop time at which the accumulation window closes; 0 where nothing is awaited."""
+    waited_ms: float = 0.0
+    begun: bool = False
+    sealed: bool = False
+    replaced: bool = False
+    interrupted: tuple[str, ...] = ()
+    """Segments that were journalled before a crash: the turn is closed with exactly these."""
+    stage: SessionStage | None = None
+    scope: anyio.CancelScope | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def again(self) -> bool:
+        """True when what was thought is not to be used: a newer message replaced or restarted the turn."""
+        return self.replaced or not self.begun
+
+    def answer(self, outcome: Turn | BaseException) -> None:
+        """Answer everybody who waits for the reply."""
+        callers, self.callers = self.callers, []
+        for caller in callers:
+            if isinstance(outcome, BaseException):
+                caller.fail(outcome)
+            else:
+                caller.answer(outcome)
+
+
+@dataclass(slots=True, eq=False)
+class Closing:
+    """A session to close, in its place among the turns."""
+
+    open: Open
+    promise: AioFuture[SessionState] | None = None
+
+
+Item = LogicalTurn | Closing
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """Accepted messages of one turn that nobody works on: after a crash, or after a commit that failed."""
+
+    session_id: str
+    turn_id: str
+    messages: tuple[Message, ...]

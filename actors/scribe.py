@@ -1,0 +1,188 @@
+"""The way from the loop to the store: one thread commits in groups, another reads and feeds the tables.
+
+Commits never wait for DuckDB. A record is durable when its commit returns, in the order in which they were asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from ruche.actors.service import ServiceActor
+from ruche.actors.system import ActorSystem
+from ruche.plugins.errors import RucheError, StorageFull, StorageStopped
+from ruche.storage.model.record import AnyRecord
+
+if TYPE_CHECKING:
+    from ruche.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Done = Callable[[BaseException | None], None]
+Group = tuple[tuple[AnyRecord, ...], Done]
+
+LONGEST_WAIT_S = 0.004
+FIRST_WAIT_S = 0.0005
+ENOUGH = 64
+"""Groups that are committed at once however long the wait had been."""
+
+
+class Scribe:
+    """Made on the loop inside an actor system, which stops its two threads at the end, after what spoke to them."""
+
+    def __init__(self, store: Store) -> None:
+        self._system = ActorSystem.running()
+        self._waiting: deque[Group] = deque()
+        self._rung = False
+        self._enough = threading.Event()
+        self._stopped: StorageStopped | None = None
+        self._writer = self._system.spawn(Writer, store, self)
+        self._reader = self._system.spawn(Reader, store)
+        self.batches = 0
+        self.records = 0
+
+    def post(self, records: tuple[AnyRecord, ...], done: Done) -> None:
+        """Commit records together, wholly or not at all; `done(None)` or `done(error)` follows on the loop."""
+        if self._stopped is not None:
+            self._system.loop.call_soon(done, self._stopped)
+            return
+        self._waiting.append((records, done))
+        if not self._rung:
+            self._rung = True
+            self._ring(done)
+        elif len(self._waiting) >= ENOUGH:
+            self._enough.set()
+
+    async def commit(self, record: AnyRecord) -> None:
+        """Durable when it returns. Raises StorageFull, StorageStopped. Giving up the wait takes nothing back."""
+        written: asyncio.Future[None] = self._system.loop.create_future()
+        self.post((record,), lambda error: _settle(written, error))
+        await written
+
+    async def read(self, function: Callable[[Store], T]) -> T:
+        """`function(store)` on the read thread; sees every record that is durable. Raises what the function raised."""
+        answer: T = await self._reader.ask_async(function)
+        return answer
+
+    async def apply(self) -> int:
+        """Feed the journalled records to the tables; how many there were."""
+        return await self.read(lambda store: store.apply())
+
+    @property
+    def stopped(self) -> bool:
+        """True once a sync failed: nothing is written any more until restart; reads go on."""
+        return self._stopped is not None
+
+    def _ring(self, done: Done) -> None:
+        try:
+            self._writer.tell(_FLUSH)
+        except Exception:  # the writer has stopped with its system
+            self._waiting.pop()
+            self._system.loop.call_soon(done, StorageStopped("the engine is shutting down; try again later"))
+
+    # --- on the writer's thread
+
+    def _take(self) -> list[Group]:
+        self._rung = False  # before the first is taken: whoever comes later rings again
+        self._enough.clear()
+        groups = []
+        while self._waiting:
+            groups.append(self._waiting.popleft())
+        return groups
+
+    def _report(self, outcomes: list[tuple[Done, BaseException | None]], records: int) -> None:
+        self.batches += 1
+        self.records += records
+        for _, error in outcomes:
+            if isinstance(error, StorageStopped):
+                self._stopped = error
+        try:
+            self._system.post(_tell_all, outcomes)
+        except RuntimeError:
+            log.error("the loop ended before %d commits could be answered", len(outcomes))
+
+
+class Writer(ServiceActor):
+    """The thread that appends. It waits for company only when there was company the last time."""
+
+    registered: ClassVar[bool] = False
+
+    def __init__(self, store: Store, scribe: Scribe) -> None:
+        super().__init__()
+        self._store = store
+        self._scribe = scribe
+        self._wait_s = 0.0
+
+    def on_receive(self, message: Any) -> None:
+        if self._wait_s:
+            self._scribe._enough.wait(self._wait_s)
+        self._flush()
+
+    def on_stop(self) -> None:
+        self._flush()
+
+    def _flush(self) -> None:
+        groups = self._scribe._take()
+        if not groups:
+            return
+        if len(groups) > 1:
+            self._wait_s = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, self._wait_s * 2))
+        else:
+            self._wait_s = self._wait_s / 2 if self._wait_s > FIRST_WAIT_S else 0.0
+        self._scribe._report(self._append(groups), sum(len(records) for records, _ in groups))
+
+    def _append(self, groups: list[Group]) -> list[tuple[Done, BaseException | None]]:
+        try:
+            self._store.append([record for records, _ in groups for record in records])
+        except (StorageFull, StorageStopped) as error:
+            return [(done, error) for _, done in groups]
+        except (TypeError, ValueError, OverflowError, RucheError) as error:
+            return self._one_by_one(groups, error)
+        except Exception as error:
+            log.error("an append failed of %s; writing stops", type(error).__name__)
+            stopped = StorageStopped("writing to the journal failed; restart the engine")
+            stopped.__cause__ = error
+            return [(done, stopped) for _, done in groups]
+        return [(done, None) for _, done in groups]
+
+    def _one_by_one(self, groups: list[Group], error: Exception) -> list[tuple[Done, BaseException | None]]:
+        """A record that cannot be encoded costs its own group only."""
+        if len(groups) == 1:
+            return [(groups[0][1], error)]
+        return [outcome for group in groups for outcome in self._append([group])]
+
+
+class Reader(ServiceActor):
+    """The thread that reads and applies."""
+
+    registered: ClassVar[bool] = False
+    expected: ClassVar[tuple[type[Exception], ...]] = (Exception,)
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def on_receive(self, message: Any) -> Any:
+        return message(self._store)
+
+
+_FLUSH = "flush"
+
+
+def _tell_all(outcomes: list[tuple[Done, BaseException | None]]) -> None:
+    for done, error in outcomes:
+        done(error)
+
+
+def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:
+    if written.done():
+        return
+    if error is None:
+        written.set_result(None)
+    else:
+        written.set_exception(error)

@@ -1,0 +1,273 @@
+"""The session actor: takes messages at any time, has one turn thought at a time, and commits each as one frame.
+
+The mailbox never waits for a turn. Messages are placed in a line (`line.py`), which one piece of work goes through in
+order (`worker.py`). All state is in the store between turns, so going idle writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from msgspec.structs import replace
+from ruche.actors.actor import AioActor
+from ruche.actors.hosting import Hosting
+from ruche.actors.line import Line
+from ruche.actors.logical import Caller, LogicalTurn, Orphan, Taken, Want
+from ruche.actors.outcome import answer_of
+from ruche.actors.recall import Earlier, look_up, recall, recall_session, released
+from ruche.actors.worker import work_through
+from ruche.plugins.errors import IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound, RucheError
+from ruche.storage.model.conversation import Message, SessionKey, SessionState
+from ruche.storage.model.event import Event
+from ruche.storage.model.record import Accepted
+from ruche.storage.model.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Something was said. Answered with a Turn (want "reply"), or with Taken once the message is durable.
+
+    `session_id` must be the open session of the key, when it is given. The same idempotency key with the same
+    fingerprint gets the same answer, with another fingerprint IdempotencyMismatch.
+    """
+
+    message: Message
+    want: Want = "reply"
+    new_session: bool = False
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """The interlocutor is typing: a window that is open stays open for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the open session once its turns are done; answered with its last state. NotFound when it is not open."""
+
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask for a Snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`session` is None while none is open; its `processing_turn` is the turn in hand. `waiting` counts messages."""
+
+    session: SessionState | None
+    waiting: int
+
+
+class SessionActor(AioActor):
+    """One key's conversation, activated by a directory with `str(SessionKey)` and the process's Hosting."""
+
+    registered: ClassVar[bool] = False
+
+    def __init__(self, key: str, hosting: Hosting) -> None:
+        super().__init__()
+        self._address = key
+        self._hosting = hosting
+        self._line = Line(SessionKey.parse(key), hosting)
+        self._working = False
+
+    async def on_start(self) -> None:  # type: ignore[override]
+        key, hosting = self._line.key, self._hosting
+        state, profile, seq = await hosting.scribe.read(lambda store: recall(store, key))
+        self._line.person = hosting.people.meet(key.tenant, key.interlocutor, profile)
+        if state is not None:
+            self._line.resume(state, seq)
+        for orphan in hosting.orphans.get(self._address, ()):
+            await self._take_up(orphan)
+        hosting.orphans.pop(self._address, None)
+
+    async def on_stop(self) -> None:  # type: ignore[override]
+        await self._hand_over()
+
+    async def on_failure(self, *_: object) -> None:  # type: ignore[override]
+        await self._hand_over()
+
+    async def on_receive(self, message: Any) -> Any:
+        match message:
+            case Say():
+                return await self._say(message)
+            case Typing():
+                return self._line.typing()
+            case Close():
+                return self._close(message)
+            case Look():
+                return self._look()
+        raise InvalidRequest(f"a session does not understand a {type(message).__name__}")
+
+    # --- messages ----------------------------------------------------------------------------------------------
+
+    async def _say(self, say: Say) -> Any:
+        line = self._line
+        if say.message.idempotency_key is not None:
+            known = await self._known(say.message)
+            if known is not None:
+                return self._again(say.want, known)
+        if say.session_id is not None and (line.open is None or line.open.state.id != say.session_id):
+            raise NotFound("this session is not open; leave session_id out to go on in the open one")
+        if line.waiting() >= self._hosting.waiting_limit:
+            raise MailboxFull("too many messages of this session wait for an answer; slow down", retry_after=1.0)
+        turn = line.place(say.message, say.new_session)
+        self._accept(turn, say.message, self._caller(say.want, turn, say.message.id))
+        return None
+
+    def _close(self, close: Close) -> None:
+        opened = self._line.open
+        if opened is None or close.session_id not in (None, opened.state.id):
+            raise NotFound("this session is not open")
+        self._line.shut(self.promise())
+        self._go_on()
+
+    def _look(self) -> Snapshot:
+        turn, opened = self._line.current, self._line.open
+        state = None if opened is None else opened.state
+        if state is not None and turn is not None and turn.open is opened:
+            state = replace(state, processing_turn=turn.turn_id)
+        return Snapshot(state, self._line.waiting())
+
+    # --- a message, once -----------------------------------------------------------------------------------------
+
+    async def _known(self, message: Message) -> Run | tuple[LogicalTurn, str] | None:
+        """What there is under a message's idempotency key: the answer, or the turn and message in hand that will be it.
+
+        Raises IdempotencyMismatch when the key came with another request.
+        """
+        key, line = message.idempotency_key or "", self._line
+        first = line.inflight.get(key)
+        if first is not None:
+            _same(first.fingerprint, message.fingerprint)
+            turn = line.find(first.id)
+            return None if turn is None else (turn, first.id)
+        earlier = await self._hosting.scribe.read(lambda store: look_up(store, line.key, key))
+        if earlier is None:
+            return None
+        _same(earlier.fingerprint, message.fingerprint)
+        return earlier.run or (self._retake(earlier, message), earlier.message_id)
+
+    def _retake(self, earlier: Earlier, message: Message) -> LogicalTurn:
+        """Work again on a message that is durable and that nobody works on, because its commit failed."""
+        owed = self._line.owed
+        orphan = next((each for each in owed if any(m.id == earlier.message_id for m in each.messages)), None)
+        if orphan is None:
+            orphan = Orphan(earlier.session_id, self._hosting.new_id(), (replace(message, id=earlier.message_id),))
+        else:
+            owed.remove(orphan)
+        turn = self._line.take_up(orphan)
+        self._go_on()
+        return turn
+
+    def _again(self, want: Want, known: Run | tuple[LogicalTurn, str]) -> Any:
+        """Answer somebody who repeats a message as the first asker is answered."""
+        if isinstance(known, Run):
+            if want != "reply":
+                return Taken(known.session, known.id, known.message_ids[-1])
+            answer = answer_of(known)
+            if isinstance(answer, RucheError):
+                raise answer
+            return answer
+        turn, message_id = known
+        if want != "reply" and message_id not in turn.writing:
+            return Taken(turn.open.state.id, turn.turn_id, message_id)
+        waiting = turn.writing.get(message_id, turn.callers)
+        waiting.append(self._caller(want, turn, message_id))
+        return None
+
+    def _caller(self, want: Want, turn: LogicalTurn, message_id: str) -> Caller:
+        session_id, feeds = turn.open.state.id, self._hosting.feeds
+        listener = feeds.listen(session_id, turn.open.ledger.seq) if want == "events" else None
+        return Caller(want, self.promise(), Taken(session_id, turn.turn_id, message_id, listener))
+
+    # --- accepting -------------------------------------------------------------------------------------------------
+
+    def _accept(self, turn: LogicalTurn, message: Message, caller: Caller) -> None:
+        """Journal a message; whoever waits hears of it when it is durable."""
+        turn.messages.append(message)
+        turn.writing[message.id] = [caller]
+        if message.idempotency_key is not None:
+            self._line.inflight[message.idempotency_key] = message
+        self._line.extend(turn, message)
+        told = tuple(turn.replaces)
+        turn.open.ledger.write(lambda seq: self._accepted(turn, message, told, seq),
+                               lambda error: self._written(turn, message, told, error))
+        self._go_on()
+
+    def _accepted(self, turn: LogicalTurn, message: Message, told: tuple[str, ...], seq: int) -> Accepted:
+        now, session_id, key = self._hosting.clock_ms(), turn.open.state.id, self._line.key
+        superseded = [Event(seq=seq + place, kind="turn.superseded", session_id=session_id, turn_id=old, at_ms=now,
+                            data={"superseded_by": turn.turn_id}) for place, old in enumerate(told)]
+        accepted = Event(seq=seq + len(told), kind="turn.accepted", session_id=session_id, turn_id=turn.turn_id,
+                         at_ms=now, data={"message_id": message.id})
+        return Accepted(tenant=key.tenant, at_ms=now, key=key, session_id=session_id, message=message,
+                        events=(*superseded, accepted))
+
+    def _written(self, turn: LogicalTurn, message: Message, told: tuple[str, ...], error: BaseException | None) -> None:
+        callers = turn.writing.pop(message.id)
+        turn.changed.set()
+        if error is not None:
+            turn.messages.remove(message)
+            self._line.forget(message)
+            for caller in callers:
+                caller.fail(_unkept(error))
+            return
+        turn.replaces = [old for old in turn.replaces if old not in told]
+        for caller in callers:
+            caller.accepted()
+            if caller.want != "accepted":
+                turn.callers.append(caller)
+        self._pay()
+
+    def _pay(self) -> None:
+        """The disk takes writes again: what is owed goes first."""
+        owed, self._line.owed = self._line.owed, []
+        for orphan in reversed(owed):
+            self._line.take_up(orphan, first=True)
+
+    # --- working ---------------------------------------------------------------------------------------------------
+
+    def _go_on(self) -> None:
+        if not self._working:
+            self._working = True
+            self.work(self._go_through())
+
+    async def _go_through(self) -> None:
+        await work_through(self._line)
+        self._working = False
+
+    async def _take_up(self, orphan: Orphan) -> None:
+        """Before anything else: answer what a crash left unanswered, and close a turn that had said something."""
+        line, scribe = self._line, self._hosting.scribe
+        if line.open is None or line.open.state.id != orphan.session_id:
+            state, seq = await scribe.read(lambda store: recall_session(store, line.key.tenant, orphan.session_id))
+            if state is None or state.closed_ms is None:
+                line.shut()
+                line.resume(state or line.fresh(orphan.session_id), seq)
+        segments = await scribe.read(lambda store: released(store, line.key.tenant, orphan.turn_id))
+        line.take_up(orphan, segments=segments)
+        self._go_on()
+
+    async def _hand_over(self) -> None:
+        """What is under way must have landed before another activation reads; what is unanswered waits for it."""
+        for opened in self._line.sessions():
+            await opened.ledger.quiet()
+        orphans = self._line.orphans()
+        if orphans:
+            self._hosting.orphans[self._address] = orphans
+
+
+def _same(first: str | None, second: str | None) -> None:
+    if (first or "") != (second or ""):
+        raise IdempotencyMismatch("this idempotency key was used for another request; use a new key")
+
+
+def _unkept(error: BaseException) -> RucheError:
+    if isinstance(error, RucheError):
+        return error
+    return InvalidRequest("the message holds something that cannot be kept; send plain JSON values")

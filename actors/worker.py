@@ -1,0 +1,178 @@
+"""Goes through a session's line: waits until a turn is complete, has it thought, commits it, answers. One at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import anyio
+from msgspec.structs import replace
+from ruche.actors.line import Line
+from ruche.actors.logical import Closing, LogicalTurn, Orphan
+from ruche.actors.outcome import Outcome, answer_of, committing, failed, interrupted, new_profile, outcome_of
+from ruche.actors.thinking import Thought, think
+from ruche.plugins.errors import RateLimited, RucheError, Unavailable
+from ruche.storage.model.conversation import Profile
+from ruche.storage.model.event import Event
+from ruche.storage.model.record import SessionSaved, TurnCommitted
+
+log = logging.getLogger(__name__)
+
+
+async def work_through(line: Line) -> None:
+    """Until the line is empty. What raises here is a fault of the engine's and ends the session's activation."""
+    while line.items:
+        item = line.items[0]
+        if isinstance(item, Closing):
+            await _close(line, item)
+            line.items.remove(item)
+        elif item.interrupted:
+            _begin(line, item)
+            await _finish(line, item, interrupted(item, line.hosting), line.person.profile)
+            line.current = None
+        else:
+            await _take(line, item)
+
+
+async def _take(line: Line, turn: LogicalTurn) -> None:
+    try:
+        await _think_and_finish(line, turn)
+    except RateLimited as error:  # too many of the tenant's turns wait for a slot
+        line.items.remove(turn)
+        _owe(line, turn)
+        turn.answer(error)
+
+
+async def _think_and_finish(line: Line, turn: LogicalTurn) -> None:
+    hosting = line.hosting
+    await _gather(turn)
+    if not _is_next(line, turn):
+        return
+    async with hosting.gate.slot(line.key.tenant):
+        await _gather(turn)  # others may have joined while the slot was waited for
+        if not _is_next(line, turn):
+            return
+        _begin(line, turn)
+        profile = line.person.profile
+        thought = await think(turn, profile, hosting)
+        turn.sealed = not turn.again()
+    if turn.sealed:
+        await _finish_thought(line, turn, thought, profile)
+    line.current = None
+
+
+def _is_next(line: Line, turn: LogicalTurn) -> bool:
+    """False when the turn has lost its messages to a full disk, or its place to an older one."""
+    if not turn.messages:
+        line.items.remove(turn)
+        turn.answer(Unavailable("the message could not be kept; try again"))
+        return False
+    return line.items[0] is turn
+
+
+def _begin(line: Line, turn: LogicalTurn) -> None:
+    line.items.remove(turn)
+    turn.begun, line.current = True, turn
+    if turn.opened:
+        turn.waited_ms = round((asyncio.get_running_loop().time() - turn.opened) * 1000, 1)
+
+
+async def _gather(turn: LogicalTurn) -> None:
+    """Until the window is closed and every message is durable."""
+    loop = asyncio.get_running_loop()
+    while turn.writing or (turn.closes and turn.closes > loop.time()):
+        turn.changed.clear()
+        timer = loop.call_at(turn.closes, turn.changed.set) if turn.closes > loop.time() else None
+        try:
+            await turn.changed.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+async def _finish_thought(line: Line, turn: LogicalTurn, thought: Thought, profile: Profile) -> None:
+    try:
+        await _finish(line, turn, outcome_of(turn, thought, line.hosting), profile)
+    except Exception as error:
+        if thought.output is None:
+            raise
+        log.error("turn %s cannot be kept (%s); it is closed as failed", turn.turn_id, type(error).__name__)
+        refused = Thought(None, "INVALID_OUTPUT", thought.segments, thought.tape, thought.ms)
+        await _finish(line, turn, failed(turn, refused, line.hosting), profile)
+
+
+async def _finish(line: Line, turn: LogicalTurn, outcome: Outcome, before: Profile) -> None:
+    """Commit a turn and answer its callers. The person is held while the profile changes."""
+    person = line.person
+    if outcome.profile is None and len(turn.messages) == 1:
+        return await _commit(line, turn, outcome, None)
+    async with person.lock:
+        profile = new_profile(turn, before, outcome.profile, person.profile)
+        await _commit(line, turn, outcome, profile)
+
+
+async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Profile | None) -> None:
+    """One frame. Only when it is durable are state and answer true; the wait for it cannot be cancelled.
+
+    When the disk stalls the callers are told, and the session goes on waiting: the frame may still land.
+    """
+    hosting, kept = line.hosting, list[TurnCommitted]()
+    build = committing(turn, outcome, profile, hosting.clock_ms())
+
+    def keep(seq: int) -> TurnCommitted:
+        kept[:] = [build(seq)]
+        return kept[0]
+
+    stall = asyncio.get_running_loop().call_later(hosting.commit_seconds, turn.answer, _stalled(turn))
+    try:
+        with anyio.CancelScope(shield=True):
+            await turn.open.ledger.commit(keep)
+    except RucheError as error:
+        hosting.stats["commits_failed"] += 1
+        _owe(line, turn)
+        turn.answer(error)
+    else:
+        hosting.stats["turns"] += 1
+        turn.open.state = kept[0].session
+        if profile is not None:
+            line.person.profile = profile
+        for message in turn.messages:
+            line.forget(message)
+        turn.answer(answer_of(outcome.run))
+    finally:
+        stall.cancel()
+
+
+def _owe(line: Line, turn: LogicalTurn) -> None:
+    """The messages stay accepted: they are answered when the disk takes writes again, or after a restart."""
+    for message in turn.messages:
+        line.forget(message)
+    line.owed.append(Orphan(turn.open.state.id, turn.turn_id, tuple(turn.messages)))
+
+
+async def _close(line: Line, closing: Closing) -> None:
+    opened, now = closing.open, line.hosting.clock_ms()
+    kept = list[SessionSaved]()
+
+    def build(seq: int) -> SessionSaved:
+        event = Event(seq=seq, kind="session.closed", session_id=opened.state.id, turn_id="", at_ms=now)
+        state = replace(opened.state, closed_ms=now, event_seq=seq)
+        kept[:] = [SessionSaved(tenant=line.key.tenant, at_ms=now, session=state, events=(event,))]
+        return kept[0]
+
+    try:
+        with anyio.CancelScope(shield=True):
+            await opened.ledger.commit(build)
+    except RucheError as error:
+        line.open = line.open or opened
+        if closing.promise is not None:
+            closing.promise.fail(error)
+    else:
+        opened.state = kept[0].session
+        if closing.promise is not None:
+            closing.promise.set(opened.state)
+
+
+def _stalled(turn: LogicalTurn) -> Unavailable:
+    return Unavailable("the disk does not answer; the turn may still be kept: look it up, or repeat it with its "
+                       "idempotency key", retry_after=5.0, turn_id=turn.turn_id)
