@@ -1,0 +1,214 @@
+"""Phase 7: the tools that rules and steps call. Only the author's rules and steps choose a tool; its result is data.
+
+What has consequences is reserved first under a key that survives retries, and settled afterwards. A call whose outcome
+is unknown is reported so and never repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from ruche.engine.brain.bindings import arguments_of, confirmation_key, in_order
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.invoke import Invoker, Ran
+from ruche.engine.brain.learn import Knowledge, remember
+from ruche.engine.brain.match import Matched
+from ruche.engine.brain.names import Names, names_of
+from ruche.engine.brain.orchestrate import Orchestrated
+from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, CompiledTool
+from ruche.engine.brain.results import failure_of, outputs_of
+from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.variables import due
+from ruche.engine.brain.walk import Standing, missing
+from ruche.storage.model.agent import ToolBinding
+from ruche.storage.model.turn import ToolCall
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """A confirmation that a rule's tool needs. `subject` binds it to the rule, the tool and the exact arguments."""
+
+    text: CompiledText
+    subject: str
+
+
+class Acted(msgspec.Struct, frozen=True, kw_only=True):
+    knowledge: Knowledge
+    names: Names
+    standings: tuple[Standing, ...]
+    calls: tuple[ToolCall, ...] = ()
+    failed: frozenset[str] = frozenset()
+    """Steps (`scenario/step`) whose tools did not do what they were called for."""
+    lacking: tuple[str, ...] = ()
+    """Names without which a tool could not be called."""
+    questions: tuple[Question, ...] = ()
+    sayings: tuple[str, ...] = ()
+    """`failed`, `unknown`, `later`, `declined`."""
+    after: frozenset[str] = frozenset()
+    """Steps that were left and whose last tools have run."""
+    moved: bool = False
+    """True when this round called something, so that scenarios may go on."""
+    irreversible: bool = False
+
+
+async def act(who: Identified, sensed: Sensed, orchestrated: Orchestrated, matched: Matched, invoker: Invoker,
+              before: Acted | None = None) -> Acted:
+    """One round of tools. `before` is the round before in the same turn: rules and variables have had their calls."""
+    round_ = _Round(who, sensed, orchestrated, matched, invoker, before)
+    if not who.agent.tools:
+        return round_.result()
+    if before is None:
+        await round_.variables()
+    await round_.steps()
+    if before is None:
+        await round_.rules()
+    return round_.result()
+
+
+class _Round:
+    """Collects what a round of calls brings; handed on frozen by `result`."""
+
+    def __init__(self, who: Identified, sensed: Sensed, orchestrated: Orchestrated, matched: Matched, invoker: Invoker,
+                 before: Acted | None) -> None:
+        self._who, self._sensed, self._matched, self._invoker = who, sensed, matched, invoker
+        self._standings = list(orchestrated.standings)
+        self._knowledge, self._names = orchestrated.knowledge, orchestrated.names
+        self._calls: list[ToolCall] = list(before.calls) if before else []
+        self._failed: set[str] = set()
+        self._lacking: list[str] = list(before.lacking) if before else []
+        self._questions: list[Question] = list(before.questions) if before else []
+        self._sayings: list[str] = list(before.sayings) if before else []
+        self._after: set[str] = set(before.after) if before else set()
+        self._irreversible = bool(before and before.irreversible)
+        self._moved = False
+
+    def result(self) -> Acted:
+        return Acted(knowledge=self._knowledge, names=self._names, standings=tuple(self._standings),
+                     calls=tuple(self._calls), failed=frozenset(self._failed), questions=tuple(self._questions),
+                     lacking=tuple(dict.fromkeys(self._lacking)), sayings=tuple(dict.fromkeys(self._sayings)),
+                     after=frozenset(self._after), moved=self._moved, irreversible=self._irreversible)
+
+    async def variables(self) -> None:
+        """Values that tools resolve; one that cannot be had is simply unknown."""
+        for variable in due(self._who, self._standings, self._matched, self._names, self._knowledge.variables):
+            tool = self._who.agent.tools[variable.tool]
+            arguments, lacking = arguments_of(tool, self._names)
+            if lacking or tool.tool.policy not in ("PURE", "IDEMPOTENT"):
+                continue
+            ran = await self._call(tool, arguments)
+            if ran.value is not None:
+                value = ran.value.get(variable.name, ran.value) if isinstance(ran.value, dict) else ran.value
+                self._keep({variable.name: value, f"@{variable.name}": self._who.now_ms,
+                            **outputs_of(tool.tool, ran.value)})
+
+    async def steps(self) -> None:
+        for place, standing in enumerate(self._standings):
+            for step in standing.left:
+                if step.key not in self._after:
+                    self._after.add(step.key)
+                    await self._bound(place, step, [one for one in step.spec.tools if one.when == "AFTER"])
+            if standing.instance.status == "active" and not standing.silent:
+                await self._bound(place, standing.step, list(self._ready(standing)))
+            elif standing.instance.status == "completed" and standing.fresh and standing.step.key not in self._after:
+                self._after.add(standing.step.key)
+                await self._bound(place, standing.step, [one for one in standing.step.spec.tools if one.when == "AFTER"])
+
+    async def rules(self) -> None:
+        for rule, binding, answer in self._rule_calls():
+            tool = self._who.agent.tools[binding.tool]
+            arguments, lacking = self._arguments(tool, binding)
+            subject = f"rule:{rule.id}:{self._invoker.subject(tool, arguments)}"
+            if lacking:
+                self._skip(tool, arguments, lacking)
+            elif (tool.confirm or tool.tool.policy == "IRREVERSIBLE") and answer != subject:
+                self._questions.append(Question(text=tool.confirm or self._who.agent.confirmation, subject=subject))
+            else:
+                await self._run(tool, arguments, None)
+
+    def _rule_calls(self) -> Iterator[tuple[CompiledRule, ToolBinding, str]]:
+        """(rule, binding, what was just confirmed). A yes calls the tool of a rule that need not match the yes."""
+        pending = self._who.turn.session.pending
+        subject = pending.subject if pending is not None and pending.kind == "confirmation" else ""
+        asked = subject.split(":")[1] if subject.startswith("rule:") else ""
+        answer = self._sensed.signals.answer
+        if asked and answer == "no":
+            self._sayings.append("declined")
+        rules = [one.rule for one in self._matched.rules if one.rule.rule.tools]
+        if asked and answer == "yes" and asked in self._who.agent.rules:
+            rules = [self._who.agent.rules[asked], *(rule for rule in rules if rule.id != asked)]
+        for rule in rules:
+            if rule.id != asked or answer != "no":
+                for binding in in_order(rule.rule.tools):
+                    yield rule, binding, subject if answer == "yes" else ""
+
+    def _ready(self, standing: Standing) -> Iterator[ToolBinding]:
+        step, instance = standing.step, standing.instance
+        if not step.spec.tools:
+            return
+        known = self._knowledge.known
+        if any(field.name not in known for field in step.requires):
+            return
+        if step.confirm is not None:
+            key = confirmation_key(step, self._who.agent.tools, self._names)
+            if key not in instance.confirmed:
+                return
+        complete = not missing(step, known)
+        yield from (one for one in step.spec.tools if one.tool not in instance.done_tools
+                    and (one.when == "BEFORE" or (one.when == "DURING" and complete)))
+
+    async def _bound(self, place: int, step: CompiledStep, bindings: list[ToolBinding]) -> None:
+        bad: set[str] = set()
+        for binding in in_order(bindings):
+            tool = self._who.agent.tools[binding.tool]
+            arguments, lacking = self._arguments(tool, binding)
+            if lacking or bad & set(binding.depends_on):
+                self._skip(tool, arguments, lacking or tuple(sorted(bad & set(binding.depends_on))))
+                bad.add(binding.tool)
+                continue
+            ran = await self._run(tool, arguments, step)
+            if ran.status in ("ok", "cached", "unknown"):
+                self._done(place, binding.tool)
+            if ran.status not in ("ok", "cached"):
+                bad.add(binding.tool)
+        if bad:
+            self._failed.add(step.key)
+
+    async def _run(self, tool: CompiledTool, arguments: dict[str, Any], step: CompiledStep | None) -> Ran:
+        ran = await self._call(tool, arguments)
+        if ran.status in ("ok", "cached"):
+            self._keep(outputs_of(tool.tool, ran.value))
+        elif ran.saying:
+            self._sayings.append(ran.saying)
+        self._keep(failure_of(tool.tool, ran.status))
+        self._irreversible |= tool.tool.policy == "IRREVERSIBLE" and ran.status in ("ok", "unknown")
+        return ran
+
+    async def _call(self, tool: CompiledTool, arguments: dict[str, Any]) -> Ran:
+        ran = await self._invoker.invoke(tool.tool, arguments)
+        self._calls.append(ToolCall(name=tool.tool.id, status=ran.status, ms=ran.ms, key=ran.key, arguments=arguments,
+                                    error=ran.error))
+        self._moved = True
+        return ran
+
+    def _arguments(self, tool: CompiledTool, binding: ToolBinding) -> tuple[dict[str, Any], tuple[str, ...]]:
+        arguments, lacking = arguments_of(tool, self._names)
+        return arguments, (*lacking, *(name for name in binding.requires if name not in self._names))
+
+    def _skip(self, tool: CompiledTool, arguments: dict[str, Any], lacking: tuple[str, ...]) -> None:
+        self._lacking.extend(lacking)
+        self._calls.append(ToolCall(name=tool.tool.id, status="skipped", ms=0.0, arguments=arguments,
+                                    error=f"needs {', '.join(lacking)}"))
+
+    def _done(self, place: int, tool: str) -> None:
+        standing = self._standings[place]
+        instance = standing.instance
+        if tool not in instance.done_tools:
+            instance = msgspec.structs.replace(instance, done_tools=(*instance.done_tools, tool))
+            self._standings[place] = msgspec.structs.replace(standing, instance=instance)
+
+    def _keep(self, variables: dict[str, Any]) -> None:
+        if variables:
+            self._knowledge = remember(self._knowledge, variables)
+            self._names = names_of(self._who, self._knowledge, self._sensed.language,
+                                   self._names["session"].get("intent", ""))

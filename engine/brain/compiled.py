@@ -1,0 +1,206 @@
+"""An agent ready to think with: built once per published version, shared by all its turns, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from ruche.engine.brain.extract import Place
+from ruche.engine.brain.fields import CompiledField, compile_field
+from ruche.engine.brain.parts import (
+    Check,
+    CompiledRule,
+    CompiledStep,
+    CompiledText,
+    bound_tools,
+    compile_listed,
+    compile_text,
+    compile_tool,
+    compile_transition,
+    compiled,
+    edges,
+)
+from ruche.engine.brain.phones import region_of
+from ruche.engine.brain.signals import phrase
+from ruche.engine.brain.words import saying
+from ruche.plugins.contracts import Enforcer
+from ruche.plugins.enforcers import built_in, prepare_rule
+from ruche.plugins.errors import ConfigurationError
+from ruche.storage.model.agent import AgentBundle, Rule, Scenario, Step, Variable, canonical_bundle
+
+T = TypeVar("T")
+
+_LIMIT, _MOST = 30, 200
+"""Retrieved items per kind, and the most for agents with many scoped rules and transitions."""
+
+
+class CompiledScenario(msgspec.Struct, frozen=True, kw_only=True):
+    spec: Scenario
+    steps: dict[str, CompiledStep]
+    cancel: frozenset[str]
+    collects: tuple[CompiledField, ...]
+    """Every field that a step collects, in the order of the steps."""
+    scopes: tuple[str, ...]
+    """Where its rules and transitions may live: its id and `scenario/step` of all its steps."""
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+    @property
+    def first(self) -> CompiledStep:
+        return self.steps[self.spec.first]
+
+
+class CompiledAgent:
+    """Expressions and templates compiled, everything reachable by id.
+
+    `configuration` is the SHA-256 of the canonical bundle. Raises ConfigurationError, naming the part, for whatever
+    cannot be resolved: an agent that was built can be spoken with.
+    """
+
+    def __init__(self, bundle: AgentBundle, version: int, enforcers: Mapping[str, Enforcer] | None = None) -> None:
+        self.bundle = bundle
+        self.version = version
+        self.configuration = hashlib.sha256(canonical_bundle(bundle)).hexdigest()
+        self.languages = bundle.agent.languages or ("en",)
+        self.zone = _zone(bundle.agent.timezone)
+        self.month_first = bundle.agent.timezone.startswith(("America/", "US/"))
+        self.region = region_of(bundle.agent.timezone, self.languages[0])
+        self.fields = {field.name: compile_field(field) for field in _unique("field", bundle.fields, "name")}
+        self.tools = {tool.id: compile_tool(tool) for tool in _unique("tool", bundle.tools)}
+        self.templates = {text.id: compile_listed(text) for text in _unique("template", bundle.templates)}
+        self.fallbacks = tuple(text for text in self.templates.values() if text.mode == "FALLBACK")
+        self.confirmation = compile_text("confirmation", saying("confirm", self.languages[0]))
+        self.scenarios = {scenario.id: self._scenario(scenario) for scenario in _unique("scenario", bundle.scenarios)}
+        self.rules = self._rules(built_in() if enforcers is None else enforcers)
+        self.edges = edges(bundle.relationships, self.rules)
+        self.always = tuple(sorted((rule for rule in self.rules.values() if _always(rule.rule)),
+                                   key=lambda rule: (-rule.rule.priority, rule.id)))
+        self.greeting = compile_text("greeting", bundle.agent.greeting) if bundle.agent.greeting else None
+        self.variables = self._variables()
+        self.scoped = self._scoped_parts()
+        self.limit = min(_MOST, _LIMIT + self.scoped)
+        self.entries = tuple(scope for one in self.scenarios.values() for scope in (one.id, one.first.key))
+
+    @property
+    def id(self) -> str:
+        return self.bundle.id
+
+    def place(self, today: object) -> Place:
+        """Where and on which day (`datetime.date`) a message is read."""
+        return Place(today=today, month_first=self.month_first, region=self.region)  # type: ignore[arg-type]
+
+    def text(self, where: str, reference: str | None) -> CompiledText | None:
+        """A template by its id, else the text itself."""
+        if reference is None:
+            return None
+        return self.templates.get(reference) or compile_text(where, reference)
+
+    def variant(self, text: CompiledText, language: str) -> CompiledText:
+        """The same text in another language: the template `ID.LANGUAGE`, where there is one."""
+        if not text.id or text.language in (None, language):
+            other = self.templates.get(f"{text.id}.{language}") if text.id else None
+            return other or text
+        return self.templates.get(f"{text.id}.{language}", text)
+
+    def _scenario(self, spec: Scenario) -> CompiledScenario:
+        steps = {step.id: self._step(spec, step) for step in _unique(f"scenario {spec.id}: step", spec.steps)}
+        for name in (spec.first, *(move.to for step in steps.values() for move in step.next)):
+            if name not in steps:
+                raise ConfigurationError(f"scenario {spec.id}: no step called {name}; known: {', '.join(steps)}")
+        collected = {field.name: field for step in steps.values() for field in step.collects}
+        return CompiledScenario(
+            spec=spec, steps=steps, cancel=frozenset(map(phrase, spec.cancel)), collects=tuple(collected.values()),
+            scopes=(spec.id, *(step.key for step in steps.values())))
+
+    def _step(self, scenario: Scenario, spec: Step) -> CompiledStep:
+        where = f"scenario {scenario.id}, step {spec.id}"
+        bound_tools(spec.tools, self.tools, where)
+        return CompiledStep(
+            key=f"{scenario.id}/{spec.id}", spec=spec, say=self.text(where, spec.say), ask=self.text(where, spec.ask),
+            confirm=self._confirmation(where, spec), when=compiled(where, spec.when),
+            collects=self._fields_of(where, spec.collects), requires=self._fields_of(where, spec.requires),
+            next=tuple(compile_transition(scenario.id, spec.id, move) for move in spec.next))
+
+    def _confirmation(self, where: str, spec: Step) -> CompiledText | None:
+        """The step's own question, else its first tool's; what cannot be undone is never done unasked."""
+        tools = [self.tools[binding.tool] for binding in spec.tools]
+        asked = [tool.confirm for tool in tools if tool.confirm is not None]
+        if spec.confirm or asked:
+            return self.text(where, spec.confirm) or asked[0]
+        irreversible = any(tool.tool.policy == "IRREVERSIBLE" for tool in tools)
+        return self.confirmation if irreversible else None
+
+    def _fields_of(self, where: str, names: tuple[str, ...]) -> tuple[CompiledField, ...]:
+        for name in names:
+            if name not in self.fields:
+                known = ", ".join(self.fields) or "none"
+                raise ConfigurationError(f"{where}: no field called {name}; known: {known}")
+        return tuple(self.fields[name] for name in names)
+
+    def _rules(self, enforcers: Mapping[str, Enforcer]) -> dict[str, CompiledRule]:
+        return {rule.id: self._rule(rule, enforcers) for rule in _unique("rule", self.bundle.rules)}
+
+    def _rule(self, rule: Rule, enforcers: Mapping[str, Enforcer]) -> CompiledRule:
+        where = f"rule {rule.id}"
+        bound_tools(rule.tools, self.tools, where)
+        self._scoped(rule)
+        for name in rule.templates:
+            if name not in self.templates:
+                known = ", ".join(self.templates) or "none"
+                raise ConfigurationError(f"{where}: no template called {name}; known: {known}")
+        return CompiledRule(rule=rule, when=compiled(where, rule.when), then=compile_text(where, rule.then),
+                            templates=tuple(self.templates[name] for name in rule.templates),
+                            check=_check(rule, enforcers))
+
+    def _scoped(self, rule: Rule) -> None:
+        scenario, _, step = (rule.scope_id or "").partition("/")
+        found = self.scenarios.get(scenario)
+        known = {"GLOBAL": rule.scope_id is None, "SCENARIO": found is not None and not step,
+                 "STEP": found is not None and step in found.steps}[rule.scope]
+        if not known:
+            raise ConfigurationError(f"rule {rule.id}: scope_id {rule.scope_id!r} does not fit scope {rule.scope}; "
+                                     "write nothing for GLOBAL, a scenario's id, or SCENARIO/STEP")
+
+    def _variables(self) -> tuple[Variable, ...]:
+        for variable in _unique("variable", self.bundle.variables, "name"):
+            if variable.tool not in self.tools:
+                raise ConfigurationError(f"variable {variable.name}: no tool called {variable.tool}")
+        return self.bundle.variables
+
+    def _scoped_parts(self) -> int:
+        """How many rules or transitions count in some places only."""
+        scoped = sum(rule.scope != "GLOBAL" for rule in self.bundle.rules)
+        worded = sum(move.spec.if_ is not None for scenario in self.scenarios.values()
+                     for step in scenario.steps.values() for move in step.next)
+        return max(scoped, worded)
+
+
+def _always(rule: Rule) -> bool:
+    return rule.hard and rule.enabled and rule.scope == "GLOBAL"
+
+
+def _check(rule: Rule, enforcers: Mapping[str, Enforcer]) -> Check | None:
+    found = prepare_rule(rule, enforcers)
+    return None if found is None else (rule, found[1], found[0])
+
+
+def _unique(kind: str, items: tuple[T, ...], key: str = "id") -> tuple[T, ...]:
+    seen: set[str] = set()
+    for item in items:
+        name = getattr(item, key)
+        if name in seen:
+            raise ConfigurationError(f"{kind} {name} is there twice; give one of them another name")
+        seen.add(name)
+    return items
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigurationError(f"timezone {name} is not known; write one like Europe/Paris") from None

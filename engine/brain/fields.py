@@ -1,0 +1,88 @@
+"""The fields an agent may know about its interlocutor, compiled once: how to recognise a value and when it is good."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from ruche.engine.brain.numbers import find_numbers
+from ruche.engine.brain.signals import phrase
+from ruche.plugins.errors import ConfigurationError
+from ruche.storage.model.agent import InterlocutorField
+
+_GENERIC = frozenset({"number", "count", "amount", "size", "total", "id", "of", "the", "a", "in", "code"})
+MAX_TEXT = 500
+"""Characters of a value that came from a conversation."""
+
+
+class CompiledField(msgspec.Struct, frozen=True, kw_only=True):
+    """One field with its pattern, its allowed values and the words that announce it."""
+
+    spec: InterlocutorField
+    pattern: re.Pattern[str] | None
+    allowed: dict[str, str]
+    """Comparable form to the value as the author wrote it, in the author's order."""
+    label: str
+    """The name as words: `check in date`."""
+    cues: frozenset[str]
+    """Words beside a number that make it this field's value."""
+    kept: bool
+    """True when the value belongs to the person's profile, False when to the session."""
+    person: bool
+    """True when the field holds a person's name."""
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def kind(self) -> str:
+        return self.spec.type
+
+
+def compile_field(spec: InterlocutorField) -> CompiledField:
+    """Raises ConfigurationError when the pattern does not compile."""
+    try:
+        pattern = re.compile(spec.pattern) if spec.pattern else None
+    except re.error as error:
+        raise ConfigurationError(f"field {spec.name}: the pattern is not a regular expression ({error})") from None
+    words = spec.name.split("_")
+    return CompiledField(
+        spec=spec, pattern=pattern, allowed={phrase(value): value for value in spec.allowed}, label=" ".join(words),
+        cues=_cues(spec, words), kept=spec.persist and spec.scope in ("IDENTITY", "BUSINESS"), person="name" in words)
+
+
+def _cues(spec: InterlocutorField, words: list[str]) -> frozenset[str]:
+    if spec.type != "number":
+        return frozenset()
+    cues = {word for word in words if word not in _GENERIC}
+    cues |= {word[:-1] for word in cues if word.endswith("s")} | {f"{word}s" for word in cues}
+    for example in spec.examples:
+        lower = example.lower()
+        for start, end, _ in find_numbers(lower):
+            cues.update(lower[:start].split()[-1:], lower[end:].split()[:1])
+    return frozenset(cue.strip(".,!?") for cue in cues)
+
+
+def fault_of(field: CompiledField, value: Any) -> str:
+    """Why `value` may not be kept; empty when it may."""
+    spec = field.spec
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        return f"longer than {MAX_TEXT} characters"
+    if field.pattern is not None and isinstance(value, str) and not field.pattern.fullmatch(value):
+        return "does not match the pattern"
+    if spec.allowed and str(value) not in spec.allowed:
+        return "is not one of the allowed values"
+    return _out_of_bounds(spec, value)
+
+
+def _out_of_bounds(spec: InterlocutorField, value: Any) -> str:
+    number = value.get("amount") if isinstance(value, dict) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return ""
+    if spec.minimum is not None and number < spec.minimum:
+        return f"is below {spec.minimum:g}"
+    if spec.maximum is not None and number > spec.maximum:
+        return f"is above {spec.maximum:g}"
+    return ""

@@ -1,0 +1,90 @@
+"""One tool call: reserved first when it has consequences, through the tape, settled afterwards."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from ruche.engine.brain.calls import asked
+from ruche.engine.brain.identify import Identified
+from ruche.plugins.contracts import Effect, EffectOutcome, Stage, ToolGateway, ToolResult
+from ruche.plugins.tape import Tape
+from ruche.storage.model.agent import Tool
+from ruche.storage.model.run import digest
+
+GRACE = 2.0
+"""Seconds that a gateway may take beyond a tool's own deadline."""
+
+Status = Literal["ok", "error", "timeout", "skipped", "cached", "unknown"]
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
+    """How a call ended. `saying` names the engine's own sentence that is due."""
+
+    status: Status
+    value: Any = None
+    error: str = ""
+    ms: float = 0.0
+    key: str = ""
+    saying: str = ""
+
+
+class Invoker:
+    """Calls tools for one turn."""
+
+    def __init__(self, who: Identified, gateway: ToolGateway, tape: Tape, stage: Stage) -> None:
+        self._who, self._gateway, self._tape, self._stage = who, gateway, tape, stage
+
+    def subject(self, tool: Any, arguments: dict[str, Any]) -> str:
+        """What a confirmation of this call is bound to."""
+        return f"{tool.tool.id}:{digest(arguments)[:16]}"
+
+    async def invoke(self, tool: Tool, arguments: dict[str, Any]) -> Ran:
+        """Never raises for what a tool does."""
+        if tool.policy == "PURE":
+            return _ended(await self._call(tool, arguments, ""), "")
+        turn = self._who.turn
+        scope = turn.turn_group or turn.messages[0].id
+        key = f"{turn.session.id}:{scope}:{tool.id}:{digest(arguments)[:16]}"
+        if tool.policy == "IRREVERSIBLE" and self._tape.ask_now("pending", None, self._stage.pending, bool):
+            return Ran(status="skipped", error="a newer message waits", key=key, saying="later")
+        return await self._reserved(tool, Effect(tool=tool.id, key=key, policy=tool.policy, arguments=arguments))
+
+    async def _reserved(self, tool: Tool, effect: Effect) -> Ran:
+        known, fault = await asked(self._tape, "reserve", effect, lambda: self._stage.reserve(effect), EffectOutcome,
+                                   30.0)
+        if known is None:
+            return Ran(status="error", error=fault, key=effect.key, saying="failed")
+        if known.status == "ok":
+            return Ran(status="cached", value=known.result, key=effect.key)
+        if known.status != "new" and (known.status == "unknown" or tool.policy == "IRREVERSIBLE"):
+            return Ran(status="unknown", error="it was started before", key=effect.key, saying="unknown")
+        result = await self._call(tool, effect.arguments, effect.key)
+        outcome = EffectOutcome(status=result.status, result=result.value)
+        await asked(self._tape, "settle", [effect.key, outcome], lambda: self._settle(effect, outcome), bool, 30.0)
+        return _ended(result, effect.key, unsure=tool.policy == "IRREVERSIBLE" and result.status == "timeout")
+
+    async def _settle(self, effect: Effect, outcome: EffectOutcome) -> bool:
+        await self._stage.settle(effect, outcome)
+        return True
+
+    async def _call(self, tool: Tool, arguments: dict[str, Any], key: str) -> ToolResult:
+        turn, agent = self._who.turn, self._who.agent
+        session = turn.session
+        context = {"tenant": turn.tenant, "interlocutor": session.key.interlocutor, "session": session.id,
+                   "turn": turn.turn_id, "idempotency_key": key}
+        result, fault = await asked(
+            self._tape, f"tool:{tool.id}", arguments,
+            lambda: self._gateway.call(agent.bundle, tool, arguments, context), ToolResult,
+            tool.timeout_ms / 1000 + GRACE)
+        if result is not None:
+            return result
+        return ToolResult(status="timeout" if fault.startswith("TIMEOUT") else "error", error=fault)
+
+
+def _ended(result: ToolResult, key: str, *, unsure: bool = False) -> Ran:
+    """A call that cannot be undone and gave no answer in time may have happened: its outcome is unknown."""
+    if unsure:
+        return Ran(status="unknown", error=result.error, ms=result.ms, key=key, saying="unknown")
+    return Ran(status=result.status, value=result.value, error=result.error, ms=result.ms, key=key,
+               saying="" if result.status == "ok" else "failed")

@@ -1,0 +1,88 @@
+"""Phase 3: values become knowledge once they are valid: of the person, or of this session. Staged, not written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from ruche.engine.brain.extract import Candidate
+from ruche.engine.brain.fields import CompiledField, fault_of
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.sense import Sensed
+from ruche.storage.model.conversation import FieldValue, Profile
+
+HISTORY = 10
+"""Earlier values kept of a field."""
+
+
+class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known now, and what of it is new. Every change makes another Knowledge."""
+
+    known: dict[str, FieldValue]
+    profile: Profile
+    session: dict[str, FieldValue]
+    variables: dict[str, Any]
+    learned: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
+    """Fields among `learned` that had another value before."""
+    rejected: dict[str, str] = {}
+    """Field to why its new value was refused."""
+
+
+def learn(who: Identified, sensed: Sensed) -> Knowledge:
+    session = who.turn.session
+    before = Knowledge(known=who.known, profile=who.turn.profile, session=session.fields, variables=session.variables)
+    return learn_more(who, before, sensed.candidates) if sensed.candidates else before
+
+
+def learn_more(who: Identified, before: Knowledge, candidates: tuple[Candidate, ...]) -> Knowledge:
+    """The knowledge after these candidates, each checked against its field."""
+    known, profile, session = dict(before.known), dict(before.profile.fields), dict(before.session)
+    learned, corrected, rejected = list(before.learned), list(before.corrected), dict(before.rejected)
+    for one in candidates:
+        field = who.agent.fields[one.field]
+        fault = fault_of(field, one.value) if field.spec.validation != "disabled" else ""
+        old = known.get(one.field)
+        if fault and field.spec.validation == "strict":
+            rejected[one.field] = fault
+        elif old is None or old.value != one.value:
+            home = profile if field.kept else session
+            home[one.field] = known[one.field] = _value(who, field, one, home.get(one.field), doubtful=bool(fault))
+            learned.append(one.field)
+            if old is not None:
+                corrected.append(one.field)
+        elif one.field not in learned:
+            learned.append(one.field)
+    return msgspec.structs.replace(before, known=known, profile=_staged(before.profile, profile), session=session,
+                                   learned=tuple(learned), corrected=tuple(corrected), rejected=rejected)
+
+
+def forget(before: Knowledge, names: tuple[str, ...]) -> Knowledge:
+    """The knowledge without these values of the session; the person's own are never forgotten here."""
+    gone = [name for name in names if name in before.session]
+    if not gone:
+        return before
+    return msgspec.structs.replace(
+        before, session={name: value for name, value in before.session.items() if name not in gone},
+        known={name: value for name, value in before.known.items() if name not in gone})
+
+
+def remember(before: Knowledge, variables: dict[str, Any]) -> Knowledge:
+    """The knowledge with results of tools."""
+    return msgspec.structs.replace(before, variables={**before.variables, **variables}) if variables else before
+
+
+def _staged(profile: Profile, fields: dict[str, FieldValue]) -> Profile:
+    if fields == profile.fields:
+        return profile
+    return msgspec.structs.replace(profile, fields=fields, version=profile.version + 1)
+
+
+def _value(who: Identified, field: CompiledField, one: Candidate, old: FieldValue | None, *,
+           doubtful: bool) -> FieldValue:
+    fresh = field.spec.freshness_seconds
+    history = () if old is None else ((old.value, old.at_ms), *old.history)[:HISTORY]
+    return FieldValue(value=one.value, source="user_provided", at_ms=who.now_ms,
+                      confidence=min(one.confidence, 0.5) if doubtful else one.confidence,
+                      expires_ms=None if fresh is None else who.now_ms + fresh * 1000, turn_id=who.turn.turn_id,
+                      history=history)

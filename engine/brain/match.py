@@ -1,0 +1,135 @@
+"""Phase 5: which rules apply: filters that are certain first, then the score, then the edges between rules.
+
+Order is score descending, priority descending, id ascending, before the selection and after it; so which of two equal
+rules survives a cut never depends on chance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.names import Names, holds
+from ruche.engine.brain.parts import CompiledRule
+from ruche.engine.brain.relations import related
+from ruche.engine.brain.retrieve import Retrieved
+from ruche.plugins.contracts import Hit, Selector
+from ruche.storage.model.turn import RuleMatch
+
+MAX_RULES = 10
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    rule: CompiledRule
+    score: float
+    why: str
+
+    @property
+    def id(self) -> str:
+        return self.rule.id
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
+    rules: tuple[Applied, ...] = ()
+    positions: frozenset[str] = frozenset()
+    """Scenarios and `scenario/step`s in whose scope rules were looked for."""
+    notes: dict[str, Any] = {}
+    """What was dropped, by reason; rules by id."""
+
+    def matches(self) -> tuple[RuleMatch, ...]:
+        return tuple(RuleMatch(id=one.id, name=one.rule.rule.if_, score=one.score, why=one.why) for one in self.rules)
+
+
+def match(who: Identified, retrieved: Retrieved, names: Names, selector: Selector) -> Matched:
+    """The rules that apply where the session stood when the turn began."""
+    active = [one for one in who.instances if one.status == "active"]
+    positions = frozenset([one.scenario for one in active] + [f"{one.scenario}/{one.step}" for one in active])
+    return _match(who, retrieved, names, selector, positions)
+
+
+def match_entered(who: Identified, retrieved: Retrieved, names: Names, selector: Selector, before: Matched,
+                  positions: frozenset[str]) -> Matched:
+    """The second pass, for rules of the scenarios and steps that were entered in this turn. The same hits serve."""
+    new = positions - before.positions
+    if not new or not any(rule.rule.scope_id in new for rule in who.agent.rules.values() if rule.rule.scope_id):
+        return before
+    again = _match(who, retrieved, names, selector, new, only=True)
+    known = {one.id for one in before.rules}
+    rules = sorted((*before.rules, *(one for one in again.rules if one.id not in known)), key=law)
+    notes = {**before.notes, "entered": again.notes}
+    return Matched(rules=tuple(rules), positions=before.positions | new, notes=notes)
+
+
+def law(one: Applied) -> tuple[float, int, str]:
+    """The one order of rules."""
+    return -one.score, -one.rule.rule.priority, one.id
+
+
+def _match(who: Identified, retrieved: Retrieved, names: Names, selector: Selector, positions: frozenset[str], *,
+           only: bool = False) -> Matched:
+    dropped: dict[str, list[str]] = {}
+    candidates: list[Applied] = []
+    for hit in retrieved.hits.rules:
+        rule = who.agent.rules.get(hit.id)
+        if rule is None or (only and rule.rule.scope_id not in positions):
+            continue
+        reason = _refused(who, rule, positions) or _unfit(rule, hit, names, retrieved.threshold)
+        if reason:
+            dropped.setdefault(reason, []).append(hit.id)
+        else:
+            candidates.append(Applied(rule=rule, score=hit.score, why=_why(rule, hit, retrieved.threshold)))
+    kept, notes = _select(sorted(candidates, key=law), selector)
+    notes["dropped"] = dropped
+    notes["threshold"] = retrieved.threshold
+    if who.agent.edges and kept:
+        kept = _expanded(who, kept, positions, notes)
+    return Matched(rules=tuple(kept), positions=positions, notes=notes)
+
+
+def _refused(who: Identified, rule: CompiledRule, positions: frozenset[str]) -> str:
+    """The certain filters: enabled, scope, cooldown, number of firings."""
+    spec, session = rule.rule, who.turn.session
+    if not spec.enabled:
+        return "disabled"
+    if spec.scope_id is not None and spec.scope_id not in positions:
+        return "scope"
+    if spec.cooldown and spec.id in session.rule_last_turn and \
+            who.number - session.rule_last_turn[spec.id] <= spec.cooldown:
+        return "cooldown"
+    if spec.max_fires and session.rule_fires.get(spec.id, 0) >= spec.max_fires:
+        return "max_fires"
+    return ""
+
+
+def _unfit(rule: CompiledRule, hit: Hit, names: Names, threshold: float) -> str:
+    if hit.score < threshold:
+        return "threshold"
+    if rule.when is not None:
+        true, fault = holds(rule.when, names)
+        return "" if true else f"when: {fault}" if fault else "when"
+    return ""
+
+
+def _why(rule: CompiledRule, hit: Hit, threshold: float) -> str:
+    condition = f" and {rule.rule.when}" if rule.rule.when else ""
+    return f"scored {hit.score:.4f}, at least {threshold:g}{condition}"
+
+
+def _select(ranked: list[Applied], selector: Selector) -> tuple[list[Applied], dict[str, Any]]:
+    if len(ranked) < 2:
+        return ranked, {}
+    cut = selector.select([one.score for one in ranked], max_k=MAX_RULES, min_k=1)
+    places = range(cut.keep) if cut.places is None else cut.places
+    kept = [ranked[place] for place in places]
+    notes = {"method": cut.method, "cutoff": cut.cutoff, "cut": [one.id for one in ranked if one not in kept]}
+    return kept, notes
+
+
+def _expanded(who: Identified, kept: list[Applied], positions: frozenset[str], notes: dict[str, Any]) -> list[Applied]:
+    added, removed = related(who.agent.edges, [one.id for one in kept])
+    rules = who.agent.rules
+    derived = [Applied(rule=rules[target], score=0.0, why=why) for target, why in added.items()
+               if not _refused(who, rules[target], positions)]
+    notes["related"] = {"added": [one.id for one in derived], "removed": removed}
+    return sorted((one for one in (*kept, *derived) if one.id not in removed), key=law)

@@ -1,0 +1,162 @@
+"""The compiled parts of an agent: what a turn needs of a rule, a step, a tool or a text, ready to use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from ruche.engine.brain.fields import CompiledField
+from ruche.plugins.contracts import Enforcer
+from ruche.plugins.errors import ConfigurationError
+from ruche.plugins.expressions import Expression, compile_expression
+from ruche.plugins.templates import Template as Rendered
+from ruche.plugins.templates import compile_template
+from ruche.storage.model.agent import Relationship, Rule, Step, Template, Tool, ToolBinding, Transition
+
+Check = tuple[Rule, Any, Enforcer]
+"""A rule, what its enforcer prepared from it, and the enforcer."""
+
+
+class CompiledText(msgspec.Struct, frozen=True, kw_only=True):
+    """A text with placeholders; `id` is empty when it was written in place."""
+
+    template: Rendered
+    id: str = ""
+    mode: Literal["SUGGEST", "EXCLUSIVE", "FALLBACK"] = "SUGGEST"
+    when: Expression | None = None
+    language: str | None = None
+
+
+class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
+    rule: Rule
+    when: Expression | None
+    then: CompiledText
+    templates: tuple[CompiledText, ...]
+    check: Check | None
+    """None when the rule has no `enforce`."""
+
+    @property
+    def id(self) -> str:
+        return self.rule.id
+
+
+class CompiledTransition(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    """`scenario/step>to`, as the retriever names it."""
+    to: str
+    spec: Transition
+    when: Expression | None
+    polarity: Literal["yes", "no", ""]
+    """The answer that `if` asks for in so many words."""
+
+    @property
+    def conditional(self) -> bool:
+        return self.when is not None or self.by_words
+
+    @property
+    def by_words(self) -> bool:
+        return self.spec.if_ is not None or self.spec.intent is not None
+
+
+class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
+    key: str
+    """`scenario/step`."""
+    spec: Step
+    say: CompiledText | None
+    ask: CompiledText | None
+    confirm: CompiledText | None
+    when: Expression | None
+    collects: tuple[CompiledField, ...]
+    requires: tuple[CompiledField, ...]
+    next: tuple[CompiledTransition, ...]
+
+    @property
+    def id(self) -> str:
+        return self.spec.id
+
+
+class CompiledTool(msgspec.Struct, frozen=True, kw_only=True):
+    tool: Tool
+    arguments: dict[str, Expression]
+    parameters: tuple[str, ...]
+    required: tuple[str, ...]
+    confirm: CompiledText | None
+
+
+_YES = re.compile(r"(?i)\b(yes|agree[sd]?|accept(s|ed)?|confirm(s|ed)?|approve[sd]?|wants? to (go on|proceed))\b")
+_NO = re.compile(r"(?i)\b(no|not|n't|declines?|declined|refuses?|refused|disagrees?|rejects?|rejected|denies)\b")
+
+
+def compiled(where: str, text: str | None) -> Expression | None:
+    """Raises ConfigurationError that names the place in front of the expression's own fault."""
+    return None if text is None else expression(where, text)
+
+
+def expression(where: str, text: str) -> Expression:
+    """Like `compiled`, for a text that is there."""
+    try:
+        return compile_expression(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error.message}", **error.details) from None
+
+
+def compile_text(where: str, text: str) -> CompiledText:
+    """Text that an author wrote in place."""
+    return CompiledText(template=_template(where, text))
+
+
+def compile_listed(spec: Template) -> CompiledText:
+    """A text from the agent's templates."""
+    where = f"template {spec.id}"
+    return CompiledText(template=_template(where, spec.text), id=spec.id, mode=spec.mode,
+                        when=compiled(where, spec.when), language=spec.language)
+
+
+def compile_transition(scenario: str, step: str, spec: Transition) -> CompiledTransition:
+    where = f"scenario {scenario}, step {step}, transition to {spec.to}"
+    return CompiledTransition(id=f"{scenario}/{step}>{spec.to}", to=spec.to, spec=spec,
+                              when=compiled(where, spec.when), polarity=_polarity(spec.if_ or ""))
+
+
+def compile_tool(spec: Tool) -> CompiledTool:
+    properties = tuple(spec.parameters.get("properties", {}))
+    required = tuple(spec.parameters.get("required", ()))
+    where = f"tool {spec.id}"
+    arguments = {name: expression(f"{where}, argument {name}", text) for name, text in spec.arguments.items()}
+    names = dict.fromkeys((*properties, *required, *arguments))
+    return CompiledTool(tool=spec, arguments=arguments, parameters=tuple(names), required=required,
+                        confirm=compile_text(where, spec.confirm) if spec.confirm else None)
+
+
+def edges(relationships: tuple[Relationship, ...], known: Mapping[str, Any]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Source to (kind, target), sorted. Raises ConfigurationError for a rule that is not there."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for edge in relationships:
+        for end in (edge.source, edge.target):
+            if end not in known:
+                raise ConfigurationError(f"relationship {edge.source} {edge.kind} {edge.target}: no rule called {end}")
+        found.setdefault(edge.source, []).append((edge.kind, edge.target))
+    return {source: tuple(sorted(targets)) for source, targets in found.items()}
+
+
+def bound_tools(bindings: tuple[ToolBinding, ...], tools: Mapping[str, Any], where: str) -> None:
+    """Raises ConfigurationError when a binding names a tool that is not there."""
+    for binding in bindings:
+        for name in (binding.tool, *binding.depends_on):
+            if name not in tools:
+                raise ConfigurationError(f"{where}: no tool called {name}; known: {', '.join(tools) or 'none'}")
+
+
+def _template(where: str, text: str) -> Rendered:
+    try:
+        return compile_template(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error.message}", **error.details) from None
+
+
+def _polarity(text: str) -> Literal["yes", "no", ""]:
+    if _NO.search(text):
+        return "no"
+    return "yes" if _YES.search(text) else ""

@@ -1,0 +1,51 @@
+"""Phase 4: which rules, intents, scenarios and transitions the message resembles: one call, and the intent it shows.
+
+Retrieval serves quality and fails open: without it the turn goes on with what is certain.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from ruche.engine.brain.calls import asked
+from ruche.engine.brain.identify import Identified
+from ruche.plugins.contracts import Hits, Retrieval
+from ruche.plugins.tape import Tape
+
+SECONDS = 5.0
+"""After which the turn goes on without hits."""
+
+
+class Retrieved(msgspec.Struct, frozen=True, kw_only=True):
+    hits: Hits
+    threshold: float
+    """Score that a rule must reach."""
+    scenario_threshold: float
+    intent: str = ""
+    intent_score: float = 0.0
+    fault: str = ""
+    """Why there are no hits, when retrieval failed."""
+
+
+async def retrieve(who: Identified, retrieval: Retrieval, default_threshold: float, tape: Tape) -> Retrieved:
+    agent = who.agent
+    head = agent.bundle.agent
+    default = tape.ask_now("threshold", None, lambda: default_threshold, float)
+    threshold = default if head.rule_threshold is None else head.rule_threshold
+    request = (who.turn.tenant, agent.id, agent.version, who.text, agent.limit, _scopes(who))
+    hits, fault = await asked(tape, "retrieve", request, lambda: retrieval.retrieve(*request), Hits, SECONDS)
+    hits = hits or Hits()
+    intent = next((hit for hit in hits.intents[:1] if hit.score >= threshold), None)
+    return Retrieved(
+        hits=hits, threshold=threshold, fault=fault, intent=intent.id if intent else "",
+        scenario_threshold=default if head.scenario_threshold is None else head.scenario_threshold,
+        intent_score=intent.score if intent else 0.0)
+
+
+def _scopes(who: Identified) -> tuple[str, ...] | None:
+    """Scenarios in progress with all their steps, and the entries of the others; None when nothing is scoped."""
+    agent = who.agent
+    if not agent.scoped:
+        return None
+    running = [scope for one in who.instances if one.scenario in agent.scenarios
+               for scope in agent.scenarios[one.scenario].scopes]
+    return tuple(dict.fromkeys((*running, *agent.entries)))

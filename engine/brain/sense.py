@@ -1,0 +1,89 @@
+"""Phase 2: what the message shows by itself: language, signals, and values for fields. No model, nothing remembered."""
+
+from __future__ import annotations
+
+import msgspec
+from ruche.engine.brain.extract import Candidate, Source, Wanted, extract
+from ruche.engine.brain.fields import CompiledField
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.language import detect
+from ruche.engine.brain.signals import Signals, read_signals, words_of
+
+
+class Sensed(msgspec.Struct, frozen=True, kw_only=True):
+    language: str
+    signals: Signals
+    source: Source | None
+    """The message as finders read it; None when the agent has no fields."""
+    candidates: tuple[Candidate, ...] = ()
+    asked: tuple[str, ...] = ()
+    """Fields that the last reply asked for."""
+
+
+def sense(who: Identified) -> Sensed:
+    agent = who.agent
+    lower = who.text.lower()
+    words = words_of(lower)
+    language = detect(who.text, words, agent.languages, who.turn.session.language)
+    signals = read_signals(words, language, _own_cancel(who))
+    if not agent.fields:
+        return Sensed(language=language, signals=signals, source=None)
+    source = Source(text=who.text, lower=lower, words=words, answer=signals.answer, place=agent.place(who.local.date()),
+                    statement=_statement(who, signals))
+    wanted = _wanted(who, signals, lower)
+    return Sensed(language=language, signals=signals, source=source, candidates=extract(source, wanted),
+                  asked=tuple(field.name for field in wanted.asked))
+
+
+def sense_for(sensed: Sensed, fields: tuple[CompiledField, ...]) -> tuple[Candidate, ...]:
+    """What the same message holds for the fields of a scenario that began in this turn."""
+    if sensed.source is None or not fields:
+        return ()
+    taken = [(one.start, one.end) for one in sensed.candidates]
+    return tuple(one for one in extract(sensed.source, Wanted(open=fields))
+                 if all(one.end <= start or one.start >= end for start, end in taken))
+
+
+def _statement(who: Identified, signals: Signals) -> bool:
+    return not (who.text.rstrip().endswith("?") or signals.cancel or signals.back or signals.hello or
+                (signals.answer and len(who.text.split()) <= 2))
+
+
+def _own_cancel(who: Identified) -> frozenset[str]:
+    focus = who.instances[0] if who.instances else None
+    scenario = who.agent.scenarios.get(focus.scenario) if focus else None
+    return scenario.cancel if scenario else frozenset()
+
+
+def _wanted(who: Identified, signals: Signals, lower: str) -> Wanted:
+    """Known fields are open again only when the message corrects something or names them."""
+    agent, known = who.agent, who.known
+    asked = tuple(dict.fromkeys(name for one in who.instances if one.status == "active" for name in one.asked
+                                if name in agent.fields))
+    pending = who.turn.session.pending
+    if pending is not None and pending.kind == "field" and pending.subject in agent.fields:
+        asked = tuple(dict.fromkeys((*asked, pending.subject)))
+    running = [name for one in who.instances if one.status == "active" and one.scenario in agent.scenarios
+               for name in (field.name for field in agent.scenarios[one.scenario].collects)]
+    again = _again(who, running, lower) if signals.correction else [
+        name for name in known if name not in asked and _named(agent.fields[name], lower)]
+    opened = dict.fromkeys([*again, *(name for name in running if name not in known)])
+    others = (field for name, field in agent.fields.items()
+              if name not in known and name not in asked and name not in opened)
+    return Wanted(asked=_mentioned_first([agent.fields[name] for name in asked], lower),
+                  open=tuple(agent.fields[name] for name in opened if name not in asked), others=tuple(others))
+
+
+def _again(who: Identified, running: list[str], lower: str) -> list[str]:
+    """Known fields that a correction may mean: those it names, else what was learned last."""
+    candidates = [name for name in dict.fromkeys((*running, *who.known)) if name in who.known]
+    named = [name for name in candidates if _named(who.agent.fields[name], lower)]
+    return named or sorted((name for name in candidates if name in running), key=lambda name: -who.known[name].at_ms)
+
+
+def _named(field: CompiledField, lower: str) -> bool:
+    return field.label in lower or (len(field.name) > 3 and field.name in lower)
+
+
+def _mentioned_first(fields: list[CompiledField], lower: str) -> tuple[CompiledField, ...]:
+    return tuple(sorted(fields, key=lambda field: not _named(field, lower)))

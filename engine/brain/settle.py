@@ -1,0 +1,58 @@
+"""After scenarios moved: which are complete, which rest for another, and which return. Two never ask at once."""
+
+from __future__ import annotations
+
+import msgspec
+from ruche.engine.brain.walk import Known, Standing, asks_freely, missing, unfinished, waits
+
+_STATUS = {"CANCEL": "cancelled", "PAUSE": "paused", "COMPLETE": "completed"}
+
+
+def ended(standing: Standing, action: str, why: str) -> Standing:
+    """The scenario cancelled, completed or resting."""
+    instance = msgspec.structs.replace(standing.instance, status=_STATUS[action], asked=())
+    return msgspec.structs.replace(standing, instance=instance, actions=(*standing.actions, (action, why)))
+
+
+def settled(standings: tuple[Standing, ...], known: Known, turn: int,
+            failed: frozenset[str] = frozenset()) -> tuple[Standing, ...]:
+    """Complete what is done, let others rest while a new one asks, and return to one that rested when none does."""
+    done = [_completed(one, known, failed) for one in standings]
+    asking = [one for one in done if one.instance.status == "active" and _asks(one, known)]
+    if len(asking) > 1:
+        newest = next((one for one in asking if one.entered or one.returned), asking[0])
+        done = [ended(one, "PAUSE", f"rests while {newest.scenario.id} asks") if one in asking and one is not newest
+                else one for one in done]
+    elif not asking and any(action in ("COMPLETE", "CANCEL") for one in done for action, _ in one.actions):
+        done = _resumed(done, turn)
+    return tuple(done)
+
+
+def _completed(standing: Standing, known: Known, failed: frozenset[str]) -> Standing:
+    step = standing.step if standing.instance.step else None
+    if step is None or standing.instance.status != "active" or not step.spec.terminal or step.key in failed:
+        return standing
+    confirmed = step.confirm is None or bool(standing.instance.confirmed)
+    if waits(standing, known, confirmed) or unfinished(standing):
+        return standing
+    return ended(standing, "COMPLETE", "reached its last step")
+
+
+def _asks(standing: Standing, known: Known) -> bool:
+    step = standing.step
+    if standing.silent:
+        return False
+    return bool(missing(step, known)) or asks_freely(step) or (
+        step.confirm is not None and not standing.instance.confirmed)
+
+
+def _resumed(standings: list[Standing], turn: int) -> list[Standing]:
+    """The one that rested last returns, unless it began to rest in this turn."""
+    resting = [one for one in standings if one.instance.status == "paused" and not one.actions]
+    if not resting:
+        return standings
+    chosen = max(resting, key=lambda one: (one.instance.last_turn, one.scenario.id))
+    instance = msgspec.structs.replace(chosen.instance, status="active", last_turn=turn)
+    back = msgspec.structs.replace(chosen, instance=instance, returned=True,
+                                   actions=(("RESUME", "the digression is over"),))
+    return [back if one is chosen else one for one in standings]

@@ -1,0 +1,72 @@
+"""What a message signals beside its content: yes, no, stop, go back, a correction, a mere greeting."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from ruche.engine.brain.words import BACK, CANCEL, CORRECTION, HELLO, NO, YES
+
+_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+_POLITE = frozenset({"please", "thanks", "thank", "you", "thx", "merci", "bitte", "danke", "gracias", "grazie",
+                      "obrigado", "bedankt"})
+_SHORT = 8
+"""Words up to which a message may be a signal; a longer one says something of its own."""
+
+
+class Signals(msgspec.Struct, frozen=True, kw_only=True):
+    answer: str = ""
+    """`yes`, `no` or empty."""
+    cancel: bool = False
+    back: bool = False
+    correction: bool = False
+    hello: bool = False
+    """The message greets and says nothing else."""
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of lower-case `text`, apostrophes and hyphens kept inside them."""
+    return tuple(_WORD.findall(text.replace("’", "'")))
+
+
+def read_signals(words: tuple[str, ...], language: str, cancel: frozenset[str] = frozenset()) -> Signals:
+    """`cancel` holds the agent's own sentences for leaving a scenario, as `phrase` makes them."""
+    code = language[:2] if language[:2] in YES else "en"
+    core = tuple(word for word in words if word not in _POLITE)
+    short = len(core) <= _SHORT
+    said = " ".join(core)
+    return Signals(
+        answer=_answer(core, code) if short else "",
+        cancel=short and (_says(said, CANCEL[code], whole=len(core) > 3) or _contains(said, cancel)),
+        back=short and _says(said, BACK[code], whole=True),
+        correction=_contains(said, CORRECTION[code]),
+        hello=bool(core) and said in HELLO[code])
+
+
+def phrase(text: str) -> str:
+    """A sentence in the form in which signals are compared."""
+    return " ".join(words_of(text.lower()))
+
+
+def _answer(words: tuple[str, ...], code: str) -> str:
+    for length in (4, 3, 2, 1):
+        start = " ".join(words[:length])
+        if len(words) >= length and start in NO[code]:
+            return "no"
+        if len(words) >= length and start in YES[code]:
+            return "no" if any(word in ("but", "not") for word in words[length:length + 1]) else "yes"
+    return ""
+
+
+def _says(said: str, phrases: frozenset[str], *, whole: bool) -> bool:
+    """The phrase itself, or one with a few words around it: `please cancel`, `i want to cancel`."""
+    return said in phrases or (_contains(said, phrases) if not whole else _ends(said, phrases))
+
+
+def _ends(said: str, phrases: frozenset[str]) -> bool:
+    return any(said.endswith(f" {item}") or said.startswith(f"{item} ") for item in phrases if " " in item)
+
+
+def _contains(said: str, phrases: frozenset[str]) -> bool:
+    padded = f" {said} "
+    return any(f" {item} " in padded for item in phrases)

@@ -1,0 +1,190 @@
+"""Moves one scenario forward: over transitions that hold, through steps that need no answer, past steps whose fields
+are known. It may land on a checkpoint and never passes one unexecuted, and it never skips a required action."""
+
+from __future__ import annotations
+
+import msgspec
+from ruche.engine.brain.compiled import CompiledScenario
+from ruche.engine.brain.names import is_false
+from ruche.engine.brain.parts import CompiledStep, CompiledTransition
+from ruche.engine.brain.transitions import Choice, View, choose
+from ruche.storage.model.conversation import FieldValue, ScenarioInstance, StepVisit
+
+VISITS = 50
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a scenario stands, and what this turn did to it."""
+
+    scenario: CompiledScenario
+    instance: ScenarioInstance
+    entered: tuple[CompiledStep, ...] = ()
+    """Steps entered and carried out in this turn, in order; the last is the current one."""
+    left: tuple[CompiledStep, ...] = ()
+    """Steps left in this turn after they were carried out."""
+    skipped: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
+    silent: bool = False
+    """True when the current step is not to be carried out: its own `when` is false."""
+    actions: tuple[tuple[str, str], ...] = ()
+    """(START | CONTINUE | PAUSE | RESUME | COMPLETE | CANCEL, why), in order."""
+    returned: bool = False
+    """True when the scenario was taken up again in this turn, so that its question is asked anew."""
+
+    @property
+    def step(self) -> CompiledStep:
+        return self.scenario.steps[self.instance.step]
+
+    @property
+    def fresh(self) -> bool:
+        """True when the current step was entered in this turn."""
+        return bool(self.entered) and self.entered[-1].id == self.instance.step
+
+
+Known = dict[str, FieldValue]
+
+
+def missing(step: CompiledStep, known: Known) -> tuple[str, ...]:
+    """Fields that the step still needs, those it requires before those it collects."""
+    return tuple(dict.fromkeys(field.name for field in (*step.requires, *step.collects) if field.name not in known))
+
+
+def waits(standing: Standing, known: Known, confirmed: bool) -> bool:
+    """True while the current step needs something from the interlocutor."""
+    step = standing.step
+    if standing.silent:
+        return False
+    if missing(step, known) or (step.confirm is not None and not confirmed):
+        return True
+    return asks_freely(step) and (standing.fresh or standing.returned)
+
+
+def asks_freely(step: CompiledStep) -> bool:
+    """A question whose answer is no field; the last step's may stay unanswered."""
+    return step.ask is not None and not step.collects and not step.spec.terminal
+
+
+def unfinished(standing: Standing) -> bool:
+    """True while tools of the current step have not run."""
+    done = standing.instance.done_tools
+    return not standing.silent and any(binding.tool not in done for binding in standing.step.spec.tools
+                                       if binding.when != "AFTER")
+
+
+def begin(scenario: CompiledScenario, view: View, known: Known, turn: int, why: str) -> Standing:
+    """A scenario at its first step, or at the first that is worth carrying out."""
+    instance = ScenarioInstance(scenario=scenario.id, version=scenario.spec.version, step="", started_turn=turn,
+                                last_turn=turn)
+    standing = Standing(scenario=scenario, instance=instance, actions=(("START", why),))
+    return _land(standing, scenario.first, why, view, known, turn, set())
+
+
+def enter(standing: Standing, step: CompiledStep, turn: int, why: str) -> Standing:
+    """The scenario at `step`, ready to carry it out."""
+    old = standing.instance
+    visit = StepVisit(step=step.id, turn=turn, reason=why)
+    left = (*standing.left, standing.step) if old.step and not standing.silent else standing.left
+    instance = msgspec.structs.replace(old, step=step.id, status="active", last_turn=turn, asked=(), done_tools=(),
+                                       confirmed=(), visits=(*old.visits, visit)[-VISITS:])
+    return msgspec.structs.replace(standing, instance=instance, entered=(*standing.entered, step), left=left,
+                                   silent=False, returned=False)
+
+
+def walk(standing: Standing, view: View, known: Known, turn: int, *, confirmed: bool = False,
+         blocked: bool = False) -> Standing:
+    """As far as it goes in this turn. `view.words` says whether the message may decide about the current step;
+    `blocked` that the step's tools failed, so that only an expression leads on."""
+    seen = {step.id for step in standing.entered} | {standing.instance.step}
+    for _ in range(len(standing.scenario.steps) + 1):
+        waiting = waits(standing, known, confirmed) or blocked
+        if not waiting and unfinished(standing):
+            return standing
+        choice = _leave(standing, msgspec.structs.replace(view, satisfied=not waiting), known, blocked=blocked)
+        standing = msgspec.structs.replace(standing, choices=(*standing.choices, choice))
+        if choice.taken is None:
+            return standing
+        if choice.taken.to in seen:
+            return msgspec.structs.replace(standing, why=(*standing.why, f"{choice.taken.to} was passed in this turn"))
+        target = standing.scenario.steps[choice.taken.to]
+        standing = _land(standing, target, choice.why, view, known, turn, seen)
+        view, confirmed, blocked = msgspec.structs.replace(view, words=False), False, False
+    return standing
+
+
+def _leave(standing: Standing, view: View, known: Known, *, blocked: bool) -> Choice:
+    if blocked:
+        only = tuple(edge for edge in standing.step.next if edge.when is not None and not edge.by_words)
+        return choose(standing.step, msgspec.structs.replace(view, satisfied=True), only)
+    choice = choose(standing.step, view)
+    if choice.taken is not None or not view.words:
+        return choice
+    anywhere = _anywhere(standing)
+    return choose(standing.step, view, anywhere) if anywhere else choice
+
+
+def _land(standing: Standing, target: CompiledStep, why: str, view: View, known: Known, turn: int,
+          seen: set[str]) -> Standing:
+    """To the target, and on over every step that may be passed by; the last of them is entered."""
+    passed: list[str] = []
+    onward = msgspec.structs.replace(view, words=False, satisfied=True)
+    seen.add(target.id)
+    while may_pass(target, known, view):
+        next_choice = choose(target, onward)
+        if next_choice.taken is None or next_choice.taken.to in seen:
+            break
+        passed.append(target.id)
+        target = standing.scenario.steps[next_choice.taken.to]
+        seen.add(target.id)
+        why = f"{why}; then {next_choice.why}"
+    entered = enter(standing, target, turn, why)
+    return msgspec.structs.replace(entered, skipped=(*standing.skipped, *passed), why=(*standing.why, why),
+                                   silent=not_wanted(target, view))
+
+
+def may_pass(step: CompiledStep, known: Known, view: View) -> bool:
+    """A step may be passed unexecuted when its own `when` is false, or when it can be skipped and asks nothing new."""
+    if step.spec.checkpoint or step.spec.required_action:
+        return False
+    if not_wanted(step, view):
+        return True
+    return step.spec.can_skip and bool(step.collects) and step.confirm is None and not missing(step, known)
+
+
+def not_wanted(step: CompiledStep, view: View) -> bool:
+    """True when the step's own condition is false; never for checkpoints and required actions."""
+    if step.when is None or step.spec.checkpoint or step.spec.required_action:
+        return False
+    return is_false(step.when, view.names)
+
+
+def _anywhere(standing: Standing) -> tuple[CompiledTransition, ...]:
+    """Worded edges from elsewhere to steps that are reachable from anywhere, unless a checkpoint stands between."""
+    here = standing.instance.step
+    return tuple(edge for step in standing.scenario.steps.values() if step.id != here for edge in step.next
+                 if edge.by_words and edge.to != here and standing.scenario.steps[edge.to].spec.reachable_from_anywhere
+                 and _open_way(standing, edge.to))
+
+
+def _open_way(standing: Standing, target: str) -> bool:
+    """Not past a checkpoint that lies ahead, and not back behind one that was passed."""
+    scenario, here = standing.scenario, standing.instance.step
+    passed = [visit.step for visit in standing.instance.visits
+              if visit.step != here and visit.step in scenario.steps and scenario.steps[visit.step].spec.checkpoint]
+    if any(checkpoint in reach(scenario, target) for checkpoint in passed):
+        return False
+    return target not in reach(scenario, here) or target in reach(scenario, here, through_checkpoints=False)
+
+
+def reach(scenario: CompiledScenario, start: str, *, through_checkpoints: bool = True) -> set[str]:
+    """Steps that can be reached from `start`, itself left out; a checkpoint may always be landed on."""
+    found: set[str] = set()
+    frontier = [start]
+    while frontier:
+        step = scenario.steps[frontier.pop()]
+        if step.id != start and step.spec.checkpoint and not through_checkpoints:
+            continue
+        new = [edge.to for edge in step.next if edge.to not in found]
+        found.update(new)
+        frontier.extend(new)
+    return found
