@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import yaml
@@ -95,8 +95,10 @@ def _syntax(document: Document, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     what = ", ".join(part for part in (error.context, error.problem) if part)
-    hint = "indent with spaces, not tabs" if "\\t" in what or "'\t'" in what else "check indentation, colons and quotes"
-    return document.at(line, column, "E101", f"this is not YAML: {what}", hint)
+    found = document.at(line, column, "E101", f"this is not YAML: {what}", "check indentation, colons and quotes")
+    if found.source[column - 1:column] == "\t":
+        return replace(found, instead="indent with spaces, not with tabs")
+    return found
 
 
 def _first_line(error: Exception) -> str:

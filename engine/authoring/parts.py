@@ -68,7 +68,9 @@ def _language(place: Path, code: str, origins: Origins) -> Problem:
 def _check_field(place: Path, field: InterlocutorField, origins: Origins) -> Iterator[Problem]:
     if field.pattern is not None:
         try:
-            re.compile(field.pattern)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                re.compile(field.pattern)
         except (re.error, RecursionError, OverflowError) as error:
             yield origins.problem((*place, "pattern"), "E313", f"pattern is not a regular expression: {error}",
                                   "escape signs that are meant literally with \\")
@@ -133,7 +135,8 @@ def _check_python(place: Path, tool: Tool, written: str, bundle: AgentBundle, fu
             return
         taken = {argument.arg for argument in (*function.args.posonlyargs, *function.args.args,
                                                *function.args.kwonlyargs)}
-        for parameter in tool.parameters.get("properties") or {}:
+        declared = tool.parameters.get("properties")
+        for parameter in declared if isinstance(declared, dict) else {}:
             if function.args.kwarg is None and parameter not in taken:
                 yield origins.problem((*place[:-1], "parameters", "properties", parameter), "E308",
                                       f"{name} does not take {parameter}", suggest(parameter, taken), at_key=True)

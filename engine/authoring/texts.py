@@ -9,6 +9,7 @@ from ruche.engine.authoring.document import Path
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
+from ruche.plugins.enforcers import VOCABULARY
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
 from ruche.plugins.templates import compile_template
@@ -48,6 +49,8 @@ def _texts(bundle: AgentBundle) -> Iterator[Text]:
     for name in ("greeting", "unmatched", "refusal"):
         yield from _given(("agent", name), getattr(agent, name))
     yield ("agent", "handoff", "text"), agent.handoff.text
+    for index, rule in enumerate(bundle.rules):
+        yield ("rules", index, "then"), rule.then
     for index, template in enumerate(bundle.templates):
         yield ("templates", index, "text"), template.text
     for index, field in enumerate(bundle.fields):
@@ -71,8 +74,9 @@ def _check_expression(place: Path, text: str, origins: Origins, vocabulary: Voca
     except ConfigurationError as error:
         yield _refused(place, "E401", f"{place[-1]} is not an expression", error, origins)
         return
-    for name in sorted(expression.names - vocabulary.readable):
-        yield _unknown(place, "E402", name, text, origins, vocabulary)
+    known = vocabulary.judged if place[-1] == "enforce" else vocabulary.readable
+    for name in sorted(expression.names - known):
+        yield _unknown(place, "E402", name, text, origins, known)
 
 
 def _check_text(place: Path, text: str, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -82,12 +86,8 @@ def _check_text(place: Path, text: str, origins: Origins, vocabulary: Vocabulary
         yield _refused(place, "E403", f"{place[-1]} is not a text with placeholders", error, origins)
         return
     for name in sorted(template.names):
-        if not _is_readable(name, vocabulary):
-            yield _unknown(place, "E404", name, text, origins, vocabulary)
-
-
-def _is_readable(name: str, vocabulary: Vocabulary) -> bool:
-    return name in vocabulary.readable or name in ("now", "profile", "session")
+        if name not in vocabulary.readable:
+            yield _unknown(place, "E404", name, text, origins, vocabulary.readable)
 
 
 def _refused(place: Path, code: str, what: str, error: ConfigurationError, origins: Origins) -> Problem:
@@ -97,8 +97,9 @@ def _refused(place: Path, code: str, what: str, error: ConfigurationError, origi
     return origins.problem(place, code, f"{what}: {said}", instead, offset=column - 1)
 
 
-def _unknown(place: Path, code: str, name: str, text: str, origins: Origins, vocabulary: Vocabulary) -> Problem:
+def _unknown(place: Path, code: str, name: str, text: str, origins: Origins, among: frozenset[str]) -> Problem:
     found = re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text)
-    known = vocabulary.readable if "." in name else frozenset(n for n in vocabulary.readable if "." not in n)
-    return origins.problem(place, code, f"{name} is not known here", suggest(name, known),
+    known = among if "." in name else {other for other in among if "." not in other}
+    instead = "only enforce reads the reply" if name.removeprefix("reply.") in VOCABULARY else suggest(name, known)
+    return origins.problem(place, code, f"{name} is not known here", instead,
                            offset=found.start() if found else 0)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 from ruche.plugins.enforcers import VOCABULARY as REPLY
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.agent import AgentBundle, InterlocutorField
 
-NOW = frozenset({"part_of_day", "hour", "minute", "weekday", "date", "time", "year", "month", "day"})
+NOW = frozenset({"part_of_day", "hour", "minute", "weekday", "date", "time"})
 """What the clock offers, as `now.hour`, in the agent's time zone."""
-ENGINE = frozenset({"agent_name", "channel", "intent", "language", "turn"})
-"""What the engine knows in every turn, as bare names."""
+SESSION = frozenset({"channel", "intent", "language", "turn"})
+"""What the engine knows in every turn, as `session.turn`."""
 
 
 class Vocabulary:
@@ -52,7 +53,30 @@ class Vocabulary:
 
     @cached_property
     def readable(self) -> frozenset[str]:
-        """Everything that an expression or a text may read, bare and with its namespace."""
-        spaced = {f"profile.{name}" for name in self.fields} | {f"session.{name}" for name in self.known | ENGINE}
-        spaced |= {f"reply.{name}" for name in REPLY} | {f"now.{name}" for name in NOW}
-        return self.known | ENGINE | REPLY | spaced
+        """What a text, or an expression that is evaluated before there is a reply, may read; bare and spaced."""
+        kept = _with_currency(field for field in self._bundle.fields if _is_kept(field))
+        other = _with_currency(field for field in self._bundle.fields if not _is_kept(field))
+        values = self.known - self.fields
+        return frozenset({"agent", *kept, *other, *values, *_spaced("profile", kept), *_spaced("now", NOW),
+                          *_spaced("session", other | values | SESSION)})
+
+    @cached_property
+    def judged(self) -> frozenset[str]:
+        """What `enforce` may read: the reply's own facts besides."""
+        return self.readable | REPLY | _spaced("reply", REPLY)
+
+
+def _is_kept(field: InterlocutorField) -> bool:
+    """True for what belongs to the person (`profile.`), False for what belongs to the session (`session.`)."""
+    return field.persist and field.scope in ("IDENTITY", "BUSINESS")
+
+
+def _with_currency(fields: Iterable[InterlocutorField]) -> frozenset[str]:
+    """The fields' names, and NAME_currency for those that hold money."""
+    listed = list(fields)
+    return frozenset({field.name for field in listed}
+                     | {f"{field.name}_currency" for field in listed if field.type == "money"})
+
+
+def _spaced(space: str, names: Iterable[str]) -> frozenset[str]:
+    return frozenset(f"{space}.{name}" for name in names)
