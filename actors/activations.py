@@ -131,9 +131,10 @@ class Activations:
         actor._slot, actor._on_exit = slot, self._exit_hook
         slot.ref, slot.state, slot.timer = actor.actor_ref, State.LIVE, None
         self.stats["activated"] += 1
-        actor._start_actor_loop()
+        # Before the start: a thread that fails at once would have closed its mailbox already.
         for letter in slot.take_held():
             actor.actor_inbox.offer(letter, force=True)
+        actor._start_actor_loop()
 
     def _dismiss(self, slot: Slot) -> AioFuture[Any]:
         slot.state = State.LEAVING
@@ -146,6 +147,7 @@ class Activations:
         if slot.timer is not None:
             slot.timer.cancel()
         self.slots.pop(slot.key, None)
+        self.watch.ended(slot.key, None)
         if self.closing and not self.slots:
             self._emptied.set()
 

@@ -51,6 +51,8 @@ class ServiceActor(pykka.ThreadingActor):
         self._on_exit: Callable[[Any, Exit], None] | None = None
         self._slot: Any = None
         self._letter: Letter | None = None
+        # The thread reads before it waits, so nobody needs to wake it for what is there when it starts.
+        self.actor_inbox.scheduled = True
         # A lock as a bell: taken while nothing is to be read, and let go by the first letter.
         self._bell = threading.Lock()
         self._bell.acquire()
