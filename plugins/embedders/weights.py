@@ -8,6 +8,7 @@ import json
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ def read_safetensors(content: bytes) -> Arrays:
         header = json.loads(content[8:8 + length])
         return {name: _view(content, 8 + length, entry) for name, entry in header.items()
                 if name != "__metadata__" and entry["dtype"] == "F32"}
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"the weights are not a safetensors file: {error}") from None
 
 
@@ -117,11 +118,10 @@ def _encoder(tensors: Arrays) -> Arrays:
     return {name: np.array(array, dtype=np.float32, order="C", copy=True) for name, array in arrays.items()}
 
 
-def _view(content: bytes, start: int, entry: dict[str, object]) -> NDArray[np.float32]:
-    first, last = entry["data_offsets"]  # type: ignore[misc]
-    count = (last - first) // 4  # type: ignore[has-type]
-    shape = entry["shape"]
-    return np.frombuffer(content, dtype="<f4", count=count, offset=start + first).reshape(shape)  # type: ignore
+def _view(content: bytes, start: int, entry: dict[str, Any]) -> NDArray[np.float32]:
+    first, last = entry["data_offsets"]
+    flat = np.frombuffer(content, dtype="<f4", count=(last - first) // 4, offset=start + first)
+    return flat.reshape(entry["shape"])
 
 
 def _require(folder: Path) -> None:

@@ -1,0 +1,116 @@
+"""Laws that hold for every selector and every list of scores, and what each one is for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruche.plugins.contracts import Selection, Selector
+from ruche.plugins.selectors import (
+    NAMES,
+    AdaptiveK,
+    Clustering,
+    Elbow,
+    Entropy,
+    FixedK,
+    clusters,
+    selector_for,
+)
+
+SCORES = st.lists(st.floats(-1, 1).map(lambda score: round(score, 4)), max_size=30).map(lambda s: sorted(s)[::-1])
+SELECTORS = st.sampled_from([made() for made in NAMES.values()])
+KINDS = ("rule", "scenario", "intent", "knowledge", "memory", "tool")
+
+
+def kept(scores: list[float], selection: Selection) -> list[float]:
+    places = range(selection.keep) if selection.places is None else selection.places
+    return [scores[place] for place in places]
+
+
+@given(SELECTORS, SCORES, st.integers(0, 5), st.integers(5, 12))
+def test_between_min_and_max_are_kept_and_never_more_than_there_are(
+        selector: Selector, scores: list[float], min_k: int, max_k: int) -> None:
+    selection = selector.select(scores, max_k=max_k, min_k=min_k)
+    assert min(min_k, len(scores)) <= selection.keep <= min(max_k, len(scores))
+    assert len(kept(scores, selection)) == selection.keep
+
+
+@given(SELECTORS, SCORES)
+def test_the_cutoff_is_the_lowest_kept_score(selector: Selector, scores: list[float]) -> None:
+    selection = selector.select(scores)
+    assert selection.cutoff == (min(kept(scores, selection)) if scores else 0.0)
+
+
+@given(SELECTORS, SCORES)
+def test_the_best_is_always_kept(selector: Selector, scores: list[float]) -> None:
+    if scores:
+        assert kept(scores, selector.select(scores))[0] == scores[0]
+
+
+@given(SELECTORS, SCORES)
+def test_selecting_twice_gives_the_same(selector: Selector, scores: list[float]) -> None:
+    assert selector.select(scores) == selector.select(list(scores))
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+@given(SCORES)
+def test_nothing_below_the_least_score_is_kept_beyond_min_k(name: str, scores: list[float]) -> None:
+    selection = NAMES[name](min_score=0.4).select(scores, min_k=2)
+    above = sum(score >= 0.4 for score in scores)
+    assert selection.keep <= max(above, min(2, len(scores)))
+
+
+@given(SCORES, st.floats(0.5, 5), st.floats(0.5, 5))
+def test_adaptive_k_keeps_no_more_as_alpha_grows(scores: list[float], first: float, second: float) -> None:
+    low, high = sorted((first, second))
+    loose, strict = AdaptiveK(alpha=low, min_score=-1), AdaptiveK(alpha=high, min_score=-1)
+    assert strict.select(scores).keep <= loose.select(scores).keep
+
+
+@given(SCORES)
+def test_entropy_lies_between_0_and_1(scores: list[float]) -> None:
+    assert 0.0 <= Entropy().entropy(scores) <= 1.0
+
+
+@given(st.integers(2, 40), st.floats(0, 1))
+def test_entropy_of_equal_scores_is_1_however_many_they_are(count: int, score: float) -> None:
+    assert Entropy().entropy([score] * count) == pytest.approx(1.0)
+
+
+@given(SCORES, st.floats(0.01, 0.5), st.integers(1, 4))
+def test_clusters_and_noise_share_out_every_place_once(scores: list[float], eps: float, size: int) -> None:
+    groups, alone = clusters(scores, eps, size)
+    assert sorted([place for group in groups for place in group] + alone) == list(range(len(scores)))
+    assert all(len(group) >= 1 for group in groups)
+
+
+def test_elbow_stops_at_the_first_steep_drop() -> None:
+    assert Elbow().select([0.9, 0.85, 0.6, 0.59]).keep == 2
+    assert Elbow().select([0.9, 0.85, 0.6, 0.59], min_k=3).keep == 4
+
+
+def test_adaptive_k_stops_where_the_drop_is_larger_than_usual() -> None:
+    assert AdaptiveK().select([0.92, 0.9, 0.61, 0.6, 0.58, 0.57]).keep == 2
+
+
+def test_one_clear_winner_among_many_counts_as_sure() -> None:
+    selector = Entropy(low=1, medium=2, high=3)
+    assert selector.select([0.95] + [0.5] * 9).keep == 1
+    assert selector.select([0.9, 0.89, 0.88, 0.88]).keep == 3
+
+
+def test_clustering_takes_the_best_of_each_level_and_what_stands_alone() -> None:
+    selection = Clustering(top=2).select([0.95, 0.94, 0.93, 0.92, 0.6, 0.59, 0.58, 0.45])
+    assert selection.places == (0, 1, 4, 5, 7)
+    assert selection.cutoff == 0.45
+
+
+def test_fixed_k_takes_the_first() -> None:
+    assert FixedK(k=2).select([0.9, 0.8, 0.7]) == Selection(keep=2, cutoff=0.8, method="fixed_k")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_a_recommended_selector(kind: str) -> None:
+    selector, max_k = selector_for(kind, 0.4)
+    assert isinstance(selector, Selector)
+    assert 1 <= selector.select([0.9, 0.5, 0.2], max_k=max_k).keep <= max_k
