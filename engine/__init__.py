@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from ruche.engine.catalog import PublishedAgent
     from ruche.engine.config import Settings
     from ruche.engine.host import Component, Host
+    from ruche.storage.audit import Verification
     from ruche.storage.model.conversation import SessionState
     from ruche.storage.model.event import Event
     from ruche.storage.model.run import Run
     from ruche.storage.model.turn import Turn
-    from ruche.storage.store import Page, TenantStore, Verification
+    from ruche.storage.secured import Page
+    from ruche.storage.tenant import TenantStore
 
 T = TypeVar("T")
 

@@ -12,6 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruche.plugins.errors import ConfigurationError
 
 
+_NOT_SETTINGS = ("RUCHE_ROOT_KEY", "RUCHE_SECRET_")
+"""The root key, and what tools' headers may name."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -92,7 +96,7 @@ def read_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = _from_file(file)
     for name, text in environment.items():
-        if name.startswith("RUCHE_") and name != "RUCHE_ROOT_KEY":
+        if name.startswith("RUCHE_") and not name.startswith(_NOT_SETTINGS):
             _place(values, name.removeprefix("RUCHE_").lower().split("__"), text)
     _merge(values, overrides)
     try:

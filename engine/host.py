@@ -6,7 +6,7 @@ import os
 import secrets
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,15 +25,16 @@ from ruche.actors.retriever import Retriever
 from ruche.actors.scribe import Scribe
 from ruche.actors.session import SessionActor
 from ruche.actors.system import ActorSystem
+from ruche.engine.authoring.samples import served_samples
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
+from ruche.engine.speakers import Speakers
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator
 from ruche.plugins.embedders import open_embedder
 from ruche.plugins.enforcers import built_in
 from ruche.plugins.errors import ConfigurationError, RucheError
-from ruche.plugins.generators import open_generator
 from ruche.plugins.registry import Registry
 from ruche.plugins.tools import Tools
 from ruche.storage.keyring import KeySource
@@ -103,8 +104,9 @@ class Host:
             stack.push_async_callback(anyio.to_thread.run_sync, store.close)
             await stack.enter_async_context(ActorSystem())
             host = await _build(cls, settings, plugins, store, stack)
-            if settings.agents is not None:
-                await host.catalog.publish_all(settings.agents)
+            if settings.agents is not None or settings.samples:
+                roots = served_samples() if settings.agents is None else [settings.agents]
+                await host.catalog.publish_all(*roots)
             await recover(host.sessions, host.hosting, store.unanswered())
             yield host
 
@@ -139,10 +141,12 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     retriever = Retriever(embedder)
     enforcers = built_in() | plugins.enforcers | _registered_enforcers(registry)
     catalog = Catalog(scribe, retriever, enforcers, plugins.clock_ms)
-    tools = Tools()
+    tools = Tools(secrets=tool_secrets(os.environ))
+    speakers = Speakers(registry, os.environ)
     stack.push_async_callback(tools.close)
+    stack.push_async_callback(speakers.close)
     brain = plugins.brain or PhasedBrain(
-        agents=catalog, retrieval=retriever, tools=tools, generators=plugins.generator or open_generator,
+        agents=catalog, retrieval=retriever, tools=tools, generators=plugins.generator or speakers,
         enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name())
     hosting = _hosting(settings, plugins, brain, scribe, catalog)
     limits = settings.limits
@@ -169,6 +173,12 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
 
 def _registered_enforcers(registry: Registry) -> dict[str, Enforcer]:
     return {name: registry.create("enforcer", name) for name in registry.names("enforcer")}
+
+
+def tool_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """What `${NAME}` in a tool's headers may stand for: the variables RUCHE_SECRET_NAME, and no others."""
+    return {name.removeprefix("RUCHE_SECRET_"): value for name, value in environment.items()
+            if name.startswith("RUCHE_SECRET_")}
 
 
 async def open_store(settings: Settings) -> Store:
