@@ -166,7 +166,8 @@ def test_versions_count_up_and_equal_content_is_not_published_again(good: AgentB
 
 VALUES = st.sampled_from([None, True, 7, -1.5, "", "x", "r", "a/b", "{{ x", "a <", "[", "\x00", [], {}, [[]], ["x"],
                           {"x": 1}, [{}], {"use": "phrase"}, {"use": "pattern", "options": {"forbidden": "(a"}},
-                          "x" * 3_000, "(((((((((((", "[[a]", "../../x", "Europe", "http://[", {"type": "object", "properties": 3},
+                          "x" * 3_000, "(((((((((((", "[[a]", "../../x", "Europe", "http://[",
+                          {"type": "object", "properties": 3},
                           {"type": "object", "required": 3}, {"type": "object", "properties": {"x": 3}}])
 
 

@@ -1,0 +1,80 @@
+"""`ruche publish`: agent folders become versions in a data directory that no server holds at the moment."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from ruche.engine.cli.check import agent_folders, print_problems
+from ruche.engine.cli.command import command as ruche_command
+
+if TYPE_CHECKING:
+    from ruche.storage.model.agent import AgentBundle
+    from ruche.storage.store import Store
+
+
+@ruche_command("publish", example="ruche publish agents/support --data data")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(folders: tuple[Path, ...], data: Path | None, config: Path | None, as_json: bool) -> int:
+    """Publish agent folders (default: agents), all or none. What has not changed keeps its version.
+
+    A running server publishes changed folders itself, at its start and with --watch.
+    """
+    bundles = _checked(agent_folders(folders))
+    if bundles is None:
+        return 1
+    import anyio
+    from ruche.engine.config import read_settings
+    from ruche.engine.host import open_store
+
+    store = anyio.run(open_store, read_settings(config, data=data))
+    try:
+        published = _publish(store, bundles)
+    finally:
+        store.close()
+    if as_json:
+        click.echo(json.dumps({"agents": published}))
+    else:
+        for one in published:
+            state = "published" if one["new"] else "unchanged"
+            click.echo(f"{one['tenant']}/{one['agent']} version {one['version']} {state} ({one['hash'][:12]})")
+    return 0
+
+
+def _checked(folders: list[Path]) -> list[AgentBundle] | None:
+    """The bundles; None, with the problems printed, when one of the folders has an error."""
+    from ruche.engine.authoring.load import load_folder
+
+    loaded = [(folder, load_folder(folder)) for folder in folders]
+    for folder, found in loaded:
+        print_problems(folder, found.problems)
+    if any(found.bundle is None for _, found in loaded):
+        click.echo("nothing was published", err=True)
+        return None
+    return [found.require() for _, found in loaded]
+
+
+def _publish(store: Store, bundles: list[AgentBundle]) -> list[dict[str, Any]]:
+    """One durable append for all of them."""
+    from ruche.engine.authoring.publish import bundle_hash, next_version
+    from ruche.engine.brain.compiled import CompiledAgent
+
+    records, shown = [], []
+    for bundle in bundles:
+        latest = store.tenant(bundle.tenant).agent(bundle.id)
+        record = next_version(bundle, latest, time.time_ns() // 1_000_000)
+        version = record.version if record else latest.version if latest else 1
+        CompiledAgent(bundle, version)
+        records += [record] if record else []
+        shown.append({"agent": bundle.id, "tenant": bundle.tenant, "version": version, "hash": bundle_hash(bundle),
+                      "new": record is not None})
+    if records:
+        store.append(records)
+        store.apply()
+    return shown
