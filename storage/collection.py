@@ -33,14 +33,19 @@ class Collection:
         self._read = attrgetter(*self.columns)
         self._sealed = {field.name: Column.of(model.table, field.name, model.schema)
                         for field in self.fields if field.protection.sealed}
-        self._steps = [self._step(field) for field in self.fields]
+        self._blobs = [(at, self._sealed[name]) for at, name in enumerate(self.columns) if name in self._sealed]
+        self._hashed = [(at, field) for at, field in enumerate(self.fields)
+                        if field.protection not in (Protection.CLEAR, Protection.SEALED, Protection.SEALED_SEARCH)]
 
     def protect(self, row: Stored, tenant: Tenant, key: DataKey) -> Values:
         """The row as it is stored: sealed under `key`, hashed and tokenised for `tenant`."""
-        values = self._read(row)
-        place = self._place(self.stored(self.fields[self.key], values[self.key], tenant))
-        return tuple([value if step is None else step(value, tenant, key, place)
-                      for step, value in zip(self._steps, values, strict=True)])
+        values = list(self._read(row))
+        for at, field in self._hashed:
+            values[at] = self.stored(field, values[at], tenant)
+        place = self._place(values[self.key])
+        for at, column in self._blobs:
+            values[at] = key.seal(values[at], column, place)
+        return tuple(values)
 
     def reveal(self, values: Values, tenant: Tenant, opener: Callable[[bytes], DataKey]) -> dict[str, Any]:
         """Clear and sealed fields by name; hashes and tokens have nothing to reveal. Raises IntegrityError, Erased."""
@@ -61,16 +66,12 @@ class Collection:
 
     def stored(self, field: StoredField, value: Any, tenant: Tenant) -> Any:
         """How a value of an unsealed field appears in the table."""
-        match field.protection:
-            case Protection.HASH:
-                asked = (tenant.user_key, value)
-                return _hashes.get(asked) or _hashes.put(asked, vault.keyed_hash(tenant.user_key, value.encode()))
-            case Protection.TOKEN:
-                return self._token(field.name, value, tenant)
-            case Protection.BUCKET:
-                return value - value % field.width
-            case _:
-                return value
+        if field.protection is Protection.TOKEN:
+            return self._token(field.name, value, tenant)
+        if field.protection is Protection.HASH:
+            asked = (tenant.user_key, value)
+            return _hashes.get(asked) or _hashes.put(asked, vault.keyed_hash(tenant.user_key, value.encode()))
+        return value - value % field.width if field.protection is Protection.BUCKET else value
 
     def sql_type(self, field: StoredField) -> str:
         match field.protection:
@@ -84,14 +85,6 @@ class Collection:
             case _:
                 return _SQL_TYPES[field.kind]
 
-    def _step(self, field: StoredField) -> Callable[[Any, Tenant, DataKey, bytes], Any] | None:
-        if field.protection is Protection.CLEAR:
-            return None
-        column = self._sealed.get(field.name)
-        if column is not None:
-            return lambda value, tenant, key, place: key.seal(value, column, place)
-        return lambda value, tenant, key, place: self.stored(field, value, tenant)
-
     def _token(self, name: str, value: str, tenant: Tenant) -> int:
         asked = (tenant.hash, self.name, name, value)
         known = _tokens.get(asked)
@@ -100,9 +93,9 @@ class Collection:
 
     @staticmethod
     def _place(key: Any) -> bytes:
-        if isinstance(key, int):
-            return key.to_bytes(8, "big", signed=True)
-        return key if isinstance(key, bytes) else str(key).encode()
+        if isinstance(key, str):
+            return key.encode()
+        return key if isinstance(key, bytes) else int(key).to_bytes(8, "big", signed=True)
 
     @staticmethod
     def _open(blob: bytes, column: Column, place: bytes, tenant: Tenant,

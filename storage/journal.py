@@ -1,8 +1,7 @@
 """The commit log: append-only segments of sealed frames. What `append` returned from is on disk.
 
 A segment is named after its first sequence number and has its own key, derived from the journal key and its salt.
-`mark` holds the last sequence that was acknowledged; it is written without waiting for the disk, and so may lag after
-a power loss, never lead: a bad frame at or below it is damage, above it the torn end of a batch nobody was told of.
+`mark` holds the last sequence that was acknowledged.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import itertools
 import os
 import struct
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,12 +20,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ruche.storage import frames, platform
 from ruche.storage.errors import IntegrityError, StorageFull, StorageStopped
+from ruche.storage.mark import Mark
 from ruche.storage.vault import keyed_hash, nonce
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _KIND: Final = b"J"
 _PLACE: Final = struct.Struct("<QQ")
-_MARK: Final = struct.Struct("<QI")
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -42,7 +40,7 @@ class Journal:
         self._reserve = Reserve(directory / "reserve", reserve_bytes)
         self._descriptor, self._size = -1, 0
         self._cipher = AESGCM(key)
-        self._mark = platform.open_private(directory / "mark", os.O_CREAT | os.O_RDWR)
+        self._mark = Mark(directory / "mark")
         self._stopped = ""
         self._lock = threading.Lock()
         self.sequence = 0
@@ -62,7 +60,7 @@ class Journal:
         Raises IntegrityError with file and offset at a damaged or missing frame, after the good ones before it.
         """
         self.sequence = after
-        known = self._read_mark()
+        known = self._mark.read()
         found = self.segments()
         for place, (first, path) in enumerate(found):
             following = found[place + 1][0] if place + 1 < len(found) else None
@@ -122,14 +120,6 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def _read_mark(self) -> int:
-        os.lseek(self._mark, 0, os.SEEK_SET)
-        content = os.read(self._mark, _MARK.size)
-        if len(content) < _MARK.size:
-            return 0
-        sequence, crc = _MARK.unpack(content)
-        return int(sequence) if crc == zlib.crc32(content[:8]) else 0
-
     # --- writing ---------------------------------------------------------------------------------------------
 
     def append(self, bodies: Sequence[bytes], *, last_resort: bool = False) -> int:
@@ -151,7 +141,7 @@ class Journal:
             self._sync()
             self.sequence += len(bodies)
             self.written += len(content)
-            self._acknowledge()
+            self._mark.write(self.sequence)
             return self.sequence
 
     def stop(self, why: str) -> None:
@@ -178,10 +168,10 @@ class Journal:
         return len(gone)
 
     def close(self) -> None:
-        for descriptor in (self._descriptor, self._mark):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._descriptor = self._mark = -1
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        self._mark.close()
         self._stopped = self._stopped or "storage is closed"
 
     def _frames(self, bodies: Sequence[bytes]) -> bytes:
@@ -217,12 +207,6 @@ class Journal:
         except OSError as error:
             self.stop(f"a sync failed ({errno.errorcode.get(error.errno or 0, 'unknown')})")
             raise StorageStopped(self._stopped) from error
-
-    def _acknowledge(self) -> None:
-        number = self.sequence.to_bytes(8, "little")
-        with contextlib.suppress(OSError):  # a missing mark makes recovery less strict, not wrong
-            os.lseek(self._mark, 0, os.SEEK_SET)
-            platform.write_all(self._mark, number + zlib.crc32(number).to_bytes(4, "little"))
 
     def _roll(self) -> None:
         """Begin a new segment after `sequence`."""

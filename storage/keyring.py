@@ -25,6 +25,7 @@ from ruche.storage.keysources import (
     KeyringKeySource,
     create_root_key,
 )
+from ruche.storage.mark import Mark
 from ruche.storage.vault import KEY_BYTES, DataKey, check_key, derive, keyed_hash, nonce, token
 
 __all__ = ["CommandKeySource", "EnvKeySource", "FileKeySource", "KeySource", "Keyring", "KeyringKeySource", "Tenant",
@@ -112,12 +113,17 @@ class Keyring:
         self._persons: Recent[tuple[str, str], DataKey] = Recent(_OPEN_KEYS)
         self._tenants: Recent[str, Tenant] = Recent(1024)
         self._tenant_keys: Recent[bytes, bytes] = Recent(256)
-        if path.exists():
-            self._read()
-        else:
-            self._create()
-        self._hash_key = self._root_level("hash")
-        self.journal_key = self._root_level("journal")
+        self._mark = Mark(path.with_name("mark"))
+        try:
+            if path.exists():
+                self._read()
+            else:
+                self._create()
+            self._hash_key = self._root_level("hash")
+            self.journal_key = self._root_level("journal")
+        except BaseException:
+            self._mark.close()
+            raise
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose outside storage (token signing, ...), from the root key."""
@@ -196,6 +202,7 @@ class Keyring:
             try:
                 self._disk.write(descriptor, b"".join(self._unwritten))
                 self._disk.sync(descriptor)
+                self._mark.write(os.fstat(descriptor).st_size)
             except OSError:
                 self._disk.truncate(descriptor, size)
                 raise
@@ -205,6 +212,7 @@ class Keyring:
 
     def close(self) -> None:
         """Forget every key."""
+        self._mark.close()
         self._opened.clear()
         self._persons.clear()
         self._tenants.clear()
@@ -271,7 +279,9 @@ class Keyring:
         content = [frames.header(_KIND, frames.new_salt(), 1)]
         content += [frames.frame(number, number - 1, msgspec.msgpack.encode(line))
                     for number, line in enumerate(lines, 1)]
+        self._mark.clear()
         platform.write_atomically(self._path, b"".join(content))
+        self._mark.write(sum(map(len, content)))
         self._sequence = len(lines)
         self._unwritten.clear()
 
@@ -279,18 +289,16 @@ class Keyring:
         content = self._path.read_bytes()
         frames.read_header(content, _KIND, self._path)
         found = frames.scan(content)
-        if found.bad is not None:
-            self._cut(content, found.bad)
+        if found.end < max(len(content), self._mark.read()):
+            self._cut(found.end)
         decoder = msgspec.msgpack.Decoder(WrappedKey)
         for line in found.frames:
             self._index(decoder.decode(line.body))
         self._sequence = found.frames[-1].sequence if found.frames else 0
 
-    def _cut(self, content: bytes, bad: int) -> None:
+    def _cut(self, bad: int) -> None:
         """An append that was cut short by a crash was never used; anything else is damage."""
-        rest = content[bad:]
-        whole = len(rest) >= frames.HEAD.size and len(rest) >= frames.HEAD.size + int.from_bytes(rest[4:8], "little")
-        if frames.frames_after(content, bad) or (whole and rest[-1:] != b"\0"):
+        if bad < self._mark.read():
             raise IntegrityError(f"{self._path.name}: damaged at byte {bad}; bring back a backup of the keyring",
                                  file=str(self._path), offset=bad)
         descriptor = platform.open_private(self._path, os.O_WRONLY)

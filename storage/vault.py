@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -75,6 +76,17 @@ class DataKey:
         """The blob of `data` for this row of this column."""
         drawn = nonce()
         return self._head + drawn + self._encrypt(drawn, data, self._place + column.place + row)
+
+    def seal_batch(self, rows: Iterable[tuple[bytes, bytes]], column: Column) -> list[bytes]:
+        """The blobs of many (data, row) of one column; nonces are drawn in one go."""
+        chosen = list(rows)
+        drawn, encrypt, head, place = os.urandom(_NONCE * len(chosen)), self._encrypt, self._head, self._place
+        place += column.place
+        made = []
+        for at, (data, row) in zip(range(0, len(drawn), _NONCE), chosen, strict=True):
+            one = drawn[at:at + _NONCE]
+            made.append(head + one + encrypt(one, data, place + row))
+        return made
 
     def open(self, blob: bytes, column: Column, row: bytes) -> bytes:
         """What was sealed. Raises IntegrityError when key, place or bytes are not the sealed ones."""

@@ -1,0 +1,47 @@
+"""A number beside a file: how far it was acknowledged. Written without waiting for the disk, so it may lag after a
+power loss but never leads: what is bad below it is damage, above it the torn end of something nobody was told of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Final
+
+from ruche.storage import platform
+
+_FORM: Final = struct.Struct("<QI")
+
+
+class Mark:
+    """Holds its file open. A missing or damaged mark reads as 0: recovery is then less strict, not wrong."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = platform.open_private(path, os.O_CREAT | os.O_RDWR)
+
+    def read(self) -> int:
+        os.lseek(self._descriptor, 0, os.SEEK_SET)
+        content = os.read(self._descriptor, _FORM.size)
+        if len(content) < _FORM.size:
+            return 0
+        number, crc = _FORM.unpack(content)
+        return int(number) if crc == zlib.crc32(content[:8]) else 0
+
+    def write(self, number: int) -> None:
+        """Never fails: a mark that cannot be written stays behind."""
+        packed = number.to_bytes(8, "little")
+        with contextlib.suppress(OSError):
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            platform.write_all(self._descriptor, packed + zlib.crc32(packed).to_bytes(4, "little"))
+
+    def clear(self) -> None:
+        """Forget the number, durably: what it stands beside is about to be replaced."""
+        os.ftruncate(self._descriptor, 0)
+        platform.sync_data(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
