@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from ruche.actors.feed import Feeds
+from ruche.plugins.errors import RucheError
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased, SessionSaved, TurnCommitted
 
@@ -28,7 +30,7 @@ class Ledger:
     full for a while. `seq` is the number of the last durable event.
     """
 
-    __slots__ = ("_busy", "_feeds", "_poster", "_quiet", "_session_id", "_waiting", "seq")
+    __slots__ = ("_busy", "_feeds", "_poster", "_quiet", "_session_id", "_singly", "_waiting", "seq")
 
     def __init__(self, poster: Poster, feeds: Feeds, session_id: str, seq: int) -> None:
         self.seq = seq
@@ -37,6 +39,7 @@ class Ledger:
         self._session_id = session_id
         self._waiting: list[tuple[Build, Done]] = []
         self._busy = False
+        self._singly = 0
         self._quiet: list[asyncio.Future[None]] = []
 
     def write(self, build: Build, done: Done) -> None:
@@ -59,35 +62,44 @@ class Ledger:
             await idle
 
     def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        seq, records, dones = self.seq, [], []
-        for build, done in waiting:
+        """Let what waits leave as one group; after a record that could not be encoded, one by one."""
+        self._busy = True
+        while self._waiting:
+            count = 1 if self._singly else len(self._waiting)
+            self._singly = max(0, self._singly - 1)
+            taken, self._waiting = self._waiting[:count], self._waiting[count:]
+            group = self._numbered(taken)
+            if group:
+                self._poster.post(tuple(record for record, _, _ in group), partial(self._written, group))
+                return
+        self._busy = False
+        idle, self._quiet = self._quiet, []
+        for each in idle:
+            _settle(each, None)
+
+    def _numbered(self, taken: list[tuple[Build, Done]]) -> list[tuple[Numbered, Build, Done]]:
+        seq, group = self.seq, []
+        for build, done in taken:
             try:
                 record = build(seq + 1)
             except Exception as error:  # a fault of the caller's costs the caller's record only
                 done(error)
                 continue
             seq += len(events_of(record))
-            records.append(record)
-            dones.append(done)
-        if records:
-            self._busy = True
-            self._poster.post(tuple(records), lambda error: self._written(records, dones, seq, error))
+            group.append((record, build, done))
+        return group
 
-    def _written(self, records: list[Numbered], dones: list[Done], seq: int, error: BaseException | None) -> None:
-        if error is None:
-            self.seq = seq
-            for record in records:
-                self._feeds.publish(self._session_id, events_of(record))
-        for done in dones:
-            done(error)
-        self._busy = False
-        if self._waiting:
-            self._send()
-        if not self._busy:
-            idle, self._quiet = self._quiet, []
-            for each in idle:
-                _settle(each, None)
+    def _written(self, group: list[tuple[Numbered, Build, Done]], error: BaseException | None) -> None:
+        if error is not None and not isinstance(error, RucheError) and len(group) > 1:
+            self._waiting[:0] = [(build, done) for _, build, done in group]
+            self._singly = len(group)
+        else:
+            for record, _, done in group:
+                if error is None:
+                    self.seq += len(events_of(record))
+                    self._feeds.publish(self._session_id, events_of(record))
+                done(error)
+        self._send()
 
 
 def events_of(record: Numbered) -> tuple[Event, ...]:

@@ -1,0 +1,199 @@
+"""What becomes of a turn when the interlocutor goes on: windows, superseding, absorbing, queueing."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import anyio
+import pytest
+from msgspec.structs import replace
+from ruche.actors.session import Say, Typing
+from ruche.actors.supersede import Decision
+from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
+from ruche.plugins.tape import Tape
+from tests.actors.rig import KEY, WEB, ScriptedBrain, all_of, echo, message, rig
+
+pytestmark = pytest.mark.anyio
+
+AT_ONCE = {"web": 0, "api": 0}
+
+
+class Gate:
+    """A script whose first turn waits until it is opened, or is cancelled."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.cancelled = 0
+
+    async def __call__(self, turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        if len(turn.messages) == 1 and turn.session.turn_count == 0:
+            try:
+                await self.open.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        return await echo(turn, stage, tape)
+
+
+async def test_a_superseding_turn_keeps_the_texts_and_answers_all_callers(tmp_path: Path) -> None:
+    gate = Gate()
+    brain = ScriptedBrain(gate)
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE) as it:
+        first = asyncio.ensure_future(it.turn("refund #123", WEB))
+        await brain.begun.wait()
+        second = await it.turn("actually #456", WEB)
+        assert (await first) == second
+        assert second.reply == "you said: refund #123 / actually #456"
+        assert gate.cancelled == 1
+        [run] = await it.runs(second.session_id)
+        assert run.said == ("refund #123", "actually #456")
+        old, new = (turn.turn_id for turn in brain.turns)
+        assert brain.turns[1].turn_group == old
+        assert [(e.kind, e.turn_id) for e in await it.events(second.session_id)] == [
+            ("turn.accepted", old), ("turn.superseded", old), ("turn.accepted", new), ("turn.completed", new)]
+        assert it.store.unanswered() == []
+
+
+async def test_absorbing_restarts_the_same_turn_over_all_messages(tmp_path: Path) -> None:
+    gate = Gate()
+    brain = ScriptedBrain(gate)
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, decider=lambda _: Decision.ABSORB) as it:
+        first = asyncio.ensure_future(it.turn("one", WEB))
+        await brain.begun.wait()
+        second = await it.turn("two", WEB)
+        assert (await first) == second
+        assert second.turn_id == brain.turns[0].turn_id == brain.turns[1].turn_id
+        assert second.reply == "you said: one / two"
+
+
+@pytest.mark.parametrize(("decision", "told"), [(Decision.QUEUE, True), (Decision.FORCE_COMPLETE, False)])
+async def test_queued_messages_get_their_own_turn_and_only_queue_tells_the_brain(
+        tmp_path: Path, decision: Decision, told: bool) -> None:
+    gate, pending = Gate(), list[bool]()
+
+    async def script(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        reply = await gate(turn, stage, tape)
+        pending.append(stage.pending())
+        return reply
+
+    brain = ScriptedBrain(script)
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, decider=lambda _: decision) as it:
+        first = asyncio.ensure_future(it.turn("one", WEB))
+        await brain.begun.wait()
+        taken = await it.say("two", WEB, want="accepted")
+        gate.open.set()
+        assert (await first).reply == "you said: one"
+        await it.turn("three", WEB)
+        assert taken.turn_id == brain.turns[1].turn_id
+        assert pending[0] is told
+
+
+async def test_after_a_released_segment_a_turn_is_finished_first(tmp_path: Path) -> None:
+    go = asyncio.Event()
+
+    async def speak(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        if turn.session.turn_count == 0:
+            await stage.release("First.")
+            brain.begun.set()
+            await go.wait()
+            return "First."
+        return await echo(turn, stage, tape)
+
+    brain = ScriptedBrain(speak)
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE) as it:
+        first = asyncio.ensure_future(it.turn("one", WEB))
+        await brain.begun.wait()
+        brain.begun.clear()
+        await brain.begun.wait()
+        second = asyncio.ensure_future(it.turn("two", WEB))
+        while len(it.store.unanswered()) < 2:
+            await anyio.lowlevel.checkpoint()
+        go.set()
+        assert (await first).reply == "First."
+        assert (await second).reply == "you said: two"
+
+
+async def test_after_an_effect_a_turn_is_finished_first(tmp_path: Path) -> None:
+    go, reserved = asyncio.Event(), asyncio.Event()
+
+    async def act(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        if turn.session.turn_count == 0:
+            effect = Effect(tool="pay", key=f"{turn.turn_group}:pay", policy="IRREVERSIBLE")
+            assert (await stage.reserve(effect)).status == "new"
+            reserved.set()
+            await go.wait()
+            await stage.settle(effect, EffectOutcome(status="ok", result=7))
+            return "paid"
+        return await echo(turn, stage, tape)
+
+    async with rig(tmp_path, ScriptedBrain(act), channel_bases=AT_ONCE) as it:
+        first = asyncio.ensure_future(it.turn("pay", WEB))
+        await reserved.wait()
+        second = asyncio.ensure_future(it.turn("wait", WEB))
+        while len(it.store.unanswered()) < 2:
+            await anyio.lowlevel.checkpoint()
+        go.set()
+        assert ((await first).reply, (await second).reply) == ("paid", "you said: wait")
+
+
+async def test_messages_within_the_window_are_one_turn_with_one_answer(tmp_path: Path) -> None:
+    brain = ScriptedBrain()
+    async with rig(tmp_path, brain) as it:
+        texts = ("I have a question about", "my order", "it never came.")
+        turns = await all_of(*(it.turn(text, WEB) for text in texts))
+        assert len({turn.turn_id for turn in turns}) == 1
+        assert [m.text for m in brain.turns[0].messages] == list(texts)
+        assert brain.turns[0].waited_ms >= 200
+
+
+async def test_the_gaps_within_a_turn_are_learned(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain(), channel_bases={"web": 200}) as it:
+        said = [Say(message("one.", at_ms=1_000)), Say(message("two.", at_ms=1_450))]
+        await all_of(*(it.directory.ask(str(WEB), each) for each in said))
+        profile = await it.scribe.read(lambda store: store.tenant(KEY.tenant).profile(KEY.interlocutor))
+        assert profile is not None
+        assert profile.cadence_ms == (450,)
+
+
+async def test_typing_keeps_the_window_open(tmp_path: Path) -> None:
+    brain = ScriptedBrain()
+    loop = asyncio.get_running_loop()
+    async with rig(tmp_path, brain, channel_bases={"web": 300}) as it:
+        begun = loop.time()
+        turn = asyncio.ensure_future(it.turn("A whole sentence.", WEB))  # 200 ms by itself
+        while not it.store.unanswered():
+            await anyio.lowlevel.checkpoint()
+        it.directory.tell(str(WEB), Typing())
+        await turn
+        assert loop.time() - begun >= 0.3
+
+
+async def test_a_channel_without_window_answers_at_once(tmp_path: Path) -> None:
+    brain = ScriptedBrain()
+    async with rig(tmp_path, brain) as it:
+        await it.turn("hello")
+        assert brain.turns[0].waited_ms < 200
+
+
+async def test_messages_that_wait_for_a_slot_join_their_turn(tmp_path: Path) -> None:
+    gate = Gate()
+    brain = ScriptedBrain(gate)
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, gate=_one_slot()) as it:
+        other = asyncio.ensure_future(it.turn("busy", replace(WEB, interlocutor="lee")))
+        await brain.begun.wait()
+        first = asyncio.ensure_future(it.turn("one", WEB))
+        while len(it.store.unanswered()) < 2:
+            await anyio.lowlevel.checkpoint()
+        second = asyncio.ensure_future(it.turn("two", WEB))
+        while len(it.store.unanswered()) < 3:
+            await anyio.lowlevel.checkpoint()
+        gate.open.set()
+        await other
+        assert (await first) == (await second)
+
+
+def _one_slot() -> object:
+    from ruche.actors.fair import FairGate
+
+    return FairGate(1, 1)
