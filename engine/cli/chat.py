@@ -128,7 +128,8 @@ async def _turn(events: AsyncIterator[Happening], why: bool) -> None:
                 _explain(data)
         elif kind == "turn.failed":
             error = data.get("error") or {}
-            click.echo(click.style(f"failed: {error.get('message', error)}", fg="red"), err=True)
+            click.echo(("" if shown else _name()) + (data.get("turn") or {}).get("reply", ""))
+            click.echo(click.style(f"the turn failed: {error.get('code', '')}", fg="red"), err=True)
 
 
 def _name() -> str:

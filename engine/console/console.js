@@ -120,7 +120,8 @@ function happen(kind, data, reply, phases) {
   } else if (kind === "turn.completed") {
     finish(reply, data);
   } else if (kind === "turn.failed") {
-    fail(reply, new Error(data.error?.message ?? "The turn failed."));
+    if (data.turn) finish(reply, data.turn);
+    fail(reply, new Error(data.turn?.reply || data.error?.message || "The turn failed."));
   }
 }
 

@@ -197,11 +197,18 @@ def event_for(event: Event, identity: Identity) -> bytes:
     """An event's data as JSON: what happened, where in the session's order, and what this identity may see of it."""
     data: Any = event.data
     if event.kind == "turn.completed":
-        data = msgspec.to_builtins(msgspec.convert(data, TurnShown if identity.sees_reasons else Reply))
+        data = _turn_data(data, identity)
+    elif event.kind == "turn.failed" and "turn" in data:
+        data = {"error": data.get("error"), "turn": _turn_data(data["turn"], identity)}
     elif not identity.sees_reasons:
         data = {name: data[name] for name in _VISIBLE.get(event.kind, ()) if name in data}
     return encode({**data, "seq": event.seq, "session_id": event.session_id, "turn_id": event.turn_id,
                    "at": rfc3339(event.at_ms)})
+
+
+def _turn_data(turn: Any, identity: Identity) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(msgspec.convert(turn, TurnShown if identity.sees_reasons else Reply))
+    return told
 
 
 def answer(value: Any, status: int = 200) -> web.Response:

@@ -18,7 +18,7 @@ from ruche.engine.observe import Metrics, log
 from ruche.engine.server import agents, chat, console, events, openapi, ops, runs, sessions, tokens
 from ruche.engine.server.auth import TABLE, VERIFIER, authenticate, open_verifier
 from ruche.engine.server.context import BEHIND_PROXY, ENGINE, STREAMS
-from ruche.engine.server.errors import METRICS, REQUEST_ID, answer_errors
+from ruche.engine.server.errors import METRICS, PROTECTION, REQUEST_ID, answer_errors
 from ruche.engine.server.limits import LIMITS, Limits, limit_sizes
 from ruche.engine.server.routes import Handler, Route
 
@@ -85,11 +85,8 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 async def protect(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer carries (items 12 and 13 of the security list)."""
     headers = response.headers
-    headers["Server"] = "ruche"
+    headers.update(PROTECTION)
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers.setdefault("Cache-Control", "no-store")
     headers.setdefault("Content-Security-Policy", _API_POLICY)
     if request.app[SECURE]:

@@ -148,6 +148,8 @@ def _identity(claims: dict[str, Any]) -> Identity:
         raise BadToken("subject")
     if isinstance(expires, bool) or not isinstance(expires, int | float):
         raise BadToken("exp")
+    if expires + LEEWAY_SECONDS <= time.time():
+        raise BadToken("expired")
     agents = claims.get("agents")
     return Identity(tenant=tenant, subject=subject, interlocutor=person, expires=expires + LEEWAY_SECONDS,
                     roles=frozenset(_names(claims["roles"])) & frozenset(ROLES),

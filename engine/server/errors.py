@@ -17,6 +17,9 @@ from ruche.plugins.errors import NotFound, RucheError, TooLarge, Unauthenticated
 
 REQUEST_ID = web.RequestKey("request_id", str)
 METRICS = web.AppKey("metrics", Metrics)
+PROTECTION = {"Server": "ruche", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+              "Cross-Origin-Resource-Policy": "same-origin"}
+"""Headers that every answer carries; none tells a version."""
 JSON = {"Content-Type": "application/json"}
 
 _encode = msgspec.json.Encoder().encode

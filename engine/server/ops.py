@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
 from aiohttp import web
 from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.context import ENGINE
@@ -37,7 +34,7 @@ async def live(request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """Every component with its state and latency; 503 while one of them has failed."""
-    components = await _health(request)
+    components = await request.app[ENGINE].health()
     states = {one.status for one in components}
     status = "failed" if "failed" in states else "degraded" if states - {"ok"} else "ok"
     shown = Ready(status=status, components=[
@@ -48,7 +45,7 @@ async def ready(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     """Prometheus text. Labels are routes, codes and states; nothing of what was said."""
     kept = request.app[METRICS]
-    for one in await _health(request):
+    for one in await request.app[ENGINE].health():
         kept.up.labels(one.name).set(one.status != "failed")
     return web.Response(body=kept.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
@@ -56,15 +53,8 @@ async def metrics(request: web.Request) -> web.Response:
 async def actors(request: web.Request) -> web.Response:
     """Live actors with their mailboxes and restarts, and each component with its message."""
     query(request)
-    snapshot = request.app[ENGINE].actors()
-    if inspect.isawaitable(snapshot):
-        snapshot = await snapshot
-    return answer({"actors": snapshot, "components": await _health(request)})
-
-
-async def _health(request: web.Request) -> list[Any]:
-    found: Any = request.app[ENGINE].health()
-    return list(await found if inspect.isawaitable(found) else found)
+    engine = request.app[ENGINE]
+    return answer({**engine.actors(), "components": await engine.health()})
 
 
 ROUTES = (

@@ -67,6 +67,16 @@ class RunShown(RunShort, kw_only=True):
     error: str
 
 
+class VerificationShown(Shown, kw_only=True):
+    """What checking the chain of the run's session showed: `problems` is empty when the chain is whole."""
+
+    run_id: str
+    session_id: str
+    ok: bool
+    runs: int
+    problems: list[str]
+
+
 class RunPage(Shown, kw_only=True):
     items: list[RunShort]
     next_cursor: str | None
@@ -112,8 +122,9 @@ async def verify_run(request: web.Request) -> web.Response:
     query(request)
     engine, tenant = request.app[ENGINE], request[IDENTITY].tenant
     run = await engine.run(tenant, request.match_info["id"])
-    return answer({"run_id": run.id, "session_id": run.session,
-                   "verification": await engine.verify(tenant, run.session)})
+    found = await engine.verify(tenant, run.session)
+    return answer(VerificationShown(run_id=run.id, session_id=run.session, ok=found.ok, runs=found.runs,
+                                    problems=list(found.problems)))
 
 
 def _one_of(values: dict[str, str], name: str, known: tuple[str, ...]) -> str | None:
@@ -141,5 +152,6 @@ ROUTES = (
     Route("GET", "/v1/runs", list_runs, "List runs, newest first", EXAMINE, answer=RunPage,
           query=("from", "to", "risk", "status", "session", "agent", "limit", "cursor")),
     Route("GET", "/v1/runs/{id}", read_run, "Read a run", EXAMINE, answer=RunShown),
-    Route("GET", "/v1/runs/{id}/verify", verify_run, "Verify the chain of a run's session", EXAMINE),
+    Route("GET", "/v1/runs/{id}/verify", verify_run, "Verify the chain of a run's session", EXAMINE,
+          answer=VerificationShown),
 )

@@ -6,6 +6,7 @@ It sits on aiohttp's request handler; tests hold the contract with it.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Any
 
 import aiohttp.http_parser
@@ -13,7 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 from ruche.engine.observe import log
-from ruche.engine.server.errors import BadRequest, HeadersTooLarge, respond
+from ruche.engine.server.errors import PROTECTION, BadRequest, HeadersTooLarge, respond
 from ruche.plugins.errors import ConfigurationError
 
 FIRST_REQUEST_SECONDS = 20.0
@@ -48,7 +49,8 @@ class Connection(RequestHandler):
     def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
                      message: str | None = None) -> web.StreamResponse:
         """Answer what never reached a handler, and close the connection."""
-        log.warning("unreadable", status=status, exception=type(exc).__name__)
+        request_id = secrets.token_hex(12)
+        log.warning("unreadable", request_id=request_id, status=status, exception=type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun; it cannot become an error")
         error: Exception = RuntimeError()
@@ -56,7 +58,8 @@ class Connection(RequestHandler):
             error = HeadersTooLarge("the headers of this request are larger than this server takes")
         elif status < 500:
             error = BadRequest("this is not a request that can be understood")
-        response = respond(error, request_id="")
+        response = respond(error, request_id)
+        response.headers.update({**PROTECTION, "X-Request-ID": request_id, "Cache-Control": "no-store"})
         response.force_close()
         return response
 

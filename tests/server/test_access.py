@@ -1,0 +1,139 @@
+"""Who may do what: generated from the route table, so that a new route fails here until it is covered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ruche.engine.server.app import route_table
+from ruche.engine.server.routes import ROLES, Route
+
+from tests.server.served import Served
+
+TABLE = route_table()
+CHAT = {"agent_id": "kiosk", "message": "When do you open?", "channel": "api"}
+BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
+                          "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
+ALLOWED = {
+    "POST /v1/chat": "interlocutor channel agent_author operator admin",
+    "POST /v1/chat/stream": "interlocutor channel agent_author operator admin",
+    "GET /v1/sessions/{id}/events": "interlocutor channel agent_author operator admin",
+    "GET /v1/sessions": "interlocutor channel agent_author operator admin",
+    "GET /v1/sessions/{id}": "interlocutor channel agent_author operator admin",
+    "GET /v1/sessions/{id}/turns": "interlocutor channel agent_author operator admin",
+    "DELETE /v1/sessions/{id}": "operator admin",
+    "GET /v1/identity": "interlocutor channel agent_author operator auditor admin",
+    "GET /v1/runs": "operator auditor admin",
+    "GET /v1/runs/{id}": "operator auditor admin",
+    "GET /v1/runs/{id}/verify": "operator auditor admin",
+    "GET /v1/agents": "agent_author operator admin",
+    "GET /v1/agents/{agent}": "agent_author operator admin",
+    "GET /v1/admin/actors": "operator admin",
+    **{f"GET {path}": "" for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/console.css",
+                                      "/console.js", "/stream.js", "/trace.js", "/graph.js", "/dom.js", "/icon.svg")},
+    "POST /v1/token/anonymous": "", "POST /v1/console/session": "",
+}
+"""Written down a second time, by hand: changing who may do what takes two changes. Empty: nobody has to say who."""
+
+
+def name(route: Route) -> str:
+    return f"{route.method} {route.path}"
+
+
+def ask(site: Served, route: Route, token: str | None, id: str = "unknown") -> int:
+    path = route.path.replace("{id}", id).replace("{agent}", id)
+    if route.media == "text/event-stream" and route.method == "POST":
+        return site.request(route.method, path, {**CHAT, "agent_id": "unknown"}, token).status
+    return site.request(route.method, path, BODIES.get(route.path), token).status
+
+
+def test_every_route_has_its_roles_written_down_here() -> None:
+    """Security item 7."""
+    assert {name(route): " ".join(role for role in ROLES if role in route.roles) for route in TABLE} == ALLOWED
+
+
+@pytest.mark.parametrize("route", TABLE, ids=name)
+def test_each_role_passes_or_is_refused_as_the_table_says(site: Served, route: Route) -> None:
+    """Security item 7: endpoint x role."""
+    for role in ROLES:
+        status = ask(site, route, site.token(role, sub=f"role-{role}"))
+        if route.public or role in route.roles:
+            assert status not in (401, 403) or route.path == "/v1/console/session", role
+        else:
+            assert status == 403, role
+
+
+@pytest.mark.parametrize("route", [route for route in TABLE if not route.public], ids=name)
+@pytest.mark.parametrize("token", [None, "abc", "expired"])
+def test_without_a_valid_token_every_route_that_wants_one_answers_401(site: Served, route: Route,
+                                                                      token: str | None) -> None:
+    given = site.token("admin", now=1_000_000.0) if token == "expired" else token
+    assert ask(site, route, given) == 401
+
+
+@pytest.fixture(scope="session")
+def rivals(site: Served) -> dict[str, str]:
+    """Ids that exist, in another tenant."""
+    answer = site.chat("When do you open?", site.token(sub="rita", tenant="rival"))
+    assert answer.status == 200, answer.body
+    return {"session": answer.json["session_id"], "run": answer.json["turn_id"], "agent": "kiosk"}
+
+
+@pytest.mark.parametrize("route", [route for route in TABLE if "{" in route.path], ids=name)
+def test_another_tenants_id_is_answered_byte_for_byte_like_an_unknown_one(site: Served, rivals: dict[str, str],
+                                                                          route: Route) -> None:
+    """Security item 4, generated from the route table."""
+    kind = next((kind for kind in ("session", "run", "agent") if f"/{kind}s/" in route.path), None)
+    assert kind is not None, "name the kind of id of this new route"
+    token = site.token("admin", "operator", sub="eve", tenant="third")
+    answers = []
+    for known in (rivals[kind], "0" * len(rivals[kind])):
+        path = route.path.replace("{id}", known).replace("{agent}", known)
+        answer = site.request(route.method, path, None, token, {"X-Request-ID": "same"})
+        answers.append((answer.status, {**answer.headers, "date": ""}, answer.body))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+
+
+def test_what_another_tenant_said_is_in_no_list(site: Served, rivals: dict[str, str]) -> None:
+    token = site.token("admin", sub="eve", tenant="third")
+    for path in ("/v1/sessions", "/v1/runs", "/v1/agents", f"/v1/runs?session={rivals['session']}"):
+        assert site.request("GET", path, token=token).json["items"] == []
+
+
+def test_an_interlocutor_sees_only_their_own_sessions(site: Served) -> None:
+    mine = site.chat("Where is the toilet?", site.token(sub="ada")).json["session_id"]
+    theirs = site.chat("Where is the toilet?", site.token(sub="bob")).json["session_id"]
+    token = site.token(sub="ada")
+    assert site.request("GET", f"/v1/sessions/{mine}", token=token).status == 200
+    for path in (f"/v1/sessions/{theirs}", f"/v1/sessions/{theirs}/turns", f"/v1/sessions/{theirs}/events"):
+        assert site.request("GET", path, token=token).status == 404
+    listed = {one["id"] for one in site.request("GET", "/v1/sessions", token=token).json["items"]}
+    assert mine in listed
+    assert theirs not in listed
+    assert site.request("GET", "/v1/sessions?interlocutor=bob", token=token).status == 403
+
+
+def test_a_body_that_names_another_tenant_or_person_is_refused_and_logged(site: Served, logged: Any) -> None:
+    """Security item 3."""
+    for extra, code in (({"tenant_id": "rival"}, "TENANT_MISMATCH"),
+                        ({"channel_user_id": "bob"}, "INSUFFICIENT_PERMISSIONS")):
+        answer = site.chat("Hello", site.token(sub="ada"), **extra)
+        assert (answer.status, answer.code) == (403, code)
+        assert any(json.loads(line).get("request_id") == answer.headers["x-request-id"]
+                   and json.loads(line)["event"] == "refused" for line in logged.getvalue().splitlines())
+    assert site.chat("Hello", site.token("channel", sub="gate"), channel_user_id="bob").status == 200
+    assert site.chat("Hello", site.token(sub="ada"), tenant_id="default", channel_user_id="ada").status == 200
+
+
+def test_an_anonymous_token_speaks_to_its_own_public_agent_only(site: Served) -> None:
+    made = site.request("POST", "/v1/token/anonymous", {"agent_id": "kiosk"})
+    assert made.status == 201
+    token = made.json["token"]
+    assert site.chat("When do you open?", token).status == 200
+    assert site.chat("When do you open?", token, agent="frontdesk").status == 404
+    hidden = site.request("POST", "/v1/token/anonymous", {"agent_id": "closed"}, headers={"X-Request-ID": "same"})
+    unknown = site.request("POST", "/v1/token/anonymous", {"agent_id": "nobody"}, headers={"X-Request-ID": "same"})
+    assert (hidden.status, hidden.body) == (unknown.status, unknown.body)
+    assert hidden.status == 404
