@@ -15,9 +15,11 @@ from ruche.engine.authoring.languages import is_language
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
+from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import AgentBundle, InterlocutorField, Tool
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
 Functions = dict[str, ast.FunctionDef | ast.AsyncFunctionDef]
 
 
@@ -34,7 +36,8 @@ def check_parts(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -
         if problem is not None:
             yield problem
     for index, tool in enumerate(bundle.tools):
-        yield from _check_tool(("tools", index), tool, bundle, functions, origins, vocabulary)
+        found = list(_check_tool(("tools", index), tool, bundle, functions, origins, vocabulary))
+        yield from found or _refused_by_gateway(("tools", index), tool, bundle, origins)
 
 
 def _check_agent(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
@@ -104,6 +107,10 @@ def _check_tool(place: Path, tool: Tool, bundle: AgentBundle, functions: dict[st
         yield from _check_python((*place, "python"), tool, tool.python, bundle, functions, origins)
     if tool.http is not None and not _is_address(tool.http):
         yield origins.problem((*place, "http"), "E314", f"{tool.http} is not an address", "write https://host/path")
+    for name, value in tool.headers.items():
+        if name.lower() in _SECRET_HEADERS and "${" not in value:
+            yield origins.problem((*place, "headers", name), "E320", f"the header {name} holds a secret in clear",
+                                  "write ${NAME} and set RUCHE_SECRET_NAME where the engine runs")
     yield from _check_parameters(place, tool, origins, vocabulary)
     if tool.policy == "COMPENSATABLE" and tool.compensation is None:
         yield origins.problem((*place, "policy"), "E319", f"tool {tool.id} does not say what undoes it",
@@ -119,6 +126,17 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _refused_by_gateway(place: Path, tool: Tool, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    """What runs tools has the last word on whether it can."""
+    from ruche.plugins.tools.schema import check_tool
+
+    try:
+        check_tool(bundle, tool)
+    except ConfigurationError as error:
+        said, _, instead = error.message.removeprefix(f"tool {tool.id}: ").partition("; ")
+        yield origins.problem((*place, "id"), "E321", f"tool {tool.id} cannot be called: {said}", instead)
 
 
 def _check_python(place: Path, tool: Tool, written: str, bundle: AgentBundle, functions: dict[str, Functions],
