@@ -148,7 +148,7 @@ class _Reader:
 
     def binary(self, node: ast.BinOp, depth: int) -> ast.expr:
         self._operator(node.op, node)
-        if isinstance(node.op, ast.Mod | ast.Mult) and (_is_text(node.left) or _is_text(node.right)):
+        if isinstance(node.op, ast.Mod | ast.Mult) and (_is_many(node.left) or _is_many(node.right)):
             _refuse("% and * are for numbers only", node.col_offset + 1)
         node.left, node.right = self.read(node.left, depth), self.read(node.right, depth)
         return node
@@ -199,8 +199,8 @@ class _Reader:
             _refuse(_OPERATORS[type(operator)], node.col_offset + 1)
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _is_many(node: ast.expr) -> bool:
+    return isinstance(node, ast.List | ast.Tuple) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 _VISITORS: dict[type[ast.expr], Callable[[_Reader, Any, int], ast.expr]] = {

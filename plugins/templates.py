@@ -75,8 +75,8 @@ def compile_template(text: str) -> Template:
         names = _Reader().read(tree)
         return Template(text, _ENVIRONMENT.from_string(text), names)
     except TemplateSyntaxError as error:
-        raise ConfigurationError(f"line {error.lineno}: {error.message}; write values as {{{{ name }}}}",
-                                 line=error.lineno) from None
+        raise ConfigurationError(f"line {error.lineno or 1}: {error.message}; write values as {{{{ name }}}}",
+                                 line=error.lineno or 1) from None
     except (RecursionError, OverflowError, ValueError, SyntaxError, MemoryError):
         raise ConfigurationError("line 1: the template is nested too deeply; split it", line=1) from None
 
@@ -201,7 +201,8 @@ class _Reader:
 
 
 def _refuse(node: nodes.Node, message: str) -> NoReturn:
-    raise ConfigurationError(f"line {node.lineno}: {message}", line=node.lineno)
+    line = node.lineno or 1
+    raise ConfigurationError(f"line {line}: {message}", line=line)
 
 
 def _check_constant(node: nodes.Const) -> None:
