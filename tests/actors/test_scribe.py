@@ -1,0 +1,157 @@
+"""Commits are durable, grouped and in order; a fault costs what is at fault."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+from ruche.actors.scribe import Scribe
+from ruche.actors.system import ActorSystem
+from ruche.plugins.errors import StorageFull, StorageStopped
+from ruche.storage.model.conversation import Profile
+from ruche.storage.model.record import ProfileSaved
+from ruche.storage.store import Store
+from tests.actors.rig import RootKey
+from tests.actors.test_session_storage import FaultyDisk
+
+pytestmark = pytest.mark.anyio
+
+
+def saved(name: str, version: int = 1, tenant: str = "acme") -> ProfileSaved:
+    return ProfileSaved(tenant=tenant, at_ms=1, profile=Profile(interlocutor=name, tenant=tenant, version=version))
+
+
+def version(name: str) -> object:
+    def read(store: Store) -> int | None:
+        profile = store.tenant("acme").profile(name)
+        return None if profile is None else profile.version
+    return read
+
+
+async def test_a_committed_record_is_there_when_the_store_is_opened_again(tmp_path: Path) -> None:
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            await Scribe(store).commit(saved("kim"))
+    with Store.open(tmp_path, RootKey()) as store:
+        assert store.tenant("acme").profile("kim") is not None
+
+
+async def test_reads_see_every_commit_and_the_last_of_many_stands(tmp_path: Path) -> None:
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            await asyncio.gather(*(scribe.commit(saved("kim", n)) for n in range(1, 101)))
+            assert await scribe.read(version("kim")) == 100  # type: ignore[arg-type]
+            assert await scribe.apply() > 0
+            assert await scribe.read(version("kim")) == 100  # type: ignore[arg-type]
+
+
+async def test_commits_that_arrive_together_share_a_sync(tmp_path: Path) -> None:
+    disk, syncs = FaultyDisk(), list[int]()
+
+    class Counting(FaultyDisk):
+        def sync(self, descriptor: int) -> None:
+            syncs.append(descriptor)
+            super().sync(descriptor)
+
+    disk = Counting()
+    with Store.open(tmp_path, RootKey(), disk=disk) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            await scribe.commit(saved("kim"))
+            before = len(syncs)
+            await asyncio.gather(*(scribe.commit(saved("kim", n)) for n in range(200)))
+            assert len(syncs) - before <= 6
+            assert scribe.batches <= 7
+
+
+async def test_done_is_told_in_the_order_of_posting(tmp_path: Path) -> None:
+    told: list[int] = []
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            scribe, last = Scribe(store), asyncio.Event()
+            for n in range(50):
+                scribe.post((saved("kim", n),), lambda error, n=n: told.append(n))  # type: ignore[misc]
+            scribe.post((saved("kim", 50),), lambda error: last.set())
+            await last.wait()
+    assert told == list(range(50))
+
+
+async def test_a_record_that_cannot_be_encoded_costs_its_own_group_only(tmp_path: Path) -> None:
+    odd = ProfileSaved(tenant="acme", at_ms=1, profile=Profile(
+        interlocutor="kim", tenant="acme", cadence_ms=(object(),)))  # type: ignore[arg-type]
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            outcomes = await asyncio.gather(*(scribe.commit(record) for record in (saved("a"), odd, saved("b"))),
+                                            return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [type(None), TypeError, type(None)]
+            assert not scribe.stopped
+
+
+async def test_a_full_disk_fails_the_group_and_works_again_afterwards(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    with Store.open(tmp_path, RootKey(), disk=disk, reserve_bytes=0) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            await scribe.commit(saved("kim", 1))
+            disk.full = True
+            with pytest.raises(StorageFull):
+                await scribe.commit(saved("kim", 2))
+            disk.full = False
+            assert await scribe.read(version("kim")) == 1  # type: ignore[arg-type]
+            await scribe.commit(saved("kim", 3))
+            assert await scribe.read(version("kim")) == 3  # type: ignore[arg-type]
+
+
+async def test_a_failed_sync_stops_writes_for_good_and_reads_go_on(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    with Store.open(tmp_path, RootKey(), disk=disk) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            await scribe.commit(saved("kim", 1))
+            disk.broken = True
+            with pytest.raises(StorageStopped):
+                await scribe.commit(saved("kim", 2))
+            disk.broken = False
+            with pytest.raises(StorageStopped):
+                await scribe.commit(saved("kim", 3))
+            assert await scribe.read(version("kim")) == 1  # type: ignore[arg-type]
+
+
+async def test_commits_do_not_wait_for_a_slow_read(tmp_path: Path) -> None:
+    release = threading.Event()
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            slow = asyncio.ensure_future(scribe.read(lambda store: release.wait(10)))
+            await scribe.commit(saved("kim"))
+            assert not slow.done()
+            release.set()
+            assert await slow
+
+
+async def test_what_a_read_raises_reaches_its_asker_and_the_reader_lives_on(tmp_path: Path) -> None:
+    def fail(store: Store) -> None:
+        raise LookupError("not there")
+
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            with pytest.raises(LookupError):
+                await scribe.read(fail)
+            assert await scribe.read(lambda store: 7) == 7
+
+
+async def test_what_was_posted_before_the_end_is_written_and_what_comes_after_is_refused(tmp_path: Path) -> None:
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            last = asyncio.ensure_future(scribe.commit(saved("kim")))
+            await asyncio.sleep(0)
+        await last
+        with pytest.raises(StorageStopped):
+            await scribe.commit(saved("lee"))
+        assert store.tenant("acme").profile("kim") is not None
