@@ -21,6 +21,7 @@ from ruche.plugins.embedders import NOTICE, HashingEmbedder, MiniLmEmbedder, ope
 from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.embedders.weights import PINNED, find_weights, graph_weights, read_safetensors
 from ruche.plugins.errors import ConfigurationError, RucheError
+from ruche.plugins.inference import owns_weights
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,6 +115,14 @@ def test_asking_for_a_gpu_that_is_not_there_is_refused(minilm_folder: Path) -> N
         return
     with pytest.raises(ConfigurationError, match="cuda was asked for"):
         MiniLmEmbedder(minilm_folder, device="cuda")
+
+
+def test_weights_are_let_go_only_when_the_session_has_its_own_copy(minilm: MiniLmEmbedder) -> None:
+    weights = {"w": np.arange(6, dtype=np.float32).reshape(3, 2)}
+    assert owns_weights(weights, lambda: np.ones(2, dtype=np.float32))
+    assert not owns_weights(weights, lambda: weights["w"].sum(axis=0))
+    assert weights["w"].tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert np.isfinite(minilm.encode(["after the weights were let go"])).all()
 
 
 # --- pinned weights

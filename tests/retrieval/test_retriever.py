@@ -29,7 +29,7 @@ def shop(tenant: str = "default", **changes: object) -> AgentBundle:
              Step(id="done"), Step(id="out"))
     bundle = AgentBundle(
         id="shop", tenant=tenant, agent=Agent(name="Shop"),
-        rules=(rule("refund", "the user wants a refund", examples=("money back",)),
+        rules=(rule("refund", "the user wants a refund", examples=("money back", "my money back please")),
                rule("parcel", "the user asks where the parcel is"),
                rule("hidden", "the user wants a refund of the refund", enabled=False),
                rule("step", "the user wants a refund here", scope="STEP", scope_id="track/ask"),
@@ -249,10 +249,10 @@ async def test_an_embedder_that_breaks_costs_its_own_result_only(system: ActorSy
 
 async def test_vectors_that_are_not_unit_vectors_are_refused_when_an_agent_is_prepared(system: ActorSystem) -> None:
     embedder = Broken(None)
-    two_texts = shop(rules=shop().rules[:1], intents=(), scenarios=(), knowledge={})
-    embedder.answer = np.full((2, 512), np.nan, dtype=np.float32)
+    one_text = shop(rules=shop().rules[1:2], intents=(), scenarios=(), knowledge={})
+    embedder.answer = np.full((1, 512), np.nan, dtype=np.float32)
     with pytest.raises(ConfigurationError, match="length"):
-        await Retriever(embedder, system).prepare(two_texts, 1)
+        await Retriever(embedder, system).prepare(one_text, 1)
 
 
 # --- the texts themselves
