@@ -26,7 +26,6 @@ from ruche.storage.vault import keyed_hash, nonce
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _KIND: Final = b"J"
 _PLACE: Final = struct.Struct("<QQ")
-_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Journal:
@@ -146,7 +145,8 @@ class Journal:
 
     def stop(self, why: str) -> None:
         """Take no more writes until a restart."""
-        self._stopped = self._stopped or f"storage stopped: {why}; restart the process"
+        said = why if why.startswith("storage ") else f"storage stopped: {why}; restart the process"
+        self._stopped = self._stopped or said
 
     @property
     def stopped(self) -> str:
@@ -194,10 +194,7 @@ class Journal:
             except OSError:
                 self.stop("a failed write could not be taken back")
                 raise StorageStopped(self._stopped) from error
-            if error.errno in _NO_SPACE:
-                raise StorageFull("the disk is full; free some space", retry_after=5.0) from error
-            self.stop(f"a write failed ({errno.errorcode.get(error.errno or 0, 'unknown')})")
-            raise StorageStopped(self._stopped) from error
+            raise self._failed(error, "a write") from error
         self._size += len(content)
 
     def _sync(self) -> None:
@@ -207,6 +204,13 @@ class Journal:
         except OSError as error:
             self.stop(f"a sync failed ({errno.errorcode.get(error.errno or 0, 'unknown')})")
             raise StorageStopped(self._stopped) from error
+
+    def _failed(self, error: OSError, doing: str) -> StorageFull | StorageStopped:
+        """The error to raise; anything but a full disk ends writing."""
+        found = platform.disk_error(error, doing)
+        if isinstance(found, StorageStopped):
+            self._stopped = self._stopped or found.message
+        return found
 
     def _roll(self) -> None:
         """Begin a new segment after `sequence`."""
@@ -221,11 +225,8 @@ class Journal:
             self._sync()
             platform.sync_directory(self._directory)
         except OSError as error:
-            if error.errno in _NO_SPACE:
-                self._abandon(path)
-                raise StorageFull("the disk is full; free some space", retry_after=5.0) from error
-            self.stop("a new segment could not be made")
-            raise StorageStopped(self._stopped) from error
+            self._abandon(path)
+            raise self._failed(error, "making a new segment") from error
         except StorageFull:
             self._abandon(path)
             raise

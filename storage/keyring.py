@@ -17,7 +17,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ruche.storage import frames, platform
-from ruche.storage.errors import ConfigurationError, Erased, IntegrityError
+from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, StorageStopped
 from ruche.storage.keysources import (
     CommandKeySource,
     EnvKeySource,
@@ -193,7 +193,7 @@ class Keyring:
         return bool(self._unwritten)
 
     def flush(self) -> None:
-        """Put new keys on disk. Raises OSError; the keys then stay unwritten."""
+        """Put new keys on disk. Raises StorageFull (they wait for the next call) or StorageStopped."""
         with self._lock:
             if not self._unwritten:
                 return
@@ -201,14 +201,20 @@ class Keyring:
             size = os.fstat(descriptor).st_size
             try:
                 self._disk.write(descriptor, b"".join(self._unwritten))
-                self._disk.sync(descriptor)
+                self._sync(descriptor)
                 self._mark.write(os.fstat(descriptor).st_size)
-            except OSError:
+            except OSError as error:
                 self._disk.truncate(descriptor, size)
-                raise
+                raise platform.disk_error(error, "writing a key") from error
             finally:
                 os.close(descriptor)
             self._unwritten.clear()
+
+    def _sync(self, descriptor: int) -> None:
+        try:
+            self._disk.sync(descriptor)
+        except OSError as error:
+            raise StorageStopped("storage stopped: a sync of the keyring failed; restart the process") from error
 
     def close(self) -> None:
         """Forget every key."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ruche.storage.errors import ConfigurationError, DataLocked
+from ruche.storage.errors import ConfigurationError, DataLocked, StorageFull, StorageStopped
 
 if sys.platform == "win32":
     import msvcrt
@@ -97,6 +98,14 @@ def write_all(descriptor: int, content: bytes) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view):]
+
+
+def disk_error(error: OSError, doing: str) -> StorageFull | StorageStopped:
+    """What to raise for a write that failed: full disks are waited out, anything else needs a restart."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageFull("the disk is full; free some space", retry_after=5.0)
+    name = errno.errorcode.get(error.errno or 0, "unknown")
+    return StorageStopped(f"storage stopped: {doing} failed ({name}); restart the process")
 
 
 class Disk:

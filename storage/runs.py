@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from ruche.storage import frames, platform
 from ruche.storage.collection import Values
-from ruche.storage.errors import IntegrityError
+from ruche.storage.errors import IntegrityError, StorageStopped
 
 _KIND: Final = b"D"
 _EPOCH: Final = date(1970, 1, 1)
@@ -78,10 +78,10 @@ class DayFiles:
         place = RunPlace(day, file.end, len(content))
         try:
             self._disk.write(file.descriptor, content)
-        except OSError:
+        except OSError as error:
             self._disk.truncate(file.descriptor, file.end)
             os.lseek(file.descriptor, file.end, os.SEEK_SET)
-            raise
+            raise platform.disk_error(error, "writing a run") from error
         file.end, file.unsynced = place.place + place.length, True
         file.beyond[sequence] = place
         return place
@@ -102,11 +102,11 @@ class DayFiles:
         return body
 
     def sync(self) -> None:
-        """Wait for the disk. Raises OSError; the caller then stops the store."""
+        """Wait for the disk. Raises StorageStopped; nothing is written after that."""
         made = False
         for file in self._open.values():
             if file.unsynced:
-                self._disk.sync(file.descriptor)
+                self._sync(file.descriptor)
                 file.unsynced, made = False, True
                 file.beyond.clear()
         if made:
@@ -148,17 +148,30 @@ class DayFiles:
             os.close(file.descriptor)
         self._open.clear()
 
+    def _sync(self, descriptor: int) -> None:
+        try:
+            self._disk.sync(descriptor)
+        except OSError as error:
+            raise StorageStopped("storage stopped: a sync of a day's runs failed; restart the process") from error
+
     def _file(self, day: int) -> _Open:
         file = self._open.get(day)
         if file is None:
             file = self._open[day] = self._enter(day, self.path(day))
         return file
 
+    def _begin(self, descriptor: int) -> None:
+        try:
+            self._disk.write(descriptor, frames.header(_KIND, frames.new_salt(), 0))
+        except OSError as error:
+            os.close(descriptor)
+            raise platform.disk_error(error, "beginning a day") from error
+
     def _enter(self, day: int, path: Path) -> _Open:
         descriptor = platform.open_private(path, os.O_CREAT | os.O_RDWR)
         if os.fstat(descriptor).st_size < frames.HEADER.size:
             os.ftruncate(descriptor, 0)
-            self._disk.write(descriptor, frames.header(_KIND, frames.new_salt(), 0))
+            self._begin(descriptor)
             return _Open(descriptor, frames.HEADER.size, {})
         start = max(self._known.get(day, 0), frames.HEADER.size)
         content = _read_from(descriptor, start)

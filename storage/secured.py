@@ -74,19 +74,20 @@ class Door:
     """Makes handles. Reads look at the overlay first and then at the tables, as one consistent view."""
 
     def __init__(self, collections: Sequence[Collection], overlay: Overlay, tables: Tables, keyring: Keyring,
-                 policies: Policies, lock: threading.RLock) -> None:
+                 policies: Policies, lock: threading.RLock, check: Callable[[], None]) -> None:
         self._by_model = {collection.model: collection for collection in collections}
         self._overlay, self._tables, self._keyring = overlay, tables, keyring
-        self._policies, self._lock = policies, lock
+        self._policies, self._lock, self._check = policies, lock, check
 
     def handle(self, tenant: str, model: type[Stored], role: Role = "reader") -> Handle:
         """Raises PolicyViolation unless the model's policy allows the role."""
         self._policies.allow(model, role)
         collection, owner = self._by_model[model], self._keyring.tenant(tenant)
-        overlay, tables, lock, opener, policies = (self._overlay, self._tables, self._lock, self._keyring.opener,
-                                                   self._policies)
+        overlay, tables, opener, policies = self._overlay, self._tables, self._keyring.opener, self._policies
+        lock, check = self._lock, self._check
 
         def get(key: Any) -> Row | None:
+            check()
             stored = collection.stored(collection.fields[collection.key], key, owner)
             with lock:
                 kept = overlay.get(collection.number, (owner.tag, stored))
@@ -95,6 +96,7 @@ class Door:
 
         def find(filters: Sequence[Filter], order: tuple[str, ...], descending: bool, after: str | None,
                  limit: int) -> list[Row]:
+            check()
             query = _query(collection, owner, policies, filters, order, descending, after, limit)
             with lock:
                 found = _merged(collection, owner.tag, query, overlay, tables)

@@ -22,7 +22,7 @@ import msgspec
 from ruche.storage import platform, vault
 from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
-from ruche.storage.errors import StorageFull, StorageStopped
+from ruche.storage.errors import StorageStopped, Unavailable
 from ruche.storage.fields import Stored
 from ruche.storage.keyring import KeySource, Recent
 from ruche.storage.ledger import Inbox, Ledger, is_ending
@@ -86,7 +86,8 @@ class Store:
         self._policies = Policies()
         for model in MODELS:
             self._policies.register(Policy(model))
-        self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock)
+        self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock,
+                          self._check)
         self._tenants: Recent[str, TenantStore] = Recent(1024)
         self._checkpointed_bytes = self._snapshot_bytes = 0
         self._checkpointed_at = time.monotonic()
@@ -127,9 +128,9 @@ class Store:
         with self._lock:
             try:
                 self._tables.checkpoint()
-            except OSError as error:
-                self._journal.stop("a run could not be put on disk")
-                raise StorageStopped(self._journal.stopped) from error
+            except StorageStopped as error:
+                self._journal.stop(error.message)
+                raise
             self._checkpointed_bytes, self._checkpointed_at = self._journal.written, time.monotonic()
             due = max(self._limits.snapshot_bytes, self._files.snapshots.size())
             if self._journal.written - self._snapshot_bytes >= due:
@@ -178,7 +179,7 @@ class Store:
         if self._closed:
             return
         if os.getpid() == self._process and not self._journal.stopped:
-            with contextlib.suppress(StorageFull, OSError, duckdb.Error):
+            with contextlib.suppress(Unavailable, OSError, duckdb.Error):
                 self.apply()
                 self.checkpoint()
         self._closed = True
@@ -220,9 +221,9 @@ class Store:
     def _write(self, made: Sequence[list[Change]], *, last_resort: bool) -> None:
         try:
             self._keyring.flush()
-        except OSError as error:
-            self._journal.stop("a new key could not be put on disk")
-            raise StorageStopped(self._journal.stopped) from error
+        except StorageStopped as error:
+            self._journal.stop(error.message)
+            raise
         self._journal.append([self._ledger.body(changes) for changes in made], last_resort=last_resort)
 
     def _drain(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 import duckdb
 from ruche.storage import platform
 from ruche.storage.collection import Collection, Values
-from ruche.storage.errors import IntegrityError, StorageFull
+from ruche.storage.errors import IntegrityError, Unavailable
 from ruche.storage.fields import StoredField
 from ruche.storage.overlay import Change
 from ruche.storage.runs import DayFiles, RunPlace
@@ -152,12 +152,12 @@ class Tables:
             self._connection.execute("INSERT INTO days VALUES (?, ?)", [day, length])
 
     def checkpoint(self) -> None:
-        """Make everything applied durable: the day files first, then the table file. Raises StorageFull."""
+        """Make what is applied durable: day files first, then the tables. Raises Unavailable, StorageStopped."""
         self._days.sync()
         try:
             self._connection.execute("CHECKPOINT")
-        except duckdb.IOException as error:
-            raise StorageFull("the disk is full; free some space", retry_after=5.0) from error
+        except duckdb.Error as error:
+            raise Unavailable(f"the tables could not be written ({type(error).__name__})", retry_after=5.0) from error
 
     # --- reading ---------------------------------------------------------------------------------------------
 
