@@ -18,7 +18,7 @@ from ruche.engine.brain.match import Matched
 from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, CompiledTool
-from ruche.engine.brain.results import failure_of, outputs_of
+from ruche.engine.brain.results import status_of, outputs_of
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.variables import due
 from ruche.engine.brain.walk import Standing, missing
@@ -75,7 +75,7 @@ class _Round:
         self._standings = list(orchestrated.standings)
         self._knowledge, self._names = orchestrated.knowledge, orchestrated.names
         self._calls: list[ToolCall] = list(before.calls) if before else []
-        self._failed: set[str] = set()
+        self._failed: set[str] = set(before.failed) if before else set()
         self._lacking: list[str] = list(before.lacking) if before else []
         self._questions: list[Question] = list(before.questions) if before else []
         self._sayings: list[str] = list(before.sayings) if before else []
@@ -107,12 +107,14 @@ class _Round:
             for step in standing.left:
                 if step.key not in self._after:
                     self._after.add(step.key)
-                    await self._bound(place, step, [one for one in step.spec.tools if one.when == "AFTER"])
-            if standing.instance.status == "active" and not standing.silent:
+                    await self._bound(place, step, _last(step))
+            if standing.step.key in self._failed or standing.silent:
+                continue
+            if standing.instance.status == "active":
                 await self._bound(place, standing.step, list(self._ready(standing)))
             elif standing.instance.status == "completed" and standing.fresh and standing.step.key not in self._after:
                 self._after.add(standing.step.key)
-                await self._bound(place, standing.step, [one for one in standing.step.spec.tools if one.when == "AFTER"])
+                await self._bound(place, standing.step, _last(standing.step))
 
     async def rules(self) -> None:
         for rule, binding, answer in self._rule_calls():
@@ -171,6 +173,8 @@ class _Round:
                 self._done(place, binding.tool)
             if ran.status not in ("ok", "cached"):
                 bad.add(binding.tool)
+            if ran.status in ("error", "timeout"):
+                self._confirm_again(place)
         if bad:
             self._failed.add(step.key)
 
@@ -180,7 +184,7 @@ class _Round:
             self._keep(outputs_of(tool.tool, ran.value))
         elif ran.saying:
             self._sayings.append(ran.saying)
-        self._keep(failure_of(tool.tool, ran.status))
+        self._keep(status_of(tool.tool, ran.status))
         self._irreversible |= tool.tool.policy == "IRREVERSIBLE" and ran.status in ("ok", "unknown")
         return ran
 
@@ -207,8 +211,19 @@ class _Round:
             instance = msgspec.structs.replace(instance, done_tools=(*instance.done_tools, tool))
             self._standings[place] = msgspec.structs.replace(standing, instance=instance)
 
+    def _confirm_again(self, place: int) -> None:
+        """A yes is good for one attempt."""
+        standing = self._standings[place]
+        instance = msgspec.structs.replace(standing.instance, confirmed=())
+        self._standings[place] = msgspec.structs.replace(standing, instance=instance)
+
     def _keep(self, variables: dict[str, Any]) -> None:
         if variables:
             self._knowledge = remember(self._knowledge, variables)
             self._names = names_of(self._who, self._knowledge, self._sensed.language,
                                    self._names["session"].get("intent", ""))
+
+
+def _last(step: CompiledStep) -> list[ToolBinding]:
+    """The tools to call when the step is left."""
+    return [binding for binding in step.spec.tools if binding.when == "AFTER"]

@@ -22,6 +22,8 @@ from ruche.engine.brain.parts import (
     compile_transition,
     compiled,
     edges,
+    instructs,
+    phrases_of,
 )
 from ruche.engine.brain.phones import region_of
 from ruche.engine.brain.signals import phrase
@@ -155,7 +157,8 @@ class CompiledAgent:
                 raise ConfigurationError(f"{where}: no template called {name}; known: {known}")
         return CompiledRule(rule=rule, when=compiled(where, rule.when), then=compile_text(where, rule.then),
                             templates=tuple(self.templates[name] for name in rule.templates),
-                            check=_check(rule, enforcers))
+                            check=_check(rule, enforcers), instructs=instructs(rule),
+                            required=phrases_of(rule, "required"), forbidden=phrases_of(rule, "forbidden"))
 
     def _scoped(self, rule: Rule) -> None:
         scenario, _, step = (rule.scope_id or "").partition("/")

@@ -11,6 +11,7 @@ from ruche.engine.brain.correct import previous, rerouted, step_back
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import Knowledge, forget, learn_more
 from ruche.engine.brain.names import Names, names_of
+from ruche.engine.brain.results import status_name
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed, sense_for
 from ruche.engine.brain.settle import ended, settled
@@ -148,7 +149,7 @@ class _Desk:
             return standing
         words = standing.instance.step == before.instance.step and not corrected
         standing = walk(standing, msgspec.structs.replace(view, words=words), known, turn,
-                        confirmed=_is_confirmed(self._who, standing, view.names))
+                        confirmed=_is_confirmed(self._who, standing, view.names), blocked=_stuck(standing, view.names))
         if standing.instance.step != before.instance.step:
             self._served = True
             return msgspec.structs.replace(standing, actions=(*standing.actions, ("CONTINUE", "")))
@@ -268,6 +269,11 @@ def _is_confirmed(who: Identified, standing: Standing, names: Names) -> bool:
     if not standing.instance.confirmed:
         return False
     return confirmation_key(standing.step, who.agent.tools, names) in standing.instance.confirmed
+
+
+def _stuck(standing: Standing, names: Names) -> bool:
+    """True while nobody knows whether a tool of the step did its work: what would follow from it is not claimed."""
+    return any(names["session"].get(status_name(tool)) == "unknown" for tool in standing.instance.done_tools)
 
 
 def _returned(standing: Standing, why: str, turn: int) -> Standing:

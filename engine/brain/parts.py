@@ -13,7 +13,7 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import Expression, compile_expression
 from ruche.plugins.templates import Template as Rendered
 from ruche.plugins.templates import compile_template
-from ruche.storage.model.agent import Relationship, Rule, Step, Template, Tool, ToolBinding, Transition
+from ruche.storage.model.agent import EnforcerUse, Relationship, Rule, Step, Template, Tool, ToolBinding, Transition
 
 Check = tuple[Rule, Any, Enforcer]
 """A rule, what its enforcer prepared from it, and the enforcer."""
@@ -36,6 +36,11 @@ class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
     templates: tuple[CompiledText, ...]
     check: Check | None
     """None when the rule has no `enforce`."""
+    instructs: bool
+    """True when `then` tells the agent what to do, False when it is what the agent says."""
+    required: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    """Phrases that a reply must and must not hold, for whoever writes it."""
 
     @property
     def id(self) -> str:
@@ -85,6 +90,11 @@ class CompiledTool(msgspec.Struct, frozen=True, kw_only=True):
     confirm: CompiledText | None
 
 
+_ORDERS = re.compile(
+    r"(?i)^\s*(?:please\s+)?(?:then\s+)?(?:tell|say|ask|inform|explain|reply|answer|respond|mention|remind|assure|"
+    r"let|offer|apologi[sz]e|never|do not|don't|always|use|give|avoid|refuse|suggest|recommend|direct|point|"
+    r"confirm|check|make sure|be|keep|escalate|hand|transfer|provide|collect|verify|stay|"
+    r"the (?:agent|reply|assistant))\b")
 _YES = re.compile(r"(?i)\b(yes|agree[sd]?|accept(s|ed)?|confirm(s|ed)?|approve[sd]?|wants? to (go on|proceed))\b")
 _NO = re.compile(r"(?i)\b(no|not|n't|declines?|declined|refuses?|refused|disagrees?|rejects?|rejected|denies)\b")
 
@@ -154,6 +164,19 @@ def _template(where: str, text: str) -> Rendered:
         return compile_template(text)
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error.message}", **error.details) from None
+
+
+def instructs(rule: Rule) -> bool:
+    """A constraint instructs; any other `then` unless it reads like something to say."""
+    return (rule.hard and rule.effect == "ANSWER") or _ORDERS.match(rule.then) is not None
+
+
+def phrases_of(rule: Rule, option: str) -> tuple[str, ...]:
+    """The texts under an option of the phrase enforcer."""
+    if not isinstance(rule.enforce, EnforcerUse) or rule.enforce.use != "phrase":
+        return ()
+    value = rule.enforce.options.get(option, ())
+    return (value,) if isinstance(value, str) else tuple(str(text) for text in value)
 
 
 def _polarity(text: str) -> Literal["yes", "no", ""]:

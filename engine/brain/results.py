@@ -24,9 +24,14 @@ def outputs_of(tool: Tool, value: Any) -> dict[str, Any]:
     return found
 
 
-def failure_of(tool: Tool, status: str) -> dict[str, Any]:
-    """`TOOL_status`, so that a transition can say `when: lookup_status == 'error'`."""
-    return {f"{re.sub(r'[^a-z0-9_]', '_', tool.id.lower())}_status": "ok" if status == "cached" else status}
+def status_of(tool: Tool, status: str) -> dict[str, Any]:
+    """How the last call ended, so that a transition can say `when: lookup_status == 'error'`."""
+    return {status_name(tool.id): "ok" if status == "cached" else status}
+
+
+def status_name(tool: str) -> str:
+    """The variable that holds how the tool's last call ended: `TOOL_status`."""
+    return f"{re.sub(r'[^a-z0-9_]', '_', tool.lower())}_status"
 
 
 def _descend(value: Any, path: str) -> tuple[bool, Any]:

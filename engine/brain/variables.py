@@ -37,7 +37,8 @@ def _is_due(variable: Variable, who: Identified, known: Mapping[str, Any], *, be
 
 def _read(standings: list[Standing], matched: Matched) -> set[str]:
     """Names that the texts of this turn read."""
-    texts = [text for one in standings for step in (*one.entered, one.step) for text in (step.say, step.ask, step.confirm)]
+    steps = [step for one in standings for step in (*one.entered, one.step)]
+    texts = [text for step in steps for text in (step.say, step.ask, step.confirm)]
     for rule in matched.rules:
         texts.extend((rule.rule.then, *rule.rule.templates))
     return {name.removeprefix("session.") for text in texts if text is not None for name in text.template.names}

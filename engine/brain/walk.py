@@ -94,7 +94,7 @@ def enter(standing: Standing, step: CompiledStep, turn: int, why: str) -> Standi
 def walk(standing: Standing, view: View, known: Known, turn: int, *, confirmed: bool = False,
          blocked: bool = False) -> Standing:
     """As far as it goes in this turn. `view.words` says whether the message may decide about the current step;
-    `blocked` that the step's tools failed, so that only an expression leads on."""
+    `blocked` that the step's tools failed, so that only a condition leads on."""
     seen = {step.id for step in standing.entered} | {standing.instance.step}
     for _ in range(len(standing.scenario.steps) + 1):
         waiting = waits(standing, known, confirmed) or blocked
@@ -114,7 +114,7 @@ def walk(standing: Standing, view: View, known: Known, turn: int, *, confirmed: 
 
 def _leave(standing: Standing, view: View, known: Known, *, blocked: bool) -> Choice:
     if blocked:
-        only = tuple(edge for edge in standing.step.next if edge.when is not None and not edge.by_words)
+        only = tuple(edge for edge in standing.step.next if edge.conditional)
         return choose(standing.step, msgspec.structs.replace(view, satisfied=True), only)
     choice = choose(standing.step, view)
     if choice.taken is not None or not view.words:

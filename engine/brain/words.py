@@ -116,7 +116,8 @@ _SAYINGS = {
            "corrected": "Dat heb ik gewijzigd."},
     "pt": {"ask": "Pode indicar: {field}?", "confirm": "Devo continuar?", "invalid": "Não pude usar isso como {field}.",
            "cancelled": "Certo, parei.", "failed": "Não foi possível agora.", "unknown": "Não sei se foi concluído.",
-           "person": "Quer falar com uma pessoa?", "declined": "Certo, não o farei.", "later": "Um momento: primeiro leio a sua última mensagem.",
+           "person": "Quer falar com uma pessoa?", "declined": "Certo, não o farei.",
+           "later": "Um momento: primeiro leio a sua última mensagem.",
            "noted": "Obrigado, está anotado.",
            "corrected": "Já alterei."},
 }

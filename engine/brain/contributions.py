@@ -1,0 +1,199 @@
+"""What each part of the turn wants to say: rendered texts with their kind, in the order in which they were decided."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from ruche.engine.brain.act import Acted
+from ruche.engine.brain.bindings import confirmation_key
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.match import Applied
+from ruche.engine.brain.names import Names, holds
+from ruche.engine.brain.orchestrate import Orchestrated
+from ruche.engine.brain.parts import CompiledStep, CompiledText
+from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.walk import Standing, asks_freely, missing
+from ruche.engine.brain.words import saying
+from ruche.plugins.templates import TemplateError
+from ruche.storage.model.conversation import Pending
+
+Kind = Literal["ASK", "INFORM", "CONFIRM", "ACTION_HINT"]
+PRIORITY = {"CONFIRM": 50, "ASK": 40, "ACTION_HINT": 30, "INFORM": 20}
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    kind: Kind
+    text: str
+    priority: int
+    scenario: str | None = None
+    rule: str | None = None
+    exclusive: bool = False
+    effect: str = "ANSWER"
+    pending: Pending | None = None
+    asked: tuple[str, ...] = ()
+    """Fields whose values the next message is expected to hold."""
+
+
+class Speaker:
+    """Renders texts for one turn; one that cannot be rendered is left out and noted."""
+
+    def __init__(self, who: Identified, language: str, names: Names) -> None:
+        self.who, self.language, self.names = who, language, names
+        self.notes: list[str] = []
+
+    def render(self, text: CompiledText | None) -> str:
+        """The text in the turn's language, empty when there is none or when a value is missing."""
+        if text is None:
+            return ""
+        text = self.who.agent.variant(text, self.language)
+        if text.when is not None and not holds(text.when, self.names)[0]:
+            return ""
+        try:
+            return text.template.render(self.names).strip()
+        except TemplateError as error:
+            self.notes.append(f"{text.id or text.template.text[:40]!r}: {error.message}")
+            return ""
+
+    def own(self, name: str, **values: str) -> str:
+        """One of the engine's own sentences in the turn's language."""
+        return saying(name, self.language, **values)
+
+
+def greeting(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
+    """At the session's beginning, and whenever somebody only says hello."""
+    if speaker.who.number and not sensed.signals.hello:
+        return []
+    text = speaker.render(speaker.who.agent.greeting)
+    return [Contribution(kind="INFORM", text=text, priority=100)] if text else []
+
+
+def own_sentences(speaker: Speaker, names: tuple[str, ...]) -> list[Contribution]:
+    return [Contribution(kind="INFORM", text=speaker.own(name), priority=90) for name in names]
+
+
+def of_rules(speaker: Speaker, rules: tuple[Applied, ...], *, model: bool) -> list[Contribution]:
+    """A rule's templates say it, else its `then`: as it stands, or as an instruction for whoever speaks."""
+    found = []
+    for one in rules:
+        rule = one.rule
+        priority = rule.rule.priority // 10
+        text, template = _first(speaker, rule.templates)
+        if template is not None:
+            found.append(Contribution(kind="INFORM", text=text, priority=PRIORITY["INFORM"] + priority, rule=rule.id,
+                                      exclusive=template.mode == "EXCLUSIVE", effect=rule.rule.effect))
+            continue
+        text = speaker.render(rule.then)
+        kind: Kind = "ACTION_HINT" if model or rule.instructs else "INFORM"
+        if text:
+            found.append(Contribution(kind=kind, text=text, priority=PRIORITY[kind] + priority, rule=rule.id,
+                                      effect=rule.rule.effect))
+    return found
+
+
+def _first(speaker: Speaker, templates: tuple[CompiledText, ...]) -> tuple[str, CompiledText | None]:
+    for template in templates:
+        suits = template.language in (None, speaker.language)
+        text = speaker.render(template) if template.mode != "FALLBACK" and suits else ""
+        if text:
+            return text, template
+    return "", None
+
+
+def of_steps(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list[Contribution]:
+    """What the steps that were carried out in this turn say; a step with tools speaks once they have run."""
+    ran = {call.name for call in acted.calls if call.status in ("ok", "cached")}
+    known = orchestrated.knowledge.known
+    found = []
+    for one in orchestrated.standings:
+        steps = {step.key: step for step in (*one.left, *one.entered, one.step)}
+        for step in steps.values():
+            if not _carried_out(step, one, ran, acted) or (one.silent and step is one.step):
+                continue
+            if any(field.name not in known for field in step.requires):
+                continue
+            text = speaker.render(step.say)
+            if text:
+                exclusive = step.say is not None and step.say.mode == "EXCLUSIVE"
+                found.append(Contribution(kind="INFORM", text=text, priority=PRIORITY["INFORM"], exclusive=exclusive,
+                                          scenario=one.scenario.id, effect=step.spec.effect))
+    return found
+
+
+def _carried_out(step: CompiledStep, standing: Standing, ran: set[str], acted: Acted) -> bool:
+    if step.key in acted.failed:
+        return False
+    tools = [binding.tool for binding in step.spec.tools if binding.when != "AFTER"]
+    return any(tool in ran for tool in tools) if tools else step in standing.entered
+
+
+def question(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list[Contribution]:
+    """The one question of this reply: of the first scenario that waits, else of a tool that lacks something."""
+    for one in orchestrated.standings:
+        asked = _of_standing(speaker, one, orchestrated, acted)
+        if asked:
+            return asked
+    return _of_tools(speaker, orchestrated, acted)
+
+
+def _of_standing(speaker: Speaker, one: Standing, orchestrated: Orchestrated, acted: Acted) -> list[Contribution]:
+    status, step = one.instance.status, one.step
+    if one.silent or status not in ("active", "completed"):
+        return []
+    needed = missing(step, orchestrated.knowledge.known)
+    if needed:
+        return [] if status == "completed" else _ask(speaker, one, needed, orchestrated.knowledge.rejected)
+    if status == "active" and step.confirm is not None:
+        key = confirmation_key(step, speaker.who.agent.tools, speaker.names)
+        if key not in one.instance.confirmed:
+            text = speaker.render(step.confirm) or speaker.own("confirm")
+            pending = _pending(speaker, "confirmation", key, one.scenario.id, step.id)
+            return [Contribution(kind="CONFIRM", text=text, priority=PRIORITY["CONFIRM"], scenario=one.scenario.id,
+                                 pending=pending, effect=step.spec.effect)]
+    free = asks_freely(step) and (one.fresh or one.returned)
+    if free or (step.spec.terminal and one.fresh and not step.collects):
+        text = speaker.render(step.ask)
+        return [Contribution(kind="ASK", text=text, priority=PRIORITY["ASK"], scenario=one.scenario.id,
+                             effect=step.spec.effect)] if text else []
+    return []
+
+
+def _ask(speaker: Speaker, one: Standing, needed: tuple[str, ...], rejected: dict[str, str]) -> list[Contribution]:
+    """The step's own question while all of its fields are open, else the first open field's."""
+    step = one.step
+    whole = step.ask is not None and {field.name for field in step.collects} == set(needed)
+    text = speaker.render(step.ask) if whole else ""
+    asked = needed if text else needed[:1]
+    text = text or _field_question(speaker, needed[0])
+    wrong = [name for name in needed if name in rejected]
+    found = []
+    if wrong:
+        label = speaker.who.agent.fields[wrong[0]].label
+        found.append(Contribution(kind="INFORM", text=speaker.own("invalid", field=label), priority=45,
+                                  scenario=one.scenario.id))
+    pending = _pending(speaker, "field", asked[0], one.scenario.id, step.id)
+    found.append(Contribution(kind="ASK", text=text, priority=PRIORITY["ASK"], scenario=one.scenario.id, asked=asked,
+                              pending=pending, effect=step.spec.effect))
+    return found
+
+
+def _of_tools(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list[Contribution]:
+    if acted.questions:
+        first = acted.questions[0]
+        text = speaker.render(first.text) or speaker.own("confirm")
+        pending = _pending(speaker, "confirmation", first.subject)
+        return [Contribution(kind="CONFIRM", text=text, priority=PRIORITY["CONFIRM"], pending=pending)]
+    for name in acted.lacking:
+        if name in speaker.who.agent.fields and name not in orchestrated.knowledge.known:
+            return [Contribution(kind="ASK", text=_field_question(speaker, name), priority=35, asked=(name,),
+                                 pending=_pending(speaker, "field", name))]
+    return []
+
+
+def _field_question(speaker: Speaker, name: str) -> str:
+    field = speaker.who.agent.fields[name]
+    return field.spec.ask or speaker.own("ask", field=field.label)
+
+
+def _pending(speaker: Speaker, kind: Any, subject: str, scenario: str = "", step: str = "") -> Pending:
+    return Pending(kind=kind, subject=subject, scenario=scenario, step=step, turn=speaker.who.number)

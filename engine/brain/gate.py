@@ -1,0 +1,131 @@
+"""Judges text against every rule in force in this turn: matched rules, and all GLOBAL hard rules, matched or not.
+
+A rule without `enforce` needs a judge that reads. There is none here, so a hard one is decided by who wrote the text:
+- a model wrote it: error, which counts as broken; nobody can vouch for the text;
+- the author wrote it and the rule did not match: not applicable; no model could have said something else;
+- the author wrote it and the rule matched: passed when the rule's own text is said, else error.
+The author's check warns of such rules.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+from ruche.engine.brain.calls import asked
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.match import Matched
+from ruche.engine.brain.names import Names
+from ruche.engine.brain.parts import Check, CompiledRule
+from ruche.plugins.contracts import Draft, Verdict
+from ruche.plugins.enforcers import draft_names, extract_names, judges_prefixes
+from ruche.plugins.tape import Tape
+from ruche.storage.model.agent import Rule
+from ruche.storage.model.turn import Violation
+
+SECONDS = 10.0
+_NAMELESS = frozenset({"phrase", "pattern", "length"})
+"""Enforcers that read the text alone, so that its names need not be worked out."""
+_ERROR = Verdict(outcome="error", reason="the rule could not be judged")
+
+
+class Enforcing(Protocol):
+    """The enforcement service: one verdict per check, in their order."""
+
+    async def check(self, draft: Draft, checks: list[Check]) -> list[Verdict]: ...
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdicts on one text."""
+
+    verdicts: tuple[tuple[Rule, Verdict], ...] = ()
+
+    @property
+    def allowed(self) -> bool:
+        """No hard rule failed, and none is in error."""
+        return not any(rule.hard and verdict.outcome in ("fail", "error") for rule, verdict in self.verdicts)
+
+    @property
+    def broken(self) -> bool:
+        """A hard rule was judged and failed."""
+        return any(rule.hard and verdict.outcome == "fail" for rule, verdict in self.verdicts)
+
+    def violations(self) -> tuple[Violation, ...]:
+        return tuple(Violation(rule=rule.id, lane="deterministic", severity="hard" if rule.hard else "soft",
+                               reason=verdict.reason or verdict.outcome, span=verdict.span)
+                     for rule, verdict in self.verdicts
+                     if verdict.outcome == "fail" or (rule.hard and verdict.outcome == "error"))
+
+    def checked(self) -> tuple[tuple[str, str], ...]:
+        return tuple((rule.id, verdict.outcome) for rule, verdict in self.verdicts)
+
+
+class Gate:
+    """Nothing is said that did not pass here. One per turn."""
+
+    def __init__(self, who: Identified, matched: Matched, names: Names, language: str, said: frozenset[str],
+                 service: Enforcing, tape: Tape) -> None:
+        """`said`: ids of the rules whose own text is in the plan."""
+        self._who, self._names, self._language, self._said = who, names, language, said
+        self._service, self._tape = service, tape
+        self._matched = frozenset(one.id for one in matched.rules)
+        rules = {rule.id: rule for rule in (*who.agent.always, *(one.rule for one in matched.rules))}
+        self._checks = [rule.check for rule in rules.values() if rule.check is not None]
+        self._unread = [rule for rule in rules.values() if rule.check is None and rule.rule.hard]
+        self._needs_names = any(check[2].name not in _NAMELESS for check in self._checks)
+
+    @property
+    def idle(self) -> bool:
+        """True when there is nothing to judge."""
+        return not self._checks and not self._unread
+
+    @property
+    def by_segments(self) -> bool:
+        """True when every rule in force can be judged on a prefix, so that checked segments may go out."""
+        return not self._unread and all(judges_prefixes(enforcer, prepared) for _, prepared, enforcer in self._checks)
+
+    async def judge(self, text: str, *, model: bool, whole: bool = True, safe: bool = False) -> Judged:
+        """The verdicts on exactly these bytes. `safe`: the text is a fallback that the author wrote for refusals."""
+        verdicts = [(rule.rule, self._by_author(rule, model=model, safe=safe)) for rule in self._unread]
+        if self._checks:
+            found = await self._judged(text, whole)
+            verdicts.extend((check[0], verdict) for check, verdict in zip(self._checks, found, strict=True))
+        return Judged(verdicts=tuple(verdicts))
+
+    async def _judged(self, text: str, whole: bool) -> list[Verdict]:
+        names = self._draft_names(text)
+        if names is None:
+            return [_ERROR] * len(self._checks)
+        draft = Draft(text=text, question=self._who.text, names=names, language=self._language, whole=whole)
+        request = [text, whole, [check[0].id for check in self._checks]]
+        found, _ = await asked(self._tape, "enforce", request, lambda: self._complete(draft), list[Verdict], SECONDS)
+        return [_ERROR] * len(self._checks) if found is None else found
+
+    async def _complete(self, draft: Draft) -> list[Verdict]:
+        """One verdict per check, whatever the service gave."""
+        found = list(await self._service.check(draft, self._checks))
+        if len(found) != len(self._checks):
+            return [_ERROR] * len(self._checks)
+        return [verdict if isinstance(verdict, Verdict) else _ERROR for verdict in found]
+
+    def _draft_names(self, text: str) -> dict[str, Any] | None:
+        """None when the reply's names could not be worked out: then nothing that reads them can be judged."""
+        if not self._needs_names:
+            return self._names
+        try:
+            reply = extract_names(text, self._language)
+        except Exception:
+            return None
+        kept = [name for name, field in self._who.agent.fields.items() if field.kept]
+        return draft_names(reply, self._names["session"], self._names["profile"], self._names["now"], kept)
+
+    def _by_author(self, rule: CompiledRule, *, model: bool, safe: bool) -> Verdict:
+        if safe:
+            return Verdict(outcome="not_applicable", reason="the text was written for refusals")
+        if model:
+            return Verdict(outcome="error", reason="a model wrote the text and no judge can read it")
+        if rule.id not in self._matched:
+            return Verdict(outcome="not_applicable", reason="the rule did not match and the author wrote the text")
+        if rule.id in self._said:
+            return Verdict(outcome="pass", reason="the rule's own text is said")
+        return Verdict(outcome="error", reason="the rule matched and no judge can read the reply")

@@ -1,0 +1,153 @@
+"""Phase 8: what the reply is to contain and what kind of reply it is, decided by declared effects, never by words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from ruche.engine.brain.act import Acted
+from ruche.engine.brain.contributions import (
+    PRIORITY,
+    Contribution,
+    Speaker,
+    greeting,
+    of_rules,
+    of_steps,
+    own_sentences,
+    question,
+)
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.match import Matched
+from ruche.engine.brain.orchestrate import Orchestrated
+from ruche.engine.brain.sense import Sensed
+from ruche.storage.model.conversation import Pending
+from ruche.storage.model.turn import ResponseType
+
+HANDOFF = "handoff"
+"""Subject of the question whether a person shall take over."""
+OFFER_AFTER = 2
+"""Unmatched turns in a row after which a person is offered."""
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    contributions: tuple[Contribution, ...]
+    response_type: ResponseType
+    plan: dict[str, Any]
+    """The plain form that generators get."""
+    pending: Pending | None = None
+    asked: tuple[str, ...] = ()
+    unmatched: bool = False
+    handoff: bool = False
+    categories: tuple[str, ...] = ()
+    notes: dict[str, Any] = {}
+
+    @property
+    def exclusive(self) -> bool:
+        """True when part of the reply is to be said word for word, so that no generator may touch it."""
+        return any(one.exclusive for one in self.contributions)
+
+
+def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orchestrated, acted: Acted) -> Planned:
+    speaker = Speaker(who, sensed.language, acted.names)
+    model = who.agent.bundle.agent.models.generator != "composer"
+    handed = _handed_over(speaker, sensed)
+    unmatched = False
+    if handed:
+        found = handed
+    else:
+        found = [*of_rules(speaker, matched.rules, model=model), *of_steps(speaker, orchestrated, acted),
+                 *own_sentences(speaker, (*orchestrated.sayings, *acted.sayings)),
+                 *question(speaker, orchestrated, acted)]
+        welcome = greeting(speaker, sensed)
+        unmatched = not found and not (welcome and sensed.signals.hello)
+        if unmatched:
+            found = _unmatched(speaker, orchestrated)
+        found = [*welcome, *found]
+    return _planned(speaker, found, orchestrated, acted, matched, model=model, unmatched=unmatched)
+
+
+def _handed_over(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
+    """The person who was offered and accepted, or who has taken over already."""
+    session, handoff = speaker.who.turn.session, speaker.who.agent.bundle.agent.handoff
+    accepted = (session.pending is not None and session.pending.subject == HANDOFF and sensed.signals.answer == "yes")
+    if not handoff.enabled or not (accepted or session.handed_off):
+        return []
+    return [Contribution(kind="INFORM", text=handoff.text, priority=PRIORITY["INFORM"], effect="HANDOFF")]
+
+
+def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contribution]:
+    """Nothing answers: say so, and from the second time on offer a person; an answer that was taken is thanked for."""
+    session, agent = speaker.who.turn.session, speaker.who.agent.bundle.agent
+    if orchestrated.knowledge.learned or any(one.actions for one in orchestrated.standings):
+        return own_sentences(speaker, ("noted",))
+    if session.pending is not None and session.pending.subject == HANDOFF:
+        return own_sentences(speaker, ("declined",))
+    found = [Contribution(kind="INFORM", text=agent.unmatched, priority=10)]
+    if agent.handoff.enabled and session.unmatched_streak + 1 >= OFFER_AFTER:
+        pending = Pending(kind="confirmation", subject=HANDOFF, turn=speaker.who.number)
+        found.append(Contribution(kind="CONFIRM", text=speaker.own("person"), priority=PRIORITY["CONFIRM"],
+                                  pending=pending))
+    return found
+
+
+def _planned(speaker: Speaker, found: list[Contribution], orchestrated: Orchestrated, acted: Acted, matched: Matched, *,
+             model: bool, unmatched: bool) -> Planned:
+    contributions = tuple(sorted(found, key=lambda one: -one.priority))
+    handoff = speaker.who.agent.bundle.agent.handoff
+    effect = _effect(contributions)
+    handed = effect == "HANDOFF" and handoff.enabled
+    if handed and all(one.text != handoff.text for one in contributions):
+        contributions = (*contributions, Contribution(kind="INFORM", text=handoff.text, priority=PRIORITY["INFORM"]))
+    unmatched = unmatched and any(one.priority == 10 for one in contributions)
+    asking = next((one for one in contributions if one.pending is not None), None)
+    response_type = _response_type(contributions, effect)
+    return Planned(
+        contributions=contributions, response_type=response_type, pending=asking.pending if asking else None,
+        asked=asking.asked if asking else (), unmatched=unmatched, handoff=handed,
+        categories=_categories(contributions, acted, unmatched=unmatched),
+        notes={"unrendered": speaker.notes} if speaker.notes else {},
+        plan=_plain(speaker, contributions, response_type, matched, orchestrated, model=model))
+
+
+def _effect(contributions: tuple[Contribution, ...]) -> str:
+    effects = {one.effect for one in contributions}
+    return next((effect for effect in ("HANDOFF", "ESCALATE", "REFUSE") if effect in effects), "ANSWER")
+
+
+def _response_type(contributions: tuple[Contribution, ...], effect: str) -> ResponseType:
+    kinds = {one.kind for one in contributions}
+    if effect != "ANSWER":
+        return effect  # type: ignore[return-value]
+    if "CONFIRM" in kinds:
+        return "CONFIRM"
+    if "ASK" in kinds:
+        return "MIXED" if kinds & {"INFORM", "ACTION_HINT"} else "ASK"
+    return "ANSWER"
+
+
+def _categories(contributions: tuple[Contribution, ...], acted: Acted, *, unmatched: bool) -> tuple[str, ...]:
+    found = []
+    if any(one.kind in ("ASK", "CONFIRM") for one in contributions):
+        found.append("AWAITING_USER_INPUT")
+    if unmatched:
+        found.append("OUT_OF_SCOPE")
+    if any(call.status in ("error", "timeout", "unknown") for call in acted.calls):
+        found.append("SYSTEM_ERROR")
+    return tuple(found)
+
+
+def _plain(speaker: Speaker, contributions: tuple[Contribution, ...], response_type: str, matched: Matched,
+           orchestrated: Orchestrated, *, model: bool) -> dict[str, Any]:
+    """Fields appear as known or unknown, never with their values: what is to be said is in the texts already."""
+    agent = speaker.who.agent
+    hard = {rule.id: rule for rule in (*agent.always, *(one.rule for one in matched.rules if one.rule.rule.hard))}
+    known = orchestrated.knowledge.known
+    return {
+        "response_type": response_type,
+        "contributions": [{"kind": one.kind, "text": one.text, "priority": one.priority, "scenario": one.scenario}
+                          for one in contributions],
+        "must_include": [text for rule in hard.values() for text in rule.required],
+        "must_avoid": [text for rule in hard.values() for text in rule.forbidden],
+        "variables": {name: "known" if name in known else "unknown" for name in agent.fields} if model else {},
+        "unmatched": agent.bundle.agent.unmatched,
+    }

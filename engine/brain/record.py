@@ -1,0 +1,141 @@
+"""Phase 11: what the session remembers and what the run proves. Nothing is written here; the session commits it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from ruche.engine.brain.act import Acted
+from ruche.engine.brain.enforce import Enforced
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.match import Matched
+from ruche.engine.brain.orchestrate import Orchestrated
+from ruche.engine.brain.plan import Planned
+from ruche.engine.brain.retrieve import Retrieved
+from ruche.engine.brain.sense import Sensed
+from ruche.plugins.contracts import TurnOutput
+from ruche.storage.model.conversation import Exchange, ScenarioInstance, SessionState
+from ruche.storage.model.run import HISTORY, Run, RunHashes, TapeEntry, chain_link, digest, state_hash
+from ruche.storage.model.turn import MemoryHit, Status
+
+FIELD_HINT_MS, FOLLOW_UP_HINT_MS = 1_000, 500
+"""What an open question adds to the next accumulation window (specification section 3)."""
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the phases before this one found and decided."""
+
+    who: Identified
+    sensed: Sensed
+    retrieved: Retrieved
+    matched: Matched
+    orchestrated: Orchestrated
+    acted: Acted
+    planned: Planned
+    enforced: Enforced
+
+
+def record(decided: Decided, engine: str, timings: dict[str, float], tape: tuple[TapeEntry, ...]) -> TurnOutput:
+    who = decided.who
+    session = _session(decided)
+    run = _run(decided, session, engine, timings, tape)
+    profile = decided.acted.knowledge.profile
+    return TurnOutput(session=msgspec.structs.replace(session, previous_run=digest(run)), run=run,
+                      profile=None if profile is who.turn.profile else profile)
+
+
+def _session(decided: Decided) -> SessionState:
+    who, planned, acted = decided.who, decided.planned, decided.acted
+    before, blocked = who.turn.session, decided.enforced.blocked
+    fires, last = _counters(decided)
+    said = tuple(message.text for message in who.turn.messages)
+    exchange = Exchange(turn_id=who.turn.turn_id, said=said, reply=decided.enforced.text)
+    return msgspec.structs.replace(
+        before, last_activity_ms=who.now_ms, turn_count=before.turn_count + 1, agent_version=who.agent.version,
+        language=decided.sensed.language, scenarios=_instances(decided), fields=acted.knowledge.session,
+        variables=acted.knowledge.variables, rule_fires=fires, rule_last_turn=last,
+        history=(*before.history, exchange)[-HISTORY:], last_intent=decided.retrieved.intent or before.last_intent,
+        pending=None if blocked else planned.pending, hint_ms=0 if blocked else _hint(planned),
+        unmatched_streak=before.unmatched_streak + 1 if planned.unmatched else 0,
+        handed_off=before.handed_off or (planned.handoff and not blocked))
+
+
+def _instances(decided: Decided) -> tuple[ScenarioInstance, ...]:
+    """Scenarios still in progress, in id order. What a refused reply would have asked was not asked."""
+    pending = None if decided.enforced.blocked else decided.planned.pending
+    turn = decided.who.number
+    found = []
+    for one in decided.acted.standings:
+        if one.instance.status not in ("active", "paused"):
+            continue
+        asked = decided.planned.asked if pending is not None and pending.scenario == one.scenario.id else ()
+        touched = one.instance.status == "active" and bool(one.actions)
+        found.append(msgspec.structs.replace(one.instance, asked=asked, version=one.scenario.spec.version,
+                                             last_turn=turn if touched else one.instance.last_turn))
+    return tuple(sorted(found, key=lambda one: one.scenario))
+
+
+def _counters(decided: Decided) -> tuple[dict[str, int], dict[str, int]]:
+    """Firings are counted only where a rule limits them, so that a session stays small."""
+    before, turn = decided.who.turn.session, decided.who.number
+    limited = [one.rule.rule for one in decided.matched.rules if one.rule.rule.cooldown or one.rule.rule.max_fires]
+    if not limited:
+        return before.rule_fires, before.rule_last_turn
+    fires = {**before.rule_fires, **{rule.id: before.rule_fires.get(rule.id, 0) + 1 for rule in limited}}
+    return fires, {**before.rule_last_turn, **{rule.id: turn for rule in limited}}
+
+
+def _hint(planned: Planned) -> int:
+    if planned.asked:
+        return FIELD_HINT_MS
+    return FOLLOW_UP_HINT_MS if any(one.kind in ("ASK", "CONFIRM") for one in planned.contributions) else 0
+
+
+def _run(decided: Decided, session: SessionState, engine: str, timings: dict[str, float],
+         tape: tuple[TapeEntry, ...]) -> Run:
+    who, enforced, planned = decided.who, decided.enforced, decided.planned
+    turn, before = who.turn, who.turn.session
+    categories = (*planned.categories, *(("POLICY_RESTRICTION",) if enforced.blocked else ()))
+    return Run(
+        id=turn.turn_id, sequence=before.turn_count, previous=chain_link(before, engine), tenant=turn.tenant,
+        agent=who.agent.id, agent_version=who.agent.version, session=before.id, interlocutor=before.key.interlocutor,
+        channel=before.key.channel, request_id=turn.request_id, created_ms=who.now_ms, engine=engine,
+        outcome="BLOCKED" if enforced.blocked else "OK", status=_status(decided),
+        response_type="REFUSE" if enforced.blocked else planned.response_type, risk=enforced.enforcement.risk,
+        language=decided.sensed.language, message_ids=tuple(message.id for message in turn.messages),
+        said=session.history[-1].said, reply=enforced.text, segments=enforced.segments, categories=categories,
+        rules=decided.matched.matches(), scenarios=decided.orchestrated.moves(), tools=decided.acted.calls,
+        enforcement=enforced.enforcement,
+        memory=tuple(MemoryHit(chunk_id=hit.id, score=hit.score) for hit in decided.retrieved.hits.knowledge[:5]),
+        timings_ms=timings, usage=enforced.usage, decisions=_decisions(decided), tape=tape,
+        hashes=RunHashes(configuration=who.agent.configuration, input=digest(turn.messages),
+                         state_before=state_hash(before), state_after=state_hash(session),
+                         evaluation=digest(enforced.enforcement), output=digest(enforced.text)))
+
+
+def _status(decided: Decided) -> Status:
+    if decided.enforced.blocked:
+        return "blocked"
+    if decided.planned.handoff:
+        return "handed_off"
+    pending = decided.planned.pending
+    return "awaiting" if pending is not None and pending.kind == "confirmation" else "complete"
+
+
+def _decisions(decided: Decided) -> dict[str, Any]:
+    """Per phase what was considered, and why; what the tape or another field of the run holds is not repeated."""
+    sensed, knowledge = decided.sensed, decided.acted.knowledge
+    signals = msgspec.structs.asdict(sensed.signals)
+    return {
+        "sense": {name: value for name, value in signals.items() if value},
+        "learn": _filled(learned=knowledge.learned, corrected=knowledge.corrected, rejected=knowledge.rejected),
+        "retrieve": _filled(intent=decided.retrieved.intent, score=decided.retrieved.intent_score,
+                            fault=decided.retrieved.fault),
+        "match": decided.matched.notes, "orchestrate": decided.orchestrated.notes,
+        "act": _filled(lacking=decided.acted.lacking),
+        "plan": decided.planned.notes,
+    }
+
+
+def _filled(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value}

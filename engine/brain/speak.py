@@ -1,0 +1,130 @@
+"""Phase 9: the reply's words: the author's own where they are to be said as they stand, else a generator's.
+
+A model's words may go out sentence by sentence, each only after everything said so far has passed the gate. A generator
+that fails costs style, not the reply: the plan is then composed without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+from ruche.engine.brain.calls import asked
+from ruche.engine.brain.gate import Gate, Judged
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.match import Matched
+from ruche.engine.brain.plan import Planned
+from ruche.plugins.contracts import Channel, Generated, Generator, Prompt, Stage
+from ruche.plugins.generators.composer import compose
+from ruche.plugins.sentences import sentences
+from ruche.plugins.tape import Tape
+from ruche.storage.model.turn import Usage
+
+SECONDS = 45.0
+SENTENCE_SECONDS = 20.0
+
+
+class Spoken(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft as the channel shows it. `segments` were released already and are its beginning."""
+
+    text: str
+    model: bool = False
+    segments: tuple[str, ...] = ()
+    stopped: Judged | None = None
+    """The verdicts that ended the delivery of segments."""
+    usage: Usage = Usage()
+    fault: str = ""
+
+
+class Voice:
+    """Speaks one turn's plan."""
+
+    def __init__(self, who: Identified, planned: Planned, matched: Matched, language: str, generator: Generator,
+                 channel: Channel, tape: Tape) -> None:
+        self._who, self._planned, self._matched, self._language = who, planned, matched, language
+        self._generator, self._channel, self._tape = generator, channel, tape
+        self.model = generator.name != "composer" and not planned.exclusive
+
+    async def speak(self, gate: Gate, stage: Stage) -> Spoken:
+        if self._planned.exclusive:
+            return Spoken(text=self.shown(_verbatim(self._planned)))
+        if self.model and gate.by_segments:
+            return await self._by_segments(gate, stage)
+        return await self.draft()
+
+    async def draft(self, hints: tuple[str, ...] = ()) -> Spoken:
+        """A whole reply; `hints` say what was wrong with the last one."""
+        prompt = self._prompt(hints)
+        made, fault = await asked(self._tape, "generate", prompt, lambda: self._generator.generate(prompt), Generated,
+                                  SECONDS)
+        if made is None or not made.text.strip():
+            return Spoken(text=self.shown(compose(self._planned.plan)), fault=fault or "the generator said nothing")
+        usage = Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
+        return Spoken(text=self.shown(made.text.strip()), model=self.model, usage=usage if self.model else Usage())
+
+    def shown(self, text: str) -> str:
+        """The text as the channel shows it, or as it is when the channel cannot format it."""
+        try:
+            return self._channel.format(text)
+        except Exception:
+            return text
+
+    async def _by_segments(self, gate: Gate, stage: Stage) -> Spoken:
+        source = _sentences(self._generator.stream(self._prompt(())))
+        said: list[str] = []
+        fault = ""
+        while True:
+            sentence, fault = await asked(self._tape, "sentence", len(said), lambda: anext(source, ""), str,
+                                          SENTENCE_SECONDS)
+            if not sentence:
+                break
+            shown = self.shown(sentence)
+            judged = await gate.judge("".join((*said, shown)), model=True, whole=False)
+            if not judged.allowed:
+                return self._delivered(said, fault, judged)
+            await stage.release(shown)
+            said.append(shown)
+        if not said:
+            return Spoken(text=self.shown(compose(self._planned.plan)), fault=fault or "the generator said nothing")
+        return self._delivered(said, fault, None)
+
+    def _delivered(self, said: list[str], fault: str, stopped: Judged | None) -> Spoken:
+        return Spoken(text="".join(said), model=True, segments=tuple(said), stopped=stopped, fault=fault,
+                      usage=Usage(model_calls=1))
+
+    def _prompt(self, hints: tuple[str, ...]) -> Prompt:
+        agent = self._who.agent.bundle.agent
+        past = self._who.turn.session.history if self.model else ()
+        history = [pair for exchange in past
+                   for pair in (("user", "\n".join(exchange.said)), ("assistant", exchange.reply))]
+        return Prompt(
+            instructions=self._instructions(hints) if self.model else "", plan=self._planned.plan,
+            history=(*history, ("user", self._who.text)), language=self._language,
+            max_tokens=agent.models.max_tokens, temperature=agent.models.temperature)
+
+    def _instructions(self, hints: tuple[str, ...]) -> str:
+        """The author's words only: persona, what holds always, what holds now, and what the last draft broke."""
+        agent = self._who.agent
+        head = agent.bundle.agent
+        rules = {rule.id: rule.rule for rule in (*agent.always, *(one.rule for one in self._matched.rules))}
+        lines = [head.persona, head.description, *(f"If {rule.if_}: {rule.then}" for rule in rules.values())]
+        lines += [f"The last draft broke a rule: {hint}" for hint in hints]
+        return "\n".join(line for line in lines if line)
+
+
+async def _sentences(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Whole sentences of a text that arrives in pieces; the last may lack its end mark."""
+    waiting = ""
+    async for piece in pieces:
+        waiting += piece
+        *whole, waiting = sentences(waiting) or [""]
+        for sentence in whole:
+            yield sentence
+    if waiting.strip():
+        yield waiting
+
+
+def _verbatim(planned: Planned) -> str:
+    """Texts as they stand: statements first, questions last, nothing twice."""
+    ordered = sorted(planned.contributions, key=lambda one: one.kind in ("ASK", "CONFIRM"))
+    return " ".join(dict.fromkeys(one.text for one in ordered if one.kind != "ACTION_HINT"))

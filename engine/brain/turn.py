@@ -1,0 +1,148 @@
+"""The turn: eleven phases in order, each in its own file, each handing on one frozen object; none reaches back.
+
+identify -> sense -> learn -> retrieve -> match -> orchestrate -> act -> plan -> speak -> enforce -> record
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ruche.engine.brain.act import Acted, act
+from ruche.engine.brain.compiled import CompiledAgent
+from ruche.engine.brain.contributions import Speaker
+from ruche.engine.brain.enforce import enforce
+from ruche.engine.brain.gate import Enforcing, Gate
+from ruche.engine.brain.identify import Identified, identify
+from ruche.engine.brain.invoke import Invoker
+from ruche.engine.brain.learn import learn
+from ruche.engine.brain.match import Matched, match, match_entered
+from ruche.engine.brain.names import names_of
+from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate
+from ruche.engine.brain.plan import Planned, plan
+from ruche.engine.brain.record import Decided, record
+from ruche.engine.brain.retrieve import Retrieved, retrieve
+from ruche.engine.brain.sense import Sensed, sense
+from ruche.engine.brain.speak import Voice
+from ruche.plugins.contracts import (
+    Channel,
+    Generator,
+    Retrieval,
+    Selector,
+    Stage,
+    ToolGateway,
+    TurnInput,
+    TurnOutput,
+)
+from ruche.plugins.selectors import AdaptiveK
+from ruche.plugins.tape import Tape
+from ruche.storage.model.agent import ModelUse
+
+ROUNDS = 3
+"""Rounds of tools in one turn: a result may lead on to a step with tools of its own (security item 35)."""
+KEPT_GENERATORS = 64
+
+
+class Agents(Protocol):
+    """Where the brain finds the agent that answers now."""
+
+    def current(self, tenant: str, agent_id: str) -> CompiledAgent: ...
+
+
+class PhasedBrain:
+    """The built-in brain (implements `contracts.Brain`). Holds no state of any conversation."""
+
+    def __init__(self, *, agents: Agents, retrieval: Retrieval, tools: ToolGateway,
+                 generators: Callable[[ModelUse], Generator], enforcement: Enforcing, channels: Mapping[str, Channel],
+                 engine_version: str, selector: Selector | None = None, rule_threshold: float | None = None) -> None:
+        """`channels` must hold `unknown`, for channels that are not listed. `rule_threshold` is the embedder's own
+        where it is not given."""
+        self._agents, self._retrieval, self._tools, self._generators = agents, retrieval, tools, generators
+        self._enforcement, self._channels, self._engine = enforcement, channels, engine_version
+        self._selector = selector or AdaptiveK(min_score=0.0)
+        embedder = getattr(retrieval, "embedder", None)
+        self._threshold = rule_threshold if rule_threshold is not None else getattr(embedder, "rule_threshold", 0.35)
+        self._open: dict[str, Generator] = {}
+
+    async def think(self, turn: TurnInput, tape: Tape, stage: Stage) -> TurnOutput:
+        """Raises NotFound for an unknown agent; whatever else fails outside costs its own result only."""
+        watch = _Watch(stage)
+        agent = self._agents.current(turn.tenant, turn.agent)
+        who = identify(turn, agent, tape)
+        watch.ended("identify")
+        sensed = sense(who)
+        watch.ended("sense")
+        knowledge = learn(who, sensed)
+        watch.ended("learn")
+        retrieved = await retrieve(who, self._retrieval, self._threshold, tape)
+        names = names_of(who, knowledge, sensed.language, retrieved.intent)
+        watch.ended("retrieve")
+        matched = match(who, retrieved, names, self._selector)
+        watch.ended("match")
+        orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules))
+        matched = match_entered(who, retrieved, orchestrated.names, self._selector, matched, orchestrated.positions())
+        watch.ended("orchestrate")
+        invoker = Invoker(who, self._tools, tape, stage)
+        orchestrated, acted = await self._act(who, sensed, retrieved, orchestrated, matched, invoker)
+        matched = match_entered(who, retrieved, acted.names, self._selector, matched, orchestrated.positions())
+        watch.ended("act")
+        planned = plan(who, sensed, matched, orchestrated, acted)
+        watch.ended("plan")
+        gate = Gate(who, matched, acted.names, sensed.language, _said(planned), self._enforcement, tape)
+        voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape)
+        spoken = await voice.speak(gate, stage)
+        watch.ended("speak")
+        enforced = await enforce(spoken, gate, voice, Speaker(who, sensed.language, acted.names), matched, stage)
+        watch.ended("enforce")
+        decided = Decided(who=who, sensed=sensed, retrieved=retrieved, matched=matched, orchestrated=orchestrated,
+                          acted=acted, planned=planned, enforced=enforced)
+        return record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
+
+    async def _act(self, who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
+                   matched: Matched, invoker: Invoker) -> tuple[Orchestrated, Acted]:
+        """Tools, then the steps that their results lead to, while there are any."""
+        acted = await act(who, sensed, orchestrated, matched, invoker)
+        for _ in range(ROUNDS):
+            if not acted.moved:
+                break
+            orchestrated = follow(who, orchestrated, acted.knowledge, acted.names, acted.standings, acted.failed)
+            acted = await act(who, sensed, orchestrated, matched, invoker, acted)
+        return orchestrated, acted
+
+    def _generator(self, agent: CompiledAgent) -> Generator:
+        generator = self._open.get(agent.configuration)
+        if generator is None:
+            generator = self._generators(agent.bundle.agent.models)
+            while len(self._open) >= KEPT_GENERATORS:
+                del self._open[next(iter(self._open))]
+            self._open[agent.configuration] = generator
+        return generator
+
+    def _channel(self, turn: TurnInput) -> Channel:
+        return self._channels.get(turn.session.key.channel) or self._channels["unknown"]
+
+
+def _said(planned: Planned) -> frozenset[str]:
+    """Rules whose own text is said as the author wrote it."""
+    return frozenset(one.rule for one in planned.contributions if one.rule is not None and one.kind == "INFORM")
+
+
+class _Watch:
+    """Times the phases. Wall time is told, never decided on, so it stays off the tape."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._begun = self._last = time.perf_counter()
+        self._timings: dict[str, float] = {}
+
+    def ended(self, phase: str) -> None:
+        now = time.perf_counter()
+        ms = round((now - self._last) * 1000, 3)
+        self._timings[phase] = ms
+        self._last = now
+        self._stage.progress(phase, ms)
+
+    def total(self, waited_ms: float) -> dict[str, float]:
+        ms = round((time.perf_counter() - self._begun) * 1000, 3)
+        return {"accumulate": round(waited_ms, 3), **self._timings, "total": ms}
