@@ -3,9 +3,9 @@
 python -m bench.converse --data DIR --agent NAME --dialogues N [--agents DIR] [--seed S] [--json] [--quick]
 
 The folder holds `*.jsonl` files of dialogues {id, happy, tasks, events: [{who: user|agent, text, action}]} and, in
-files `*.json` anywhere below, the tasks' graphs {task, replies, graph: {action: next action}}. An agent's scenarios, steps and rules that bear the
-names of tasks and actions are the same thing; dialogues are used whose tasks are all scenarios of the agent. A deed
-that no graph names is not compared; one that the agent does not have counts against it.
+files `*.json` anywhere below, the tasks' graphs {task, replies, graph: {action: next action}}. An agent's scenarios,
+steps and rules that bear the names of tasks and actions are the same thing; dialogues are used whose tasks are all
+scenarios of the agent. A deed that no graph names is not compared; one that the agent does not have counts against it.
 """
 
 from __future__ import annotations

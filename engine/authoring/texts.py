@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ruche.engine.authoring.comparisons import check_comparisons
 from ruche.engine.authoring.document import Path
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
@@ -77,6 +78,7 @@ def _check_expression(place: Path, text: str, origins: Origins, vocabulary: Voca
     known = vocabulary.judged if place[-1] == "enforce" else vocabulary.readable
     for name in sorted(expression.names - known):
         yield _unknown(place, "E402", name, text, origins, known)
+    yield from check_comparisons(place, expression.tree, vocabulary.fields_by_name, origins)
 
 
 def _check_text(place: Path, text: str, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:

@@ -29,6 +29,10 @@ class Vocabulary:
         return frozenset(template.id for template in self._bundle.templates)
 
     @cached_property
+    def fields_by_name(self) -> dict[str, InterlocutorField]:
+        return {field.name: field for field in self._bundle.fields}
+
+    @cached_property
     def fields(self) -> frozenset[str]:
         return frozenset(field.name for field in self._bundle.fields)
 

@@ -28,12 +28,13 @@ def command(sessions: tuple[str, ...], tenant: str, data: Path | None, config: P
 
     The data directory must not be in use by a server.
     """
-    import anyio
     from ruche.engine.config import read_settings
-    from ruche.engine.host import open_store
 
     settings = read_settings(config, data=data)
     _require_data(settings.data)
+    import anyio
+    from ruche.engine.host import open_store
+
     store = anyio.run(open_store, settings)
     try:
         results = [_show(found, as_json) for found in _verify(store.tenant(tenant), sessions)]

@@ -111,6 +111,14 @@ CASES = [
     case("E402", "rules.yaml:4", "did you mean tier?", rules=RULE + "  when: teir == 'VIP'\n",
          fields="- {name: tier}\n"),
     case("E402", "rules.yaml:4", "only enforce reads the reply", rules=RULE + "  when: amount > 3\n"),
+    case("W405", "rules.yaml:4", "did you mean VIP?", rules=RULE + "  when: tier == 'VPI' or tier in ['basic']\n",
+         fields="- {name: tier, allowed: [VIP, basic]}\n"),
+    case("W405", "rules.yaml:4", "never 'gold'", rules=RULE + "  when: profile.tier in ('gold', 'VIP')\n",
+         fields="- {name: tier, allowed: [VIP, basic]}\n"),
+    case("W406", "rules.yaml:4", "age is a number, and '18' is a text", rules=RULE + "  when: age >= '18'\n",
+         fields="- {name: age, type: number}\n"),
+    case("W406", "rules.yaml:4", "1 is a number", rules=RULE + "  when: 1 == member\n",
+         fields="- {name: member, type: boolean}\n"),
     case("E403", "templates.yaml:1", "placeholders", templates="- {id: t, text: 'Hi {{ name'}\n"),
     case("E404", "scenarios/s.yaml:3", "did you mean full_name?", s=STEPS + "  - {id: a, say: 'Hi {{ ful_name }}'}\n",
          fields="- {name: full_name}\n"),
@@ -206,7 +214,8 @@ def test_a_thousand_rules_are_checked_within_a_second(tmp_path: Path) -> None:
     rules = "".join(f"- id: r{i}\n  if: Somebody asks about {i}\n  then: Tell {i}\n  examples: [of {i}, and {i}]\n"
                     f"  when: age > {i} and tier != 'x'\n  hard: true\n  enforce: amount <= {i}\n"
                     for i in range(1_000))
-    files = {**AGENT, "rules.yaml": rules, "templates.yaml": FALLBACK, "fields.yaml": "- {name: age}\n- {name: tier}\n"}
+    files = {**AGENT, "rules.yaml": rules, "templates.yaml": FALLBACK,
+             "fields.yaml": "- {name: age, type: number}\n- {name: tier}\n"}
     folder = write(tmp_path / "tiny", files)
     began = time.process_time()
     found = load_folder(folder)

@@ -1,0 +1,82 @@
+"""`ruche publish` and `ruche verify` on a data directory, with real files and real keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruche.engine.authoring.load import load_folder
+from ruche.engine.authoring.publish import bundle_hash
+from ruche.engine.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def agents(tmp_path: Path) -> Path:
+    for name in ("one", "@acme/two"):
+        folder = tmp_path / "agents" / name
+        folder.mkdir(parents=True)
+        (folder / "agent.yaml").write_text("name: Agent\n")
+    return tmp_path / "agents"
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[Any]]:
+    """Exit code and the JSON lines on standard output."""
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--json"])
+    return int(end.value.code or 0), [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_publishing_makes_versions_and_only_where_something_changed(agents: Path,
+                                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    code, (first,) = run(capsys, "publish")
+    assert code == 0
+    assert [(one["tenant"], one["agent"], one["version"], one["new"]) for one in first["agents"]] == [
+        ("acme", "two", 1, True), ("default", "one", 1, True)]
+    (agents / "one" / "agent.yaml").write_text("name: Better\n")
+    _, (second,) = run(capsys, "publish")
+    assert [(one["agent"], one["version"], one["new"]) for one in second["agents"]] == [
+        ("two", 1, False), ("one", 2, True)]
+    assert second["agents"][1]["hash"] == bundle_hash(load_folder(agents / "one").require())
+
+
+def test_nothing_is_published_when_one_folder_has_an_error(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (agents / "one" / "agent.yaml").write_text("nam: Agent\n")
+    with pytest.raises(SystemExit) as end:
+        main(["publish"])
+    assert end.value.code == 1
+    assert "agents/one/agent.yaml:1:1 E201" in capsys.readouterr().out
+    assert not Path("data").exists()
+
+
+def test_a_data_directory_in_use_is_left_alone(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import anyio
+    from ruche.engine.config import read_settings
+    from ruche.engine.host import open_store
+
+    store = anyio.run(open_store, read_settings(data=Path("data")))
+    try:
+        code, (answer,) = run(capsys, "publish")
+    finally:
+        store.close()
+    assert code == 4
+    assert answer["error"]["code"] == "DATA_LOCKED"
+
+
+def test_verifying_needs_a_data_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    code, (answer,) = run(capsys, "verify")
+    assert (code, answer["error"]["code"]) == (3, "NOT_FOUND")
+    assert not Path("data").exists()
+
+
+def test_an_unknown_session_is_not_found(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "publish")
+    assert run(capsys, "verify") == (0, [])
+    code, (answer,) = run(capsys, "verify", "nobody")
+    assert (code, answer["error"]["code"]) == (3, "NOT_FOUND")
