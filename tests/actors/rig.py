@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.fair import FairGate
 from ruche.actors.hosting import Hosting
+from ruche.actors.logical import Taken
 from ruche.actors.scribe import Scribe
-from ruche.actors.session import Say, SessionActor
+from ruche.actors.session import Look, Say, SessionActor
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Stage, TurnInput, TurnOutput
 from ruche.plugins.tape import Tape
@@ -30,6 +31,7 @@ from ruche.storage.store import Store
 ENGINE = "rig 1"
 KEY = SessionKey(tenant="acme", agent="desk", interlocutor="kim", channel="api")
 WEB = replace(KEY, channel="web")
+ENDINGS = ("turn.completed", "turn.failed")
 Script = Callable[[TurnInput, Stage, Tape], Awaitable[str]]
 
 _numbers = itertools.count(1)
@@ -121,6 +123,36 @@ def message(text: str, **fields: Any) -> Message:
 
 def hosting_of(brain: ScriptedBrain, scribe: Scribe, **options: Any) -> Hosting:
     return Hosting(brain=brain, scribe=scribe, gate=options.pop("gate", FairGate(8, 8)), engine=ENGINE, **options)
+
+
+async def ending(taken: Taken) -> Event:
+    """The last event of the turn that answers a message which was sent with want="events"."""
+    assert taken.listener is not None
+    with anyio.fail_after(20):
+        while (event := await taken.listener.next()).kind not in ENDINGS or event.turn_id != taken.turn_id:
+            pass
+    taken.listener.close()
+    return event
+
+
+async def ended(it: Rig, session_id: str, turns: int) -> None:
+    """Return once the session has ended so many turns."""
+    with anyio.fail_after(20):
+        async with aclosing(it.hosting.feeds.follow(session_id, 0, it.replay)) as events:
+            async for event in events:
+                turns -= event.kind in ENDINGS
+                if not turns:
+                    return
+
+
+async def passivated(it: Rig, key: SessionKey) -> None:
+    """Have an idle session let go, and return once it is gone."""
+    gone = asyncio.Event()
+    await it.directory.ask(str(key), Look())
+    it.directory.monitor(str(key), lambda _: gone.set())
+    assert it.directory.sweep() == 1
+    with anyio.fail_after(20):
+        await gone.wait()
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from ruche.actors.courier import TRIES, Courier, Undeliverable
 from ruche.plugins.contracts import Stage, TurnInput, TurnOutput
 from ruche.plugins.tape import Tape
 from ruche.storage.model.event import OutboxItem
+
 from tests.actors.rig import KEY, Rig, ScriptedBrain, output, rig
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,8 @@ from ruche.actors.session import Close
 from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.errors import StorageFull
 from ruche.plugins.tape import Tape
-from ruche.storage.model.event import Event
+from ruche.storage.model.event import Event, EventKind
+
 from tests.actors.rig import KEY, Rig, ScriptedBrain, rig
 from tests.actors.test_session_storage import FaultyDisk
 
@@ -61,6 +62,24 @@ async def test_a_listener_that_reconnects_from_its_cursor_misses_and_repeats_not
         assert [event.seq for event in first + await going] == list(range(1, 13))
 
 
+async def test_what_happens_during_the_replay_is_neither_lost_nor_repeated() -> None:
+    feeds, kept = Feeds(), [_event(1), _event(2)]
+
+    async def replay(session_id: str, after: int, limit: int) -> list[Event]:
+        kept.append(_event(3))  # durable, and published, before the replay has read it
+        feeds.publish(session_id, (_event(3),))
+        page = [event for event in kept if event.seq > after]
+        feeds.publish(session_id, (_event(4, "session.closed"),))
+        return page
+
+    async with aclosing(feeds.follow("s", 0, replay)) as events:
+        assert [event.seq async for event in events] == [1, 2, 3, 4]
+
+
+def _event(seq: int, kind: EventKind = "turn.accepted") -> Event:
+    return Event(seq=seq, kind=kind, session_id="s", turn_id="t", at_ms=0)
+
+
 async def test_a_stream_ends_when_the_session_is_closed(tmp_path: Path) -> None:
     async with rig(tmp_path, ScriptedBrain()) as it:
         turn = await it.turn("one")
@@ -102,7 +121,7 @@ async def test_a_streaming_caller_whose_turn_cannot_be_committed_is_told(tmp_pat
 async def test_listeners_are_told_when_the_engine_stops() -> None:
     feeds = Feeds()
     listener = feeds.listen("s", 0)
-    feeds.publish("s", (Event(seq=1, kind="turn.accepted", session_id="s", turn_id="t", at_ms=0),))
+    feeds.publish("s", (_event(1),))
     feeds.close()
     assert (await listener.next()).seq == 1
     with pytest.raises(Exception, match="shutting down"):

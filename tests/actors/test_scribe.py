@@ -13,6 +13,7 @@ from ruche.plugins.errors import StorageFull, StorageStopped
 from ruche.storage.model.conversation import Profile
 from ruche.storage.model.record import ProfileSaved
 from ruche.storage.store import Store
+
 from tests.actors.rig import RootKey
 from tests.actors.test_session_storage import FaultyDisk
 

@@ -14,7 +14,8 @@ from ruche.plugins.contracts import Stage, TurnInput, TurnOutput
 from ruche.plugins.errors import DeadlineExceeded, InvalidRequest, MailboxFull, NotFound, ProviderFailed
 from ruche.plugins.tape import Tape
 from ruche.storage.model.conversation import FieldValue
-from tests.actors.rig import KEY, ScriptedBrain, all_of, message, output, rig
+
+from tests.actors.rig import KEY, ScriptedBrain, all_of, message, output, passivated, rig
 
 pytestmark = pytest.mark.anyio
 
@@ -64,10 +65,7 @@ async def test_sessions_do_not_wait_for_each_other(tmp_path: Path) -> None:
 async def test_a_passivated_session_goes_on_where_it_was(tmp_path: Path) -> None:
     async with rig(tmp_path, ScriptedBrain(), policy=Policy(idle_after=0.0)) as it:
         first = await it.turn("one")
-        with anyio.fail_after(5):
-            while str(KEY) in it.directory:
-                it.directory.sweep()
-                await anyio.lowlevel.checkpoint()
+        await passivated(it, KEY)
         second = await it.turn("two")
         assert second.session_id == first.session_id
         assert [event.seq for event in await it.events(first.session_id)] == [1, 2, 3, 4]
@@ -126,7 +124,7 @@ async def test_an_exception_of_the_brain_is_a_kept_turn_and_the_session_goes_on(
         assert (await it.turn("two")).reply == "back"
         runs = await it.runs(turn.session_id)
         assert [(run.outcome, run.error) for run in runs] == [("ERROR", "PROVIDER_ERROR"), ("OK", "")]
-        assert [e.kind for e in await it.events(turn.session_id, 1)][0] == "turn.failed"
+        assert (await it.events(turn.session_id, 1))[0].kind == "turn.failed"
         assert (await it.scribe.read(lambda s: s.tenant(KEY.tenant).verify_session(turn.session_id))).ok
 
 

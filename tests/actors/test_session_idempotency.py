@@ -6,12 +6,14 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from ruche.actors.directory import Policy
 from ruche.actors.logical import Taken
 from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.errors import IdempotencyMismatch
 from ruche.plugins.tape import Tape
-from tests.actors.rig import KEY, ScriptedBrain, all_of, rig
+
+from tests.actors.rig import KEY, ScriptedBrain, all_of, passivated, rig
 
 pytestmark = pytest.mark.anyio
 
@@ -21,9 +23,7 @@ async def test_a_repeated_request_gets_the_same_turn_also_after_passivation(tmp_
     async with rig(tmp_path, brain, policy=Policy(idle_after=0.0)) as it:
         first = await it.turn("pay", idempotency_key="k", fingerprint="f")
         assert await it.turn("pay", idempotency_key="k", fingerprint="f") == first
-        while str(KEY) in it.directory:
-            it.directory.sweep()
-            await asyncio.sleep(0)
+        await passivated(it, KEY)
         assert await it.turn("pay", idempotency_key="k", fingerprint="f") == first
         assert len(brain.turns) == 1
 
@@ -68,8 +68,6 @@ async def test_an_accepted_request_is_known_when_it_is_repeated(tmp_path: Path) 
 
 
 async def test_the_same_key_of_another_person_is_another_request(tmp_path: Path) -> None:
-    from msgspec.structs import replace
-
     async with rig(tmp_path, ScriptedBrain()) as it:
         one = await it.turn("pay", idempotency_key="k", fingerprint="f")
         two = await it.turn("pay", replace(KEY, interlocutor="lee"), idempotency_key="k", fingerprint="f")

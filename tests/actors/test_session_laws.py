@@ -18,6 +18,7 @@ from ruche.actors.supersede import Decision
 from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.tape import Tape
 from ruche.storage.model.turn import Turn
+
 from tests.actors.rig import KEY, Rig, ScriptedBrain, all_of, rig
 
 _sessions = itertools.count(1)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from ruche.actors.recovery import recover
-from ruche.actors.session import Close, Look
+from ruche.actors.session import Close
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
 from ruche.plugins.tape import Tape
 from ruche.storage.model.turn import Turn
-from tests.actors.rig import KEY, Rig, ScriptedBrain, echo, rig
+
+from tests.actors.rig import KEY, ScriptedBrain, echo, ended, rig
 
 pytestmark = pytest.mark.anyio
 
@@ -23,14 +24,6 @@ def died(path: Path) -> Path:
     image = path / "after"
     shutil.copytree(path / "data", image / "data", ignore=shutil.ignore_patterns("lock"))
     return image
-
-
-async def answered(it: Rig) -> None:
-    """Until every session has gone through what it was given."""
-    for key in list(it.hosting.orphans):
-        await it.directory.ask(key, Look())
-    while it.store.unanswered():
-        await asyncio.sleep(0)
 
 
 async def never(turn: TurnInput, stage: Stage, tape: Tape) -> str:
@@ -70,7 +63,7 @@ async def test_a_turn_that_had_said_something_is_closed_with_exactly_that(tmp_pa
     brain = ScriptedBrain()
     async with rig(image, brain) as it:
         await recover(it.directory, it.hosting, it.store.unanswered())
-        await answered(it)
+        await ended(it, taken.session_id, 1)
         [run] = await it.runs(taken.session_id)
         assert (run.id, run.status, run.reply) == (taken.turn_id, "interrupted", "I was about to say")
         assert run.segments == ("I was about to ", "say")
@@ -90,12 +83,12 @@ async def test_an_effect_whose_outcome_is_unknown_is_not_repeated(tmp_path: Path
         return await never(turn, stage, tape) if len(outcomes) == 1 else "done"
 
     async with rig(tmp_path, ScriptedBrain(pay)) as it:
-        await it.say("pay", want="accepted")
+        taken = await it.say("pay", want="accepted")
         await reserved.wait()
         image = died(tmp_path)
     async with rig(image, ScriptedBrain(pay)) as it:
         await recover(it.directory, it.hosting, it.store.unanswered())
-        await answered(it)
+        await ended(it, taken.session_id, 1)
         assert [outcome.status for outcome in outcomes] == ["new", "unknown"]
 
 
@@ -130,7 +123,7 @@ async def test_superseded_messages_are_answered_by_the_turn_that_replaced_theirs
         image = died(tmp_path)
     async with rig(image, ScriptedBrain(), channel_bases={"web": 0}) as it:
         await recover(it.directory, it.hosting, it.store.unanswered())
-        await answered(it)
+        await ended(it, taken.session_id, 1)
         [run] = await it.runs(taken.session_id)
         assert (run.id, run.said) == (taken.turn_id, ("refund #123", "actually #456"))
 
@@ -143,7 +136,7 @@ async def test_a_session_that_was_to_be_replaced_is_closed_by_the_restart(tmp_pa
         image = died(tmp_path)
     async with rig(image, ScriptedBrain()) as it:
         await recover(it.directory, it.hosting, it.store.unanswered())
-        await answered(it)
+        await ended(it, second.session_id, 1)
         assert [run.said for run in await it.runs(first.session_id)] == [("one",)]
         assert [run.said for run in await it.runs(second.session_id)] == [("two",)]
         old = await it.scribe.read(lambda store: store.tenant(KEY.tenant).session_by_id(first.session_id))

@@ -13,6 +13,7 @@ from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.errors import StorageFull, StorageStopped, Unavailable
 from ruche.plugins.tape import Tape
 from ruche.storage.platform import Disk
+
 from tests.actors.rig import KEY, ScriptedBrain, all_of, echo, rig
 
 pytestmark = pytest.mark.anyio

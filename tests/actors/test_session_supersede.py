@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import anyio
 import pytest
 from msgspec.structs import replace
+from ruche.actors.fair import FairGate
 from ruche.actors.session import Say, Typing
 from ruche.actors.supersede import Decision
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
 from ruche.plugins.tape import Tape
-from tests.actors.rig import KEY, WEB, ScriptedBrain, all_of, echo, message, rig
+
+from tests.actors.rig import KEY, WEB, ScriptedBrain, all_of, echo, ending, message, rig
 
 pytestmark = pytest.mark.anyio
 
@@ -90,28 +91,23 @@ async def test_queued_messages_get_their_own_turn_and_only_queue_tells_the_brain
 
 
 async def test_after_a_released_segment_a_turn_is_finished_first(tmp_path: Path) -> None:
-    go = asyncio.Event()
+    go, released = asyncio.Event(), asyncio.Event()
 
     async def speak(turn: TurnInput, stage: Stage, tape: Tape) -> str:
         if turn.session.turn_count == 0:
             await stage.release("First.")
-            brain.begun.set()
+            released.set()
             await go.wait()
             return "First."
         return await echo(turn, stage, tape)
 
-    brain = ScriptedBrain(speak)
-    async with rig(tmp_path, brain, channel_bases=AT_ONCE) as it:
+    async with rig(tmp_path, ScriptedBrain(speak), channel_bases=AT_ONCE) as it:
         first = asyncio.ensure_future(it.turn("one", WEB))
-        await brain.begun.wait()
-        brain.begun.clear()
-        await brain.begun.wait()
-        second = asyncio.ensure_future(it.turn("two", WEB))
-        while len(it.store.unanswered()) < 2:
-            await anyio.lowlevel.checkpoint()
+        await released.wait()
+        second = await it.say("two", WEB, want="events")
         go.set()
         assert (await first).reply == "First."
-        assert (await second).reply == "you said: two"
+        assert (await ending(second)).data["reply"] == "you said: two"
 
 
 async def test_after_an_effect_a_turn_is_finished_first(tmp_path: Path) -> None:
@@ -130,11 +126,10 @@ async def test_after_an_effect_a_turn_is_finished_first(tmp_path: Path) -> None:
     async with rig(tmp_path, ScriptedBrain(act), channel_bases=AT_ONCE) as it:
         first = asyncio.ensure_future(it.turn("pay", WEB))
         await reserved.wait()
-        second = asyncio.ensure_future(it.turn("wait", WEB))
-        while len(it.store.unanswered()) < 2:
-            await anyio.lowlevel.checkpoint()
+        second = await it.say("wait", WEB, want="events")
         go.set()
-        assert ((await first).reply, (await second).reply) == ("paid", "you said: wait")
+        assert (await first).reply == "paid"
+        assert (await ending(second)).data["reply"] == "you said: wait"
 
 
 async def test_messages_within_the_window_are_one_turn_with_one_answer(tmp_path: Path) -> None:
@@ -161,11 +156,9 @@ async def test_typing_keeps_the_window_open(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     async with rig(tmp_path, brain, channel_bases={"web": 300}) as it:
         begun = loop.time()
-        turn = asyncio.ensure_future(it.turn("A whole sentence.", WEB))  # 200 ms by itself
-        while not it.store.unanswered():
-            await anyio.lowlevel.checkpoint()
+        taken = await it.say("A whole sentence.", WEB, want="events")  # 200 ms by itself
         it.directory.tell(str(WEB), Typing())
-        await turn
+        await ending(taken)
         assert loop.time() - begun >= 0.3
 
 
@@ -179,21 +172,11 @@ async def test_a_channel_without_window_answers_at_once(tmp_path: Path) -> None:
 async def test_messages_that_wait_for_a_slot_join_their_turn(tmp_path: Path) -> None:
     gate = Gate()
     brain = ScriptedBrain(gate)
-    async with rig(tmp_path, brain, channel_bases=AT_ONCE, gate=_one_slot()) as it:
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, gate=FairGate(1, 1)) as it:
         other = asyncio.ensure_future(it.turn("busy", replace(WEB, interlocutor="lee")))
         await brain.begun.wait()
-        first = asyncio.ensure_future(it.turn("one", WEB))
-        while len(it.store.unanswered()) < 2:
-            await anyio.lowlevel.checkpoint()
-        second = asyncio.ensure_future(it.turn("two", WEB))
-        while len(it.store.unanswered()) < 3:
-            await anyio.lowlevel.checkpoint()
+        first = await it.say("one", WEB, want="events")
+        second = await it.say("two", WEB, want="events")
         gate.open.set()
         await other
-        assert (await first) == (await second)
-
-
-def _one_slot() -> object:
-    from ruche.actors.fair import FairGate
-
-    return FairGate(1, 1)
+        assert (await ending(first)) == (await ending(second))
