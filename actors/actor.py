@@ -273,9 +273,6 @@ class AioActor(pykka.Actor):
             return error
         if self._system.closing:
             raise error
-        task = asyncio.current_task()
-        while task is not None and task.cancelling():
-            task.uncancel()
         inside = HandlerCancelled("a handler was cancelled from inside: it awaited something that was cancelled")
         inside.__cause__ = error
         return inside

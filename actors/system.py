@@ -193,12 +193,13 @@ class Drains(Protocol):
         """There is no loop to read the mailbox any more: refuse everything in it."""
 
 
-def calm_collector(threshold: int = 50_000) -> None:
-    """Keep the garbage collector's pauses short for a process with many long-lived actors.
+def calm_collector(threshold: int = 2_000) -> None:
+    """Keep the garbage collector's pauses short in a process with many long-lived actors.
 
-    Freezes what exists now and lets the young generation grow to `threshold` objects between collections. For the
-    process's owner to call once, after start: the collector belongs to the whole process.
+    Freezes what exists now, collects the young often and little (a pause grows with threshold * 5 objects), and the old
+    hardly ever: with 100,000 actors that takes 200 ms, and stopped actors are freed without it. For the process's owner
+    to call once, after start: the collector belongs to the whole process.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(threshold, 20, 100)
+    gc.set_threshold(threshold, 5, 1_000)

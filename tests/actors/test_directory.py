@@ -136,6 +136,27 @@ async def test_a_crash_refuses_its_message_and_those_behind_it_are_answered_in_o
 
 
 @pytest.mark.anyio
+async def test_messages_that_come_while_a_crashed_actor_cleans_up_stay_behind_those_that_came_before() -> None:
+    cleaning: AioFuture[None] = AioFuture()
+
+    class Cleaning(Session):
+        async def on_failure(self, *_: Any) -> None:
+            await cleaning
+
+    async with ActorSystem():
+        directory = Directory(Cleaning, Disk(), policy=QUICK)
+        crash = asyncio.ensure_future(outcome(directory.ask("k", "boom")))
+        before = asyncio.ensure_future(directory.ask("k", "before"))
+        await anyio.wait_all_tasks_blocked()
+        after = asyncio.ensure_future(directory.ask("k", "after"))
+        await anyio.wait_all_tasks_blocked()
+        cleaning.set()
+        assert isinstance(await crash, ValueError)
+        assert await before == ["before"]
+        assert await after == ["before", "after"]
+
+
+@pytest.mark.anyio
 async def test_an_idempotent_message_is_tried_again_before_it_is_given_up() -> None:
     failures: list[int] = []
 
@@ -238,8 +259,8 @@ async def test_when_storage_is_down_for_many_keys_the_directory_escalates_once_a
     async with ActorSystem():
         directory = Directory(Session, disk, policy=policy,
                               on_escalate=lambda held, error: (alarms.append(error), setattr(disk, "error", None)))
-        answers = await asyncio.gather(*(directory.ask(f"k{number}", "x") for number in range(6)))
-        assert answers == [["x"]] * 6, "the messages that waited must be answered after the recovery"
+        answers = await asyncio.gather(*(directory.ask(f"k{number}", "x") for number in range(8)))
+        assert answers == [["x"]] * 8, "the messages that waited must be answered after the recovery"
         assert [type(alarm) for alarm in alarms] == [OSError]
         assert directory.stats["escalated"] == 1
 
@@ -341,6 +362,36 @@ async def test_above_the_cap_the_least_recently_used_is_let_go_for_the_new() -> 
             await directory.ask(f"k{number}", 1)
             assert len(directory) <= 4
         assert await directory.ask("b", 2) == [1, 2]
+
+
+@pytest.mark.anyio
+async def test_after_many_were_let_go_there_is_room_for_as_many_as_before() -> None:
+    clock = Time()
+    async with ActorSystem():
+        directory = Directory(Session, Disk(), policy=Policy(max_active=3), clock=clock)
+        for number in range(6):
+            await directory.ask(f"k{number}", 1)
+        clock.now += 100
+        directory.sweep()
+        await anyio.wait_all_tasks_blocked()
+        assert len(directory) == 0
+        for number in range(3):
+            await directory.ask(f"k{number}", 1)
+        await anyio.wait_all_tasks_blocked()
+        assert len(directory) == 3
+
+
+@pytest.mark.anyio
+async def test_an_actor_that_is_stopped_twice_stays_away_until_it_is_needed() -> None:
+    async with ActorSystem():
+        directory = Directory(Session, Disk())
+        await directory.ask("k", 1)
+        ref = directory.live("k")
+        assert ref is not None
+        stops = [ref.stop(block=False) for _ in range(2)]
+        assert [await stop for stop in stops] == [True, True]
+        assert "k" not in directory
+        assert await directory.ask("k", 2) == [1, 2]
 
 
 @pytest.mark.anyio

@@ -97,6 +97,19 @@ async def test_a_waiter_that_is_cancelled_takes_no_slot_even_when_it_was_just_gr
 
 
 @pytest.mark.anyio
+async def test_when_all_waiters_of_a_tenant_gave_up_the_slot_goes_to_others() -> None:
+    gate = FairGate(total=1, per_tenant=1)
+    async with gate.slot("a"):
+        quitter = asyncio.ensure_future(gate.enter("b"))
+        other = asyncio.ensure_future(gate.enter("c"))
+        await anyio.wait_all_tasks_blocked()
+        quitter.cancel()
+        await asyncio.wait([quitter])
+    await other
+    assert gate.snapshot() == {"running": {"c": 1}, "waiting": {}}
+
+
+@pytest.mark.anyio
 async def test_an_error_inside_gives_the_slot_back() -> None:
     gate = FairGate(total=1, per_tenant=1)
     with pytest.raises(ValueError, match="inside"):
@@ -120,7 +133,7 @@ def test_limits_hold_and_no_slot_stays_free_while_somebody_may_have_it(steps: li
             elif step == "leave" and inside:
                 gate.leave(inside.pop(0))
             elif step == "cancel" and waiting:
-                waiting.pop(0)[1].cancel()
+                waiting.pop()[1].cancel()
             elif step == "yield":
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
