@@ -61,7 +61,7 @@ ACTIONS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_
 
 @given(actions=ACTIONS, channel=st.sampled_from(["web", "api"]), wishes=st.lists(st.sampled_from(Decision), max_size=8),
        plan=st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.booleans()), max_size=12))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_turns_are_serial_ordered_complete_and_chained(
         served: tuple[BlockingPortal, Rig, ScriptedBrain], actions: list[tuple[int, bool]], channel: str,
         wishes: list[Decision], plan: list[tuple[int, bool, bool]]) -> None:
