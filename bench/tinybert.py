@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ class _Graph:
     def weight(self, *sizes: int, scale: float = 0.06) -> str:
         return self.constant(self._random.standard_normal(sizes, dtype=np.float32) * np.float32(scale))
 
-    def node(self, kind: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: object) -> str:
+    def node(self, kind: str, *inputs: str, output: str | None = None, domain: str = "", **attributes: Any) -> str:
         name = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, domain=domain, **attributes))
         return name

@@ -1,0 +1,60 @@
+"""How right the engine's own retrieval is, on any folder of a known format.
+
+Suites: `rules` (one rule per category) and `documents` (long texts). Nothing is tuned on the rows that are asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruche.actors.retriever import Retriever
+from ruche.actors.system import ActorSystem
+from ruche.engine.config import ModelSettings
+from ruche.plugins.embedders import open_embedder
+from ruche.plugins.errors import ConfigurationError
+
+from bench.report import emit, percentile, progress, table
+from bench.suites import documents, rules
+from bench.suites.asking import Asking
+
+SUITES = {"rules": rules.run, "documents": documents.run}
+
+
+async def measure(options: argparse.Namespace) -> dict[str, Any]:
+    embedder, notice = open_embedder(ModelSettings(embedder=options.embedder))
+    if notice:
+        progress(notice)
+    async with ActorSystem() as system:
+        asking = Asking(Retriever(embedder, system))
+        metrics = await SUITES[options.suite](asking, options.data, options.train, options.limit, options.seed)
+    return {"suite": options.suite, "n": metrics.pop("n"), "metrics": metrics, "embedder": embedder.name,
+            "ms_per_query_p50": round(percentile(asking.times, 0.5), 3)}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suite", choices=sorted(SUITES))
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the rows to ask")
+    parser.add_argument("--train", type=Path, help="another folder to learn from")
+    parser.add_argument("--limit", type=int, help="ask at most so many rows")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--embedder", default="auto", choices=("auto", "minilm", "hashing"))
+    parser.add_argument("--quick", action="store_true", help="the hashing embedder and 200 rows")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.embedder, options.limit = "hashing", options.limit or 200
+    try:
+        result = asyncio.run(measure(options))
+    except ConfigurationError as error:
+        parser.error(error.message)
+    shown = [*result["metrics"].items(), ("n", result["n"]), ("ms_per_query_p50", result["ms_per_query_p50"])]
+    emit(result, table(f"{options.suite} with {result['embedder']}", ("metric", "value"), shown), as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()

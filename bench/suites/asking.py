@@ -1,0 +1,59 @@
+"""How a suite asks the engine: an agent is published to the retriever that also serves conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruche.actors.retriever import Retriever
+from ruche.plugins.contracts import Hits
+from ruche.storage.model.agent import Agent, AgentBundle
+
+from bench.report import progress
+
+TENANT = "default"
+
+
+@dataclass
+class Asking:
+    """A retriever, and how long each question took (ms)."""
+
+    retriever: Retriever
+    times: list[float] = field(default_factory=list)
+    _versions: int = 0
+
+    async def publish(self, **parts: Any) -> int:
+        """Prepare an agent of these parts; its version."""
+        self._versions += 1
+        bundle = AgentBundle.model_validate({"id": "measured", "agent": Agent(name="Measured"), **parts})
+        started = time.perf_counter()
+        await self.retriever.prepare(bundle, self._versions)
+        progress(f"prepared in {time.perf_counter() - started:.1f} s")
+        return self._versions
+
+    async def ask(self, version: int, texts: Sequence[str], limit: int) -> list[Hits]:
+        """The hits of each text, asked one after the other."""
+        return [await self._one(version, text, limit) for text in texts]
+
+    async def _one(self, version: int, text: str, limit: int) -> Hits:
+        started = time.perf_counter()
+        hits = await self.retriever.retrieve(TENANT, "measured", version, text, limit)
+        self.times.append(1000.0 * (time.perf_counter() - started))
+        await asyncio.sleep(0)
+        return hits
+
+
+def sampled(rows: Sequence[Any], limit: int | None, seed: int) -> list[Any]:
+    """At most `limit` rows, the same ones for the same seed, in a shuffled order."""
+    chosen = list(rows)
+    random.Random(seed).shuffle(chosen)
+    return chosen[:limit]
+
+
+def share(right: int, total: int) -> float:
+    """Per cent, one decimal; 0 for nothing."""
+    return round(100.0 * right / total, 1) if total else 0.0
