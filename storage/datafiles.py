@@ -51,7 +51,6 @@ class DataFiles:
             self._opened.append(self.journal)
             self.rebuilt = False
             self.tables = self._open_tables(directory / "tables.duckdb")
-            self._opened.append(self.tables)
         except BaseException:
             self.close()
             raise
@@ -77,6 +76,7 @@ class DataFiles:
         except IntegrityError:
             _set_aside(path)
             tables = Tables(path, self.collections, self.days)
+        self._opened.append(tables)
         if tables.applied > 0:
             self.days.begin(tables.day_lengths())
         else:

@@ -5,6 +5,7 @@ Its write-ahead log is off: the journal is the log. What was applied since the l
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -138,8 +139,9 @@ class Tables:
         for collection, rows in batches:
             self.insert(collection, [(tag, 0, values) for tag, values in rows])
         appender = self._connection.appender(OUTSIDE)
-        for tag, values, place in runs:
-            appender.append_row((tag, *values[:-1], *place))
+        placed = ((tag, *values[:-1], *place) for tag, values, place in runs)
+        while part := list(itertools.islice(placed, 1000)):
+            appender.append_rows(part)
         appender.flush()
         self._note(sequence)
         self._connection.execute("COMMIT")
