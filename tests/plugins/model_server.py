@@ -1,0 +1,108 @@
+"""An OpenAI-compatible endpoint for tests: real HTTP on loopback, answers as scripted, and remembers what it saw.
+
+    async with ModelServer(Answer("Hello."), Answer(status=429, headers={"Retry-After": "0"})) as server:
+        generator = OpenAICompatible(server.url, "test")
+
+The last answer is given again when the script is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server does with one request.
+
+    `raw` replaces the whole body. `hang` keeps silent until the client leaves: before anything when `after` is None,
+    else after that many pieces. `pieces` replaces the cutting of `text` for streams.
+    """
+
+    text: str = "Hello."
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    pieces: tuple[str, ...] | None = None
+    hang: bool = False
+    after: int | None = None
+    broken: bool = False
+    """End the stream without its [DONE]."""
+    finish: str = "stop"
+    usage: tuple[int, int] = (11, 7)
+
+
+class ModelServer:
+    """Async context manager. `requests` are the bodies, `left` is set when a client closes before its answer's end."""
+
+    def __init__(self, *script: Answer) -> None:
+        self._script = list(script) or [Answer()]
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[Mapping[str, str]] = []
+        self.left = asyncio.Event()
+        self.waiting = asyncio.Event()
+        """Set when an answer begins to hang."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/v1/chat/completions", self._complete)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None,
+                                     shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        await self._runner.cleanup()
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.requests.append(body)
+        self.headers.append(dict(request.headers))
+        answer = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if answer.hang and answer.after is None:
+            await self._hang()
+        if answer.status != 200 or answer.raw is not None:
+            return web.Response(status=answer.status, headers=answer.headers, body=answer.raw or b"{}")
+        if body.get("stream"):
+            return await self._stream(request, answer)
+        return web.json_response({
+            "choices": [{"message": {"role": "assistant", "content": answer.text}, "finish_reason": answer.finish}],
+            "usage": {"prompt_tokens": answer.usage[0], "completion_tokens": answer.usage[1]}})
+
+    async def _stream(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        pieces = answer.pieces if answer.pieces is not None else tuple(answer.text[at:at + 4]
+                                                                       for at in range(0, len(answer.text), 4))
+        for place, piece in enumerate(pieces):
+            if answer.hang and place == answer.after:
+                await self._hang()
+            event = {"choices": [{"delta": {"content": piece}, "finish_reason": None}]}
+            await response.write(f"data: {json.dumps(event)}\r\n\r\n".encode())
+        if not answer.broken:
+            end = {"choices": [{"delta": {}, "finish_reason": answer.finish}]}
+            await response.write(f": comment\n\ndata: {json.dumps(end)}\n\ndata: [DONE]\n\n".encode())
+        return response
+
+    async def _hang(self) -> None:
+        self.waiting.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
