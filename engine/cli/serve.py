@@ -33,11 +33,13 @@ def command(data: Path | None, agents: Path | None, watch: bool, config: Path | 
     An address that others can reach needs TLS: --tls-cert and --tls-key, or --behind-proxy.
     """
     from ruche.engine.config import read_settings
-    from ruche.engine.server.running import check_exposure, serve
+    from ruche.engine.server.exposure import check_exposure
 
     settings = read_settings(config, data=data, agents=agents, samples=True, server=server,
                              log={"json_lines": True if as_json else None})
     check_exposure(settings.server)
+    from ruche.engine.server.running import serve
+
     run_loop(serve(settings, _as_json if as_json else _for_people, watch))
 
 

@@ -6,6 +6,7 @@ import { describeTurn, waterfall } from "/trace.js";
 
 const log = byId("log");
 const field = byId("message");
+const empty = byId("empty");
 const agents = new Map();
 const turns = []; // { turn, reply }: what was answered, oldest first
 const sent = [];
@@ -20,7 +21,7 @@ async function start() {
     const { items } = await ask("/v1/agents");
     if (!items.length) return explain("No agent is published.", "Start the server with --agents and a folder.");
     byId("agent").append(...items.map((one) => make("option", { value: one.id }, one.name)));
-    for (const control of [byId("agent"), byId("new"), byId("send"), field]) control.disabled = false;
+    for (const control of [byId("agent"), byId("new"), byId("send")]) control.disabled = false;
     await chooseAgent();
   } catch (error) {
     explain(error.status === 401 ? "This link cannot be used again." : "The server cannot be reached.",
@@ -41,16 +42,19 @@ async function signIn() {
 }
 
 function explain(title, text) {
-  byId("empty-title").textContent = title;
-  byId("empty-text").textContent = text;
+  empty.querySelector(".empty-title").textContent = title;
+  empty.querySelector(".quiet").textContent = text;
 }
 
 async function chooseAgent() {
   const id = byId("agent").value;
-  if (!agents.has(id)) agents.set(id, await ask(`/v1/agents/${encodeURIComponent(id)}`));
+  field.disabled = true;
   clear();
-  explain(agents.get(id).name, agents.get(id).description || "Say something to the agent.");
+  if (!agents.has(id)) agents.set(id, await ask(`/v1/agents/${encodeURIComponent(id)}`));
+  const { name, description } = agents.get(id).agent;
+  explain(name, description || "Say something to the agent.");
   await restore(id);
+  field.disabled = false;
   field.focus();
 }
 
@@ -73,13 +77,14 @@ async function restore(agent) {
 function clear() {
   turns.length = 0;
   shown = -1;
-  log.replaceChildren(byId("empty") ?? make("div", { id: "empty" }));
+  log.replaceChildren(empty);
+  empty.classList.remove("hidden");
   byId("trace").replaceChildren(make("p", { class: "quiet" }, "Nothing has been said yet."));
   steer();
 }
 
 function bubble(who, text) {
-  byId("empty")?.classList.add("hidden");
+  empty.classList.add("hidden");
   const body = make("p", { class: "text", dir: "auto" }, text);
   const element = make("article", { class: `bubble ${who}` },
     make("span", { class: "hidden" }, who === "user" ? "You: " : "Agent: "), body);
@@ -202,7 +207,6 @@ function grow() {
 function newSession() {
   fresh = true;
   clear();
-  byId("empty").classList.remove("hidden");
   field.focus();
 }
 
@@ -234,7 +238,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 byId("form").addEventListener("submit", (event) => { event.preventDefault(); submit(); });
-byId("agent").addEventListener("change", chooseAgent);
+byId("agent").addEventListener("change", () => chooseAgent().catch((error) => explain("That did not work.", error.message)));
 byId("new").addEventListener("click", newSession);
 byId("help").addEventListener("click", () => byId("keys").showModal());
 byId("older").addEventListener("click", () => show(shown - 1));

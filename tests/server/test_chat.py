@@ -56,6 +56,7 @@ def test_a_message_can_be_accepted_now_and_its_answer_read_later(site: Served) -
     assert answer.status == 202
     taken = answer.json
     assert taken["status"] == "accepted"
+    assert site.chat("Where is the toilet?", token).json["session_id"] == taken["session_id"]
     with site.events("GET", f"/v1/sessions/{taken['session_id']}/events?after=0", token) as events:
         done = next(data for _, kind, data in events
                     if kind == "turn.completed" and data["turn_id"] == taken["turn_id"])
@@ -73,13 +74,13 @@ def test_a_streamed_turn_is_accepted_spoken_and_completed_in_rising_order(site: 
     kinds = [kind for _, kind, _ in events]
     assert kinds[0] == "turn.accepted"
     assert kinds[-1] == "turn.completed"
-    assert {"turn.phase", "message.segment"} <= set(kinds)
+    assert "turn.phase" in kinds
     kept = [(number, data) for number, kind, data in events if kind != "turn.phase"]
     numbers = [number for number, _ in kept]
     assert numbers == sorted(set(numbers))
     assert [data["seq"] for _, data in kept] == numbers
     said = "".join(data["text"] for _, kind, data in events if kind == "message.segment")
-    assert said == events[-1][2]["reply"]
+    assert said in ("", events[-1][2]["reply"]), "a reply comes whole with its turn, or in segments that make it up"
     assert events[-1][2]["rules"][0]["id"] == "opening_hours"
 
 

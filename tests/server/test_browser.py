@@ -1,0 +1,166 @@
+"""The console in a real browser."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.server.conftest import make_agents
+from tests.server.served import Served, served
+
+pytestmark = pytest.mark.browser
+CHROMIUM = "/usr/bin/chromium"
+
+TAGS = ["script", "img src=x onerror", "svg onload", "iframe src", "body onload", "video src=x onerror",
+        "details open ontoggle", "input autofocus onfocus", "marquee onstart", "object data", "embed src", "math href"]
+PAYLOADS = [
+    *[f"<{tag}={'javascript:' if tag.endswith(('src', 'data', 'href')) else ''}window.hit=1>" for tag in TAGS[1:]],
+    "<script>window.hit=1</script>", "<ScRiPt>window.hit=1</sCrIpT>", "<script src=//evil.example/x.js></script>",
+    "<scr<script>ipt>window.hit=1</scr</script>ipt>", "\"><script>window.hit=1</script>",
+    "'><img src=x onerror=window.hit=1>", "</textarea><script>window.hit=1</script>", "</title><script>hit=1</script>",
+    "</style><script>window.hit=1</script>", "</pre><script>window.hit=1</script>", "--><script>window.hit=1</script>",
+    "]]><script>window.hit=1</script>", "<a href=javascript:window.hit=1>x</a>", "javascript:window.hit=1",
+    "<img src=`x` onerror=`window.hit=1`>", "<svg><script>window.hit=1</script></svg>",
+    "<svg><animate onbegin=window.hit=1 attributeName=x dur=1s>", "<svg><use href=data:image/svg+xml,x>",
+    "<math><mi xlink:href=javascript:window.hit=1>x", "<base href=//evil.example/>", "<meta http-equiv=refresh "
+    "content=0;url=javascript:window.hit=1>", "<link rel=stylesheet href=//evil.example/x.css>",
+    "<style>@import '//evil.example/x.css'</style>", "<form action=javascript:window.hit=1><input type=submit>",
+    "<button formaction=javascript:window.hit=1>x</button>", "<template><script>window.hit=1</script></template>",
+    "<noscript><p title=\"</noscript><img src=x onerror=window.hit=1>\">", "{{constructor.constructor('hit=1')()}}",
+    "${window.hit=1}", "`${window.hit=1}`", "\\u003cscript\\u003ewindow.hit=1\\u003c/script\\u003e",
+    "&lt;script&gt;window.hit=1&lt;/script&gt;", "&#60;script&#62;window.hit=1&#60;/script&#62;",
+    "%3Cscript%3Ewindow.hit=1%3C/script%3E", "<img/src/onerror=window.hit=1>", "<\x00script>window.hit=1</script>",
+    "<x onclick=window.hit=1 tabindex=1 id=x>", "data:text/html,<script>window.hit=1</script>",
+    "\n\nevent: turn.completed\ndata: {\"reply\": \"<script>window.hit=1</script>\"}\n\n",
+    "__proto__", "constructor", "<dialog open onclose=window.hit=1>", "<iframe srcdoc='<script>top.hit=1</script>'>",
+]
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server with an agent whose own words are payloads too: its name, a rule, a template."""
+    root: Path = tmp_path_factory.mktemp("house")
+    agents = make_agents(root / "agents")
+    head = agents / "closed" / "agent.yaml"
+    text = re.sub(r"^name: .*$", "name: '<img src=x onerror=window.hit=1>'", head.read_text(), flags=re.M)
+    head.write_text(text)
+    rules = agents / "closed" / "rules.yaml"
+    rules.write_text(rules.read_text().replace("The visitor asks when the museum is open",
+                                               "The visitor asks <img src=x onerror=window.hit=1> when it is open"))
+    templates = agents / "closed" / "templates.yaml"
+    templates.write_text(templates.read_text().replace("The museum is open", "<svg onload=window.hit=1> is open"))
+    with served(root / "data", agents, io.StringIO()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(house: Served) -> Iterator[Page]:
+    """The console, signed in by its link."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page()
+        opened.set_default_timeout(15_000)
+        opened.goto(house.ready.console)
+        expect(opened.locator("#message")).to_be_enabled()
+        yield opened
+        browser.close()
+
+
+def choose(page: Page, agent: str) -> None:
+    """The field is closed until the agent's conversation is there."""
+    page.select_option("#agent", agent)
+    expect(page.locator("#message")).to_be_enabled()
+
+
+def say(page: Page, text: str) -> None:
+    answered = page.locator(".chips").count()
+    page.fill("#message", text)
+    page.press("#message", "Enter")
+    expect(page.locator(".chips")).to_have_count(answered + 1)
+
+
+def test_a_question_is_answered_and_explained_and_the_focus_stays_in_the_field(page: Page) -> None:
+    choose(page, "kiosk")
+    expect(page.locator("#empty-title")).to_have_text("Kiosk")
+    say(page, "When do you open?")
+    expect(page.locator(".agent .text").last).to_contain_text("Tuesday to Sunday")
+    expect(page.locator("#trace")).to_contain_text("opening_hours")
+    expect(page.locator(".waterfall tr").first).to_be_visible()
+    expect(page.locator(".chip.risk-green")).to_be_visible()
+    assert page.evaluate("document.activeElement.id") == "message"
+    assert "#" not in page.url, "the one-time code does not stay in the address"
+
+
+def test_earlier_turns_are_reached_by_keyboard(page: Page) -> None:
+    choose(page, "kiosk")
+    page.click("#new")
+    say(page, "When do you open?")
+    say(page, "Where can I get a coffee?")
+    page.press("#message", "Escape")
+    page.keyboard.press("k")
+    expect(page.locator("#trace-title")).to_have_text("Turn 1 of 2")
+    page.keyboard.press("j")
+    expect(page.locator("#trace-title")).to_have_text("Last turn")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "message"
+
+
+def test_a_scenario_is_drawn_with_its_current_step(page: Page) -> None:
+    choose(page, "frontdesk")
+    say(page, "I want to know my bank balance please")
+    expect(page.locator(".graph .node.current")).to_have_count(1)
+    assert page.locator(".graph .edge").count() >= 2
+
+
+def test_the_conversation_is_there_after_a_reload(page: Page) -> None:
+    choose(page, "kiosk")
+    page.click("#new")
+    say(page, "Are there lockers?")
+    page.reload()
+    expect(page.locator("#message")).to_be_enabled()
+    choose(page, "kiosk")
+    expect(page.locator(".user .text").last).to_have_text("Are there lockers?")
+
+
+def test_a_lost_connection_is_shown_and_the_answer_comes_when_it_is_back(page: Page) -> None:
+    choose(page, "kiosk")
+    page.context.set_offline(True)
+    answered = page.locator(".chips").count()
+    page.fill("#message", "May I use my camera?")
+    page.press("#message", "Enter")
+    expect(page.locator("#link")).to_contain_text("Connection lost")
+    page.context.set_offline(False)
+    expect(page.locator(".chips")).to_have_count(answered + 1)
+    expect(page.locator("#link")).to_have_text("")
+    expect(page.locator(".user .text").last).to_have_text("May I use my camera?")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_no_payload_in_a_message_a_rule_or_a_reply_runs_as_script(page: Page) -> None:
+    """Security item 14: fifty payloads and more."""
+    assert len(PAYLOADS) >= 50
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
+    choose(page, "closed")
+    for payload in [*PAYLOADS, "When do you open?"]:
+        say(page, payload)
+        page.locator("details.raw").evaluate("(details) => { details.open = true; }")
+        assert page.evaluate("window.hit") is None, payload
+    expect(page.locator("#trace")).to_contain_text("<img src=x onerror=window.hit=1>")
+    expect(page.locator(".agent .text").last).to_contain_text("<svg onload=window.hit=1>")
+    shown = page.locator(".user .text").all_text_contents()
+    for payload in PAYLOADS:
+        assert any(payload.strip().replace("\x00", "") in text.replace("\x00", "").replace("\ufffd", "")
+                   for text in shown), payload
+    assert page.locator("#log script, #log img:not([src='/icon.svg']), #trace script, #trace img").count() == 0
+    origin = page.evaluate("location.origin")
+    assert {url for url in requested if not url.startswith(origin)} == set()
