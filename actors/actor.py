@@ -205,7 +205,7 @@ class AioActor(pykka.Actor):
         mailbox, system = self.actor_inbox, self._system
         count = 0
         while (letter := mailbox.take()) is not None:
-            if letter.deadline != math.inf and letter.deadline <= system.clock():
+            if letter.deadline != math.inf and letter.expired(system.clock()):
                 letter.expire()
                 continue
             kind = type(letter.message)

@@ -45,6 +45,11 @@ class Letter(Envelope[Any]):
         if self.reply_to is not None:
             self.reply_to.set_exception((type(error), error, error.__traceback__))
 
+    def expired(self, now: float) -> bool:
+        """Too old to be begun, or its asker has given up already (loop timers may fire up to 1 ms early)."""
+        return self.deadline != math.inf and (
+            self.deadline <= now or (isinstance(self.reply_to, AioFuture) and self.reply_to.done()))
+
     def expire(self) -> None:
         self.refuse(DeadlineExceeded("the message's deadline had passed before it was its turn; ask again"))
 

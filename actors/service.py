@@ -105,7 +105,7 @@ class ServiceActor(pykka.ThreadingActor):
                 self._bell.acquire()
             elif letter.is_stop:
                 return self._end("stop", None, [letter])
-            elif letter.deadline <= self._now():
+            elif letter.expired(self._now()):
                 letter.expire()
             elif (crash := self._handle(letter)) is not None:
                 return self._end("work", *crash)
@@ -131,7 +131,7 @@ class ServiceActor(pykka.ThreadingActor):
         now = self._now()
         fresh = []
         for letter in self.actor_inbox.take_more(self.batch - 1):
-            if letter.deadline <= now:
+            if letter.expired(now):
                 letter.expire()
             else:
                 fresh.append(letter)

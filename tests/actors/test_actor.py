@@ -275,6 +275,7 @@ async def test_what_the_sender_has_in_its_context_does_not_leak_into_the_actor()
 
     async with ActorSystem():
         ref = Looks.start()
+        await ref.ask_async("begun and idle again")
         variable.set("the sender's")
         assert await ref.ask_async("x") == "nothing"
 

@@ -257,9 +257,13 @@ async def test_when_storage_is_down_for_many_keys_the_directory_escalates_once_a
     disk.error = OSError("storage down")
     policy = Policy(base=0.001, jitter=0, max_restarts=50, kind_max=5)
     async with ActorSystem():
-        directory = Directory(Session, disk, policy=policy,
-                              on_escalate=lambda held, error: (alarms.append(error), setattr(disk, "error", None)))
+        def recover(_: Any, error: BaseException) -> None:
+            alarms.append(error)
+            asyncio.get_running_loop().call_soon(setattr, disk, "error", None)
+
+        directory = Directory(Session, disk, policy=policy, on_escalate=recover)
         answers = await asyncio.gather(*(directory.ask(f"k{number}", "x") for number in range(8)))
+        assert directory.stats["crashed"] >= 8
         assert answers == [["x"]] * 8, "the messages that waited must be answered after the recovery"
         assert [type(alarm) for alarm in alarms] == [OSError]
         assert directory.stats["escalated"] == 1
@@ -507,9 +511,13 @@ async def test_draining_saves_every_actor_and_refuses_what_comes_after() -> None
 
 @pytest.mark.anyio
 async def test_leaving_the_system_drains_its_directories() -> None:
+    class SavesAtTheEnd(Session):
+        async def on_receive(self, message: Any) -> Any:
+            self.state.append(message)
+
     disk = Disk()
     async with ActorSystem():
-        Directory(Session, disk).tell("k", 1)
+        Directory(SavesAtTheEnd, disk).tell("k", 1)
     assert disk == {"k": [1]}
 
 

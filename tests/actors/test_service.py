@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pykka
 import pytest
+from ruche.actors.directory import Directory
 from ruche.actors.future import AioFuture
 from ruche.actors.service import ServiceActor
 from ruche.actors.supervise import DeadLetter, Policy
@@ -27,7 +28,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
 class Service(ServiceActor):
     """Echoes; raises exceptions; waits for events, saying when it does."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: str = "") -> None:
         super().__init__()
         self.ended: list[str] = []
         self.reached = threading.Event()
@@ -110,6 +111,31 @@ async def test_a_message_past_its_deadline_is_refused_unrun() -> None:
         event.set()
         with pytest.raises(DeadlineExceeded):
             await late
+
+
+@pytest.mark.anyio
+async def test_what_is_put_before_the_thread_starts_rings_no_bell_and_is_answered() -> None:
+    async with ActorSystem() as system:
+        actor = system.make(Service)
+        reply = actor.actor_ref.ask("early", block=False)
+        assert actor._bell.locked(), "two rings before the first wait would be an error in the sender"
+        actor._start_actor_loop()
+        assert await reply == "early"
+        await actor.actor_ref.stop(block=False)
+
+
+@pytest.mark.anyio
+async def test_a_service_that_exits_the_interpreter_while_starting_ends_alone_and_with_an_ordinary_error() -> None:
+    class Exiting(Service):
+        def on_start(self) -> None:
+            raise SystemExit(3)
+
+    async with ActorSystem():
+        directory = Directory(Exiting, policy=QUICK)
+        ended: AioFuture[Any] = AioFuture()
+        directory.monitor("k", ended.set)
+        directory.wake("k")
+        assert isinstance((await ended).reason, RuntimeError)
 
 
 @pytest.mark.anyio
