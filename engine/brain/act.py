@@ -18,7 +18,7 @@ from ruche.engine.brain.match import Matched
 from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, CompiledTool
-from ruche.engine.brain.results import status_of, outputs_of
+from ruche.engine.brain.results import outputs_of, status_of
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.variables import due
 from ruche.engine.brain.walk import Standing, missing

@@ -13,8 +13,11 @@ T = TypeVar("T")
 
 
 async def asked(tape: Tape, site: str, request: Any, live: Callable[[], Awaitable[T]], kind: type[T],
-                seconds: float) -> tuple[T | None, str]:
-    """(answer, "") or (None, what went wrong). A divergence in replay and a superseded turn are never swallowed."""
+                seconds: float | None) -> tuple[T | None, str]:
+    """(answer, "") or (None, what went wrong). A divergence in replay and a superseded turn are never swallowed.
+
+    `seconds` is None for a callee that keeps a deadline of its own, or answers at once.
+    """
     try:
         return await tape.ask(site, request, lambda: _bounded(site, live, seconds), kind), ""
     except (Divergence, Superseded):
@@ -23,10 +26,13 @@ async def asked(tape: Tape, site: str, request: Any, live: Callable[[], Awaitabl
         return None, f"{error.code}: {error.message}"
 
 
-async def _bounded(site: str, live: Callable[[], Awaitable[T]], seconds: float) -> T:
+async def _bounded(site: str, live: Callable[[], Awaitable[T]], seconds: float | None) -> T:
     try:
-        with anyio.fail_after(seconds):
+        if seconds is None:
             return await live()
+        with anyio.CancelScope(deadline=anyio.current_time() + seconds):
+            return await live()
+        raise TimeoutError
     except RucheError:
         raise
     except TimeoutError:

@@ -23,7 +23,6 @@ from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import Rule
 from ruche.storage.model.turn import Violation
 
-SECONDS = 10.0
 _NAMELESS = frozenset({"phrase", "pattern", "length"})
 """Enforcers that read the text alone, so that its names need not be worked out."""
 _ERROR = Verdict(outcome="error", reason="the rule could not be judged")
@@ -98,7 +97,7 @@ class Gate:
             return [_ERROR] * len(self._checks)
         draft = Draft(text=text, question=self._who.text, names=names, language=self._language, whole=whole)
         request = [text, whole, [check[0].id for check in self._checks]]
-        found, _ = await asked(self._tape, "enforce", request, lambda: self._complete(draft), list[Verdict], SECONDS)
+        found, _ = await asked(self._tape, "enforce", request, lambda: self._complete(draft), list[Verdict], None)
         return [_ERROR] * len(self._checks) if found is None else found
 
     async def _complete(self, draft: Draft) -> list[Verdict]:

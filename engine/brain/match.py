@@ -78,8 +78,9 @@ def _match(who: Identified, retrieved: Retrieved, names: Names, selector: Select
         if reason:
             dropped.setdefault(reason, []).append(hit.id)
         else:
-            candidates.append(Applied(rule=rule, score=hit.score, why=_why(rule, hit, retrieved.threshold)))
+            candidates.append(Applied(rule=rule, score=hit.score, why=""))
     kept, notes = _select(sorted(candidates, key=law), selector)
+    kept = [msgspec.structs.replace(one, why=_why(one, retrieved.threshold)) for one in kept]
     notes["dropped"] = dropped
     notes["threshold"] = retrieved.threshold
     if who.agent.edges and kept:
@@ -111,9 +112,9 @@ def _unfit(rule: CompiledRule, hit: Hit, names: Names, threshold: float) -> str:
     return ""
 
 
-def _why(rule: CompiledRule, hit: Hit, threshold: float) -> str:
-    condition = f" and {rule.rule.when}" if rule.rule.when else ""
-    return f"scored {hit.score:.4f}, at least {threshold:g}{condition}"
+def _why(one: Applied, threshold: float) -> str:
+    condition = f" and {one.rule.rule.when}" if one.rule.rule.when else ""
+    return f"scored {one.score:.4f}, at least {threshold:g}{condition}"
 
 
 def _select(ranked: list[Applied], selector: Selector) -> tuple[list[Applied], dict[str, Any]]:
@@ -122,8 +123,9 @@ def _select(ranked: list[Applied], selector: Selector) -> tuple[list[Applied], d
     cut = selector.select([one.score for one in ranked], max_k=MAX_RULES, min_k=1)
     places = range(cut.keep) if cut.places is None else cut.places
     kept = [ranked[place] for place in places]
-    notes = {"method": cut.method, "cutoff": cut.cutoff, "cut": [one.id for one in ranked if one not in kept]}
-    return kept, notes
+    chosen = set(places)
+    cut_off = [one.id for place, one in enumerate(ranked) if place not in chosen]
+    return kept, {"method": cut.method, "cutoff": cut.cutoff, "cut": cut_off}
 
 
 def _expanded(who: Identified, kept: list[Applied], positions: frozenset[str], notes: dict[str, Any]) -> list[Applied]:

@@ -8,6 +8,7 @@ import msgspec
 from ruche.engine.brain.bindings import confirmation_key
 from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.correct import previous, rerouted, step_back
+from ruche.engine.brain.doubt import AHEAD
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import Knowledge, forget, learn_more
 from ruche.engine.brain.names import Names, names_of
@@ -16,13 +17,11 @@ from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed, sense_for
 from ruche.engine.brain.settle import ended, settled
 from ruche.engine.brain.transitions import View, choose
-from ruche.engine.brain.walk import Standing, begin, enter, not_wanted, unfinished, waits, walk
+from ruche.engine.brain.walk import Standing, asks_freely, begin, enter, not_wanted, unfinished, waits, walk
 from ruche.storage.model.conversation import Pending, ScenarioInstance, StepVisit
 from ruche.storage.model.turn import ScenarioMove
 
 MAX_SCENARIOS = 5
-AHEAD = 0.15
-"""By which a new scenario must exceed its threshold when the message already served another."""
 AGAIN, WITHIN = 2, 10
 """A question repeated this often within so many turns is a loop."""
 ASKED_AGAIN = "asked again"
@@ -158,7 +157,8 @@ class _Desk:
     def _stayed(self, standing: Standing, answered: bool) -> Standing:
         """Still at the same step: ask again, unless that was done too often."""
         confirmed = _is_confirmed(self._who, standing, self._view.names)
-        if not waits(standing, self._knowledge.known, confirmed):
+        asks = waits(standing, self._knowledge.known, confirmed) or asks_freely(standing.step)
+        if standing.silent or not asks:
             return standing
         why = standing.choices[-1].why if standing.choices else "waits for an answer"
         standing = msgspec.structs.replace(standing, returned=True, actions=(*standing.actions, ("CONTINUE", why)))

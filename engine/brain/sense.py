@@ -44,6 +44,11 @@ def sense_for(sensed: Sensed, fields: tuple[CompiledField, ...]) -> tuple[Candid
                  if all(one.end <= start or one.start >= end for start, end in taken))
 
 
+def without(sensed: Sensed, candidates: tuple[Candidate, ...]) -> Sensed:
+    """What was sensed, but for these candidates."""
+    return msgspec.structs.replace(sensed, candidates=tuple(one for one in sensed.candidates if one not in candidates))
+
+
 def _statement(who: Identified, signals: Signals) -> bool:
     return not (who.text.rstrip().endswith("?") or signals.cancel or signals.back or signals.hello or
                 (signals.answer and len(who.text.split()) <= 2))

@@ -56,7 +56,7 @@ class Voice:
         """A whole reply; `hints` say what was wrong with the last one."""
         prompt = self._prompt(hints)
         made, fault = await asked(self._tape, "generate", prompt, lambda: self._generator.generate(prompt), Generated,
-                                  SECONDS)
+                                  SECONDS if self.model else None)
         if made is None or not made.text.strip():
             return Spoken(text=self.shown(compose(self._planned.plan)), fault=fault or "the generator said nothing")
         usage = Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)

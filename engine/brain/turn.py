@@ -12,6 +12,7 @@ from typing import Protocol
 from ruche.engine.brain.act import Acted, act
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.contributions import Speaker
+from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.enforce import enforce
 from ruche.engine.brain.gate import Enforcing, Gate
 from ruche.engine.brain.identify import Identified, identify
@@ -76,6 +77,7 @@ class PhasedBrain:
         knowledge = learn(who, sensed)
         watch.ended("learn")
         retrieved = await retrieve(who, self._retrieval, self._threshold, tape)
+        sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
         names = names_of(who, knowledge, sensed.language, retrieved.intent)
         watch.ended("retrieve")
         matched = match(who, retrieved, names, self._selector)

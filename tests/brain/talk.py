@@ -1,4 +1,4 @@
-"""A conversation with an agent written in a test: the real brain, retriever and enforcement, and a session in memory."""
+"""A conversation with an agent written in a test: the real brain, retriever and enforcement, a session in memory."""
 
 from __future__ import annotations
 

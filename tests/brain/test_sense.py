@@ -1,0 +1,52 @@
+"""What a message shows by itself: its language and its signals."""
+
+from __future__ import annotations
+
+import pytest
+from ruche.engine.brain.language import detect
+from ruche.engine.brain.signals import phrase, read_signals, words_of
+
+from tests.brain.talk import bundle, talking
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(("text", "language"), [
+    ("I would like to book a table", "en"), ("Je voudrais une table pour ce soir", "fr"),
+    ("Ich möchte bitte einen Tisch", "de"), ("Quiero una mesa por favor", "en"), ("こんにちは", "ja"), ("ok", "en")])
+async def test_the_language_is_one_of_the_agents_languages(text: str, language: str) -> None:
+    assert detect(text, words_of(text.lower()), ("en", "fr", "de", "ja"), "") == language
+
+
+async def test_a_message_that_shows_no_language_stays_in_the_sessions() -> None:
+    assert detect("42", ("42",), ("en", "fr"), "fr") == "fr"
+
+
+@pytest.mark.parametrize(("text", "answer"), [
+    ("Yes please", "yes"), ("no, thanks", "no"), ("of course", "yes"), ("that's right, go on", "yes"),
+    ("not really", "no"), ("I would like to know whether you are open on sundays", ""), ("yes but not today", "no"), ("nobody", "")])
+async def test_yes_and_no_are_heard_in_short_answers(text: str, answer: str) -> None:
+    assert read_signals(words_of(text.lower()), "en").answer == answer
+
+
+@pytest.mark.parametrize(("text", "cancel"), [
+    ("cancel", True), ("please cancel this", True), ("never mind", True), ("forget it", True),
+    ("I'd like to cancel my appointment with the doctor", False), ("hello", False)])
+async def test_leaving_a_scenario_is_told_from_talking_about_cancelling(text: str, cancel: bool) -> None:
+    assert read_signals(words_of(text.lower()), "en").cancel is cancel
+
+
+async def test_the_authors_own_sentences_cancel_too() -> None:
+    assert read_signals(words_of("i am done here"), "en", frozenset({phrase("I am done here.")})).cancel
+
+
+async def test_an_agent_answers_in_the_language_of_the_message() -> None:
+    agent = bundle(
+        agent={"languages": ["en", "fr"]},
+        templates=[{"id": "open", "text": "We are open."}, {"id": "open.fr", "text": "Nous sommes ouverts."}],
+        rules=[{"id": "open", "if": "the user asks whether we are open", "then": "Say so.", "templates": ["open"],
+                "examples": ["are you open", "est-ce que vous êtes ouverts"]}])
+    async with talking(agent) as talk:
+        assert await talk.reply("Are you open?") == "We are open."
+        run = await talk.say("Est-ce que vous êtes ouverts ?")
+        assert (run.reply, run.language) == ("Nous sommes ouverts.", "fr")
