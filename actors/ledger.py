@@ -30,7 +30,7 @@ class Ledger:
     full for a while. `seq` is the number of the last durable event.
     """
 
-    __slots__ = ("_busy", "_feeds", "_poster", "_quiet", "_session_id", "_singly", "_waiting", "seq")
+    __slots__ = ("_busy", "_feeds", "_holding", "_poster", "_quiet", "_session_id", "_singly", "_waiting", "seq")
 
     def __init__(self, poster: Poster, feeds: Feeds, session_id: str, seq: int) -> None:
         self.seq = seq
@@ -40,13 +40,21 @@ class Ledger:
         self._waiting: list[tuple[Build, Done]] = []
         self._busy = False
         self._singly = 0
+        self._holding: asyncio.TimerHandle | None = None
         self._quiet: list[asyncio.Future[None]] = []
 
-    def write(self, build: Build, done: Done) -> None:
-        """Append a record in order. `done` is called on the loop, after the events were published."""
+    def write(self, build: Build, done: Done, *, hold_s: float = 0.0) -> None:
+        """Append a record in order. `done` is called on the loop, after the events were published.
+
+        A record that may be held waits so many seconds for the next one, to share its sync.
+        """
         self._waiting.append((build, done))
-        if not self._busy:
+        if self._busy:
+            return
+        if not hold_s:
             self._send()
+        elif self._holding is None:
+            self._holding = asyncio.get_running_loop().call_later(hold_s, self._send)
 
     async def commit(self, build: Build) -> None:
         """`write`, awaited; raises what the journal raised. To give up waiting does not take the record back."""
@@ -55,7 +63,9 @@ class Ledger:
         await written
 
     async def quiet(self) -> None:
-        """Return when nothing is under way."""
+        """Let go of what is held, and return when nothing is under way."""
+        if not self._busy:
+            self._send()
         while self._busy:
             idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._quiet.append(idle)
@@ -64,6 +74,9 @@ class Ledger:
     def _send(self) -> None:
         """Let what waits leave as one group; after a record that could not be encoded, one by one."""
         self._busy = True
+        if self._holding is not None:
+            self._holding.cancel()
+            self._holding = None
         while self._waiting:
             count = 1 if self._singly else len(self._waiting)
             self._singly = max(0, self._singly - 1)

@@ -152,8 +152,9 @@ class Line:
     def _supersede(self, running: LogicalTurn) -> LogicalTurn:
         """A new turn over all messages and for all callers."""
         turn = LogicalTurn(running.open, self.hosting.new_id(), running.group, running.messages, running.callers,
-                           replaces=[*running.replaces, running.turn_id], opened=running.opened)
-        running.replaced, running.callers = True, []
+                           running.writing, [*running.replaces, running.turn_id], running.opened,
+                           changed=running.changed)
+        running.replaced = True
         return self._rethink(running, turn)
 
     def _restart(self, running: LogicalTurn) -> LogicalTurn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 import anyio
@@ -66,7 +67,7 @@ class Open:
 class LogicalTurn:
     """`begun` while it is thought about or committed; `sealed` once nothing can replace its outcome.
 
-    `writing` holds messages on their way to the journal: the turn does not begin before they are durable.
+    `writing` has messages on their way to the journal: unless it is `held`, a turn begins when they are durable.
     """
 
     open: Open
@@ -87,6 +88,10 @@ class LogicalTurn:
     replaced: bool = False
     interrupted: tuple[str, ...] = ()
     """Segments that were journalled before a crash: the turn is closed with exactly these."""
+    held: bool = False
+    """The one message may become durable together with the turn: until then only its caller, who waits, knows of it."""
+    lost: BaseException | None = None
+    """Why the message of a held turn could not be kept."""
     stage: SessionStage | None = None
     scope: anyio.CancelScope | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -94,6 +99,20 @@ class LogicalTurn:
     def again(self) -> bool:
         """True when what was thought is not to be used: a newer message replaced or restarted the turn."""
         return self.replaced or not self.begun
+
+    def lose(self, error: BaseException) -> None:
+        """The message of a turn that runs already cannot be kept: nothing of the turn is."""
+        self.lost = error
+        self.replaced = not self.sealed
+        if self.stage is not None:
+            self.stage.end()
+        if self.scope is not None:
+            self.scope.cancel()
+
+    def despair(self, error: BaseException) -> None:
+        """Tell everybody who waits that the outcome is not known; the turn itself goes on."""
+        for caller in [*self.callers, *chain.from_iterable(self.writing.values())]:
+            caller.fail(error)
 
     def answer(self, outcome: Turn | BaseException) -> None:
         """Answer everybody who waits for the reply."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
-from ruche.plugins.errors import RucheError, StorageFull, StorageStopped
+from ruche.plugins.errors import RucheError, StorageFull, StorageStopped, Unavailable
 from ruche.storage.model.record import AnyRecord
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Scribe:
         self._stopped: StorageStopped | None = None
         self._writer = self._system.spawn(Writer, store, self)
         self._reader = self._system.spawn(Reader, store)
+        self.refusing = False
+        """True while the last append was refused: nothing should be begun that will want to be kept."""
         self.batches = 0
         self.records = 0
 
@@ -101,6 +103,7 @@ class Scribe:
         for _, error in outcomes:
             if isinstance(error, StorageStopped):
                 self._stopped = error
+        self.refusing = isinstance(outcomes[-1][1], Unavailable)
         try:
             self._system.post(_tell_all, outcomes)
         except RuntimeError:

@@ -23,6 +23,9 @@ from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted
 from ruche.storage.model.run import Run
 
+HOLD_S = 0.01
+"""Seconds that a message of a caller who waits may take to become durable together with its turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Say:
@@ -194,10 +197,18 @@ class SessionActor(AioActor):
         if message.idempotency_key is not None:
             self._line.inflight[message.idempotency_key] = message
         self._line.extend(turn, message)
+        turn.held = self._may_hold(turn, caller)
         told = tuple(turn.replaces)
         turn.open.ledger.write(lambda seq: self._accepted(turn, message, told, seq),
-                               lambda error: self._written(turn, message, told, error))
+                               lambda error: self._written(turn, message, told, error),
+                               hold_s=HOLD_S if turn.held else 0.0)
         self._go_on()
+
+    def _may_hold(self, turn: LogicalTurn, caller: Caller) -> bool:
+        """A lone message whose only witness waits for the reply may share the turn's sync; nobody else hears of it."""
+        hosting = self._hosting
+        return (caller.want == "reply" and len(turn.messages) == 1 and not turn.closes and not turn.replaces
+                and not hosting.scribe.refusing and not hosting.feeds.watched(turn.open.state.id))
 
     def _accepted(self, turn: LogicalTurn, message: Message, told: tuple[str, ...], seq: int) -> Accepted:
         now, session_id, key = self._hosting.clock_ms(), turn.open.state.id, self._line.key
@@ -214,6 +225,8 @@ class SessionActor(AioActor):
         if error is not None:
             turn.messages.remove(message)
             self._line.forget(message)
+            if turn.begun:
+                turn.lose(_unkept(error))
             for caller in callers:
                 caller.fail(_unkept(error))
             return

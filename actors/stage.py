@@ -99,6 +99,8 @@ class SessionStage:
 
     async def _reserve(self, effect: Effect) -> EffectOutcome:
         tenant = self._state.key.tenant
+        await self._ledger.quiet()  # the message first, then what is done about it
+        self._refuse_when_over()
         known = await self._scribe.read(lambda store: _known(store, tenant, effect.key))
         if isinstance(known, EffectSettled):
             return EffectOutcome(status=known.status, result=known.result)

@@ -78,9 +78,9 @@ def _begin(line: Line, turn: LogicalTurn) -> None:
 
 
 async def _gather(turn: LogicalTurn) -> None:
-    """Until the window is closed and every message is durable."""
+    """Until the window is closed and every message is durable, or may be so later."""
     loop = asyncio.get_running_loop()
-    while turn.writing or (turn.closes and turn.closes > loop.time()):
+    while (turn.writing and not turn.held) or (turn.closes and turn.closes > loop.time()):
         turn.changed.clear()
         timer = loop.call_at(turn.closes, turn.changed.set) if turn.closes > loop.time() else None
         try:
@@ -120,10 +120,12 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
     build = committing(turn, outcome, profile, hosting.clock_ms())
 
     def keep(seq: int) -> TurnCommitted:
+        if turn.lost is not None:
+            raise turn.lost
         kept[:] = [build(seq)]
         return kept[0]
 
-    stall = asyncio.get_running_loop().call_later(hosting.commit_seconds, turn.answer, _stalled(turn))
+    stall = asyncio.get_running_loop().call_later(hosting.commit_seconds, turn.despair, _stalled(turn))
     try:
         with anyio.CancelScope(shield=True):
             await turn.open.ledger.commit(keep)
@@ -147,7 +149,8 @@ def _owe(line: Line, turn: LogicalTurn) -> None:
     """The messages stay accepted: they are answered when the disk takes writes again, or after a restart."""
     for message in turn.messages:
         line.forget(message)
-    line.owed.append(Orphan(turn.open.state.id, turn.turn_id, tuple(turn.messages)))
+    if turn.messages:
+        line.owed.append(Orphan(turn.open.state.id, turn.turn_id, tuple(turn.messages)))
 
 
 async def _close(line: Line, closing: Closing) -> None:
