@@ -13,7 +13,7 @@ from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import ToolResult
 from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.tools.http import HttpTools
-from ruche.plugins.tools.schema import problem, split_reference, validator
+from ruche.plugins.tools.schema import check_kind, problem, split_reference, validator
 from ruche.plugins.tools.worker import WorkerPool
 from ruche.storage.model.agent import AgentBundle, Tool
 
@@ -88,8 +88,7 @@ class Tools:
         key = (bundle.tenant, bundle.id, tool.id)
         line = self._lines.get(key)
         if line is None or line.tool is not tool:
-            if tool.python is None and tool.http is None:
-                raise ConfigurationError(f"tool {tool.id} has neither python nor http")
+            check_kind(tool)
             line = self._lines[key] = _Line(tool, validator(tool), self._new_breaker(), self._at_once)
         return line
 

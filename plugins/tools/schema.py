@@ -17,13 +17,18 @@ from ruche.storage.model.agent import AgentBundle, Tool
 
 def check_tool(bundle: AgentBundle, tool: Tool) -> None:
     """Raises ConfigurationError when the tool cannot be called: no function, no address, a schema that is none."""
-    if (tool.python is None) == (tool.http is None):
-        raise ConfigurationError(f"tool {tool.id}: write either python: file.py:function or http: https://host/path")
+    check_kind(tool)
     if tool.python is not None:
         _check_function(bundle, tool)
     else:
         check_address(tool)
     validator(tool)
+
+
+def check_kind(tool: Tool) -> None:
+    """Raises ConfigurationError unless the tool is either a Python function or an HTTP endpoint."""
+    if (tool.python is None) == (tool.http is None):
+        raise ConfigurationError(f"tool {tool.id}: write either python: file.py:function or http: https://host/path")
 
 
 def validator(tool: Tool) -> Validator:
