@@ -13,6 +13,7 @@ import numpy as np
 from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Embedder, Hit, Hits, Vectors
+from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.errors import ProviderFailed, RucheError, Unavailable
 from ruche.storage.index.agent import AgentIndex, Found
 from ruche.storage.index.passages import Passage, passages
@@ -41,6 +42,7 @@ class Build(NamedTuple):
 
 
 class Search(NamedTuple):
+    tenant: str
     agent: AgentIndex
     text: str
     limit: int
@@ -55,6 +57,7 @@ class EmbeddingService(ServiceActor):
     def __init__(self, embedder: Embedder) -> None:
         super().__init__()
         self._embedder = embedder
+        self._cache = VectorCache()
 
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Search):
@@ -64,7 +67,11 @@ class EmbeddingService(ServiceActor):
         return self._encode(message.texts)
 
     def _search(self, search: Search) -> Hits:
-        return answer(search, self._encode((search.text,))[0])
+        return answer(search, self._cache.row(search.tenant, search.text, self._one))
+
+    def _one(self, text: str) -> Vectors:
+        row: Vectors = self._encode((text,))[0]
+        return row
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
         return encoded(self._embedder, texts)
@@ -118,7 +125,7 @@ class Retriever:
 
         Raises Unavailable when the version is not prepared, ProviderFailed, MailboxFull, DeadlineExceeded.
         """
-        search = Search(self._index(tenant, agent, version), text[:QUERY_CHARACTERS], limit, scopes)
+        search = Search(tenant, self._index(tenant, agent, version), text[:QUERY_CHARACTERS], limit, scopes)
         if self._immediate and len(text) <= IMMEDIATE_CHARACTERS and len(search.agent) <= IMMEDIATE_TEXTS:
             return answer(search, encoded(self.embedder, (search.text,))[0])
         hits: Hits = await self._service.ask_async(search)

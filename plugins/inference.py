@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import importlib
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +17,9 @@ from ruche.plugins.errors import ConfigurationError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 DEVICES = ("cpu", "cuda", "auto")
+
+NOWHERE = os.path.join(os.devnull, "nowhere")
+"""Where a model may look for data outside itself: a folder that cannot exist, because a model names its own files."""
 
 _QUIET = 4
 
@@ -71,6 +75,7 @@ def _options(onnxruntime: Any, threads: int) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _QUIET
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", NOWHERE)
     return options
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from ruche.plugins.embedders.cache import VectorCache
 from ruche.storage.index.words import COMMON, words
 
 DIMENSIONS, CHARACTERS = 512, 4_096
@@ -25,9 +24,6 @@ class HashingEmbedder:
     """Signed hashed features of 512 dimensions, unit length, about 0.1 ms a sentence. Needs nothing."""
 
     immediate = True
-
-    def __init__(self, *, cached: int = 4096) -> None:
-        self._cache = VectorCache(cached)
 
     @property
     def name(self) -> str:
@@ -48,7 +44,10 @@ class HashingEmbedder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """len(texts) x 512, rows of length 1; a text without words has a vector of its own."""
-        return self._cache.rows([text[:CHARACTERS] for text in texts], _vector, DIMENSIONS)
+        rows = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+        for place, text in enumerate(texts):
+            rows[place] = _vector(text[:CHARACTERS])
+        return rows
 
 
 def _vector(text: str) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.embedders.weights import PINNED, checked_bytes, find_weights, graph_weights, read_safetensors
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.inference import open_session, owns_weights, provider_of
@@ -24,8 +23,7 @@ class MiniLmEmbedder:
     missing or differ from the pinned ones.
     """
 
-    def __init__(self, folder: Path | None = None, *, device: str = "cpu", threads: int = 1,
-                 cached: int = 4096) -> None:
+    def __init__(self, folder: Path | None = None, *, device: str = "cpu", threads: int = 1) -> None:
         found = find_weights(folder)
         if found is None:
             raise ConfigurationError("the weights of all-MiniLM-L6-v2 are not installed; run `ruche model install`, "
@@ -36,7 +34,6 @@ class MiniLmEmbedder:
         self._session = open_session(graph, device=device, threads=threads, weights=self._weights)
         if owns_weights(self._weights, lambda: self._run([0])):
             self._weights.clear()
-        self._cache = VectorCache(cached)
 
     @property
     def name(self) -> str:
@@ -63,7 +60,10 @@ class MiniLmEmbedder:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """len(texts) x 384, rows of length 1. Any text is fine: empty, a megabyte, control characters."""
-        return self._cache.rows([text[:CHARACTERS] for text in texts], self._encode, DIMENSIONS)
+        rows = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
+        for place, text in enumerate(texts):
+            rows[place] = self._encode(text[:CHARACTERS])
+        return rows
 
     def _encode(self, text: str) -> NDArray[np.float32]:
         clean = text.encode("utf-8", "replace").decode()

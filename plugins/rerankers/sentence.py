@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from ruche.plugins.contracts import Embedder
+from ruche.plugins.contracts import Embedder, Vectors
+from ruche.plugins.embedders.cache import VectorCache
 from ruche.storage.index.vectors import dots
 from ruche.storage.index.words import sentences
 
@@ -17,10 +18,14 @@ SENTENCES = 32
 
 
 class SentenceReranker:
-    """Cosines of -1 to 1. The embedder remembers sentence vectors, so that known passages cost next to nothing."""
+    """Cosines of -1 to 1.
 
-    def __init__(self, embedder: Embedder) -> None:
+    With a cache, known passages cost next to nothing. Give one only where all passages belong to the same tenant.
+    """
+
+    def __init__(self, embedder: Embedder, cache: VectorCache | None = None) -> None:
         self._embedder = embedder
+        self._cache = cache
 
     @property
     def name(self) -> str:
@@ -31,8 +36,16 @@ class SentenceReranker:
         if not passages:
             return []
         parts = [sentences(passage)[:SENTENCES] or [""] for passage in passages]
-        rows = self._embedder.encode([query, *(sentence for part in parts for sentence in part)])
-        cosines = dots(rows[1:], rows[0])
+        cosines = dots(self._rows([sentence for part in parts for sentence in part]), self._one(query))
         starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
         best: list[float] = np.maximum.reduceat(cosines, starts).tolist()
         return best
+
+    def _rows(self, texts: Sequence[str]) -> Vectors:
+        if self._cache is None:
+            return self._embedder.encode(texts)
+        return np.stack([self._cache.row("", text, self._one) for text in texts])
+
+    def _one(self, text: str) -> Vectors:
+        row: Vectors = self._embedder.encode((text,))[0]
+        return row

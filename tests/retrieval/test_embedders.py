@@ -77,8 +77,8 @@ def test_minilm_gives_the_similarities_that_its_makers_publish(minilm: MiniLmEmb
 
 def test_a_vector_does_not_depend_on_the_texts_beside_it(minilm_folder: Path) -> None:
     texts = ["refund", "a much longer text about parcels " * 30, "", "card blocked"]
-    together = MiniLmEmbedder(minilm_folder, cached=1).encode(texts)
-    alone = MiniLmEmbedder(minilm_folder, cached=1)
+    together = MiniLmEmbedder(minilm_folder).encode(texts)
+    alone = MiniLmEmbedder(minilm_folder)
     assert all(np.array_equal(alone.encode([text])[0], row) for text, row in zip(texts, together, strict=True))
 
 
@@ -137,7 +137,7 @@ def copied(folder: Path, target: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
 def test_a_flipped_byte_in_the_weights_is_refused(minilm_folder: Path, tmp_path: Path, name: str) -> None:
-    """Security item: model files are pinned by SHA-256, and the bytes that were checked are the bytes that are used."""
+    """Security item 24: model files are pinned by SHA-256, and the bytes that were checked are those that are used."""
     folder = copied(minilm_folder, tmp_path / "model")
     content = bytearray((folder / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -228,7 +228,7 @@ def test_an_unknown_embedder_is_refused_with_the_known_ones() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
 def test_hashing_gives_a_unit_vector_for_any_text(text: str) -> None:
-    row = HashingEmbedder(cached=1).encode([text])
+    row = HashingEmbedder().encode([text])
     assert row.shape == (1, 512)
     assert float(np.linalg.norm(row)) == pytest.approx(1.0, abs=1e-5)
 
@@ -254,7 +254,7 @@ def test_hashing_is_the_same_in_a_fresh_process_with_another_hash_seed() -> None
 # --- the cache
 
 
-def test_a_text_is_encoded_once_and_the_oldest_is_forgotten() -> None:
+def test_a_text_is_encoded_once_in_a_space_and_the_oldest_is_forgotten() -> None:
     asked: list[str] = []
 
     def encode(text: str) -> np.ndarray:
@@ -263,7 +263,7 @@ def test_a_text_is_encoded_once_and_the_oldest_is_forgotten() -> None:
 
     cache = VectorCache(2)
     for text in ("a", "b", "a", "c", "a", "b"):
-        cache.rows([text], encode, 2)
+        cache.row("tenant", text, encode)
     assert asked == ["a", "b", "c", "b"]
 
 
@@ -274,5 +274,5 @@ def test_a_failed_text_is_not_remembered() -> None:
         raise RucheError("no")
 
     with pytest.raises(RucheError):
-        cache.rows(["a"], fail, 2)
-    assert cache.rows(["a"], lambda text: np.ones(2, dtype=np.float32), 2).tolist() == [[1.0, 1.0]]
+        cache.row("tenant", "a", fail)
+    assert cache.row("tenant", "a", lambda text: np.ones(2, dtype=np.float32)).tolist() == [1.0, 1.0]

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ruche.engine.config import ModelSettings
 from ruche.plugins.contracts import Reranker
 from ruche.plugins.embedders import HashingEmbedder, MiniLmEmbedder
+from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.rerankers import CrossEncoder, SentenceReranker, open_reranker
 from tokenizers import Tokenizer
@@ -119,9 +120,20 @@ def test_a_bad_model_folder_is_refused_with_the_reason(
 
 
 def test_a_pinned_model_with_another_hash_is_refused(cross_folder: Path) -> None:
-    """Security item: model files can be pinned by SHA-256 and are loaded from the bytes that were checked."""
+    """Security item 24: model files can be pinned by SHA-256 and are loaded from the bytes that were checked."""
     with pytest.raises(ConfigurationError, match="SHA-256"):
         CrossEncoder(cross_folder, device="cpu", sha256="0" * 64)
+
+
+def test_a_model_that_keeps_data_outside_itself_is_refused(
+        cross_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Security item 24: no external data, even where the file that the model names is there to be read."""
+    folder = copy(cross_folder, tmp_path)
+    onnx.save(onnx.load(folder / "model.onnx"), folder / "model.onnx", save_as_external_data=True,
+              location="weights.bin", size_threshold=0)
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigurationError, match="cannot be loaded"):
+        CrossEncoder(folder, device="cpu")
 
 
 def test_an_unknown_device_is_refused(cross_folder: Path) -> None:
@@ -145,6 +157,13 @@ def test_no_passages_and_passages_without_sentences_are_fine() -> None:
     assert model.score("a", []) == []
     assert len(model.score("a", ["", " \n "])) == 2
     assert isinstance(model, Reranker)
+
+
+def test_a_remembered_passage_gets_the_same_score() -> None:
+    embedder = HashingEmbedder()
+    remembering = SentenceReranker(embedder, VectorCache())
+    for query in ("parcel", "late"):
+        assert remembering.score(query, PASSAGES) == SentenceReranker(embedder).score(query, PASSAGES)
 
 
 def test_sentences_by_meaning_with_minilm(minilm: MiniLmEmbedder) -> None:

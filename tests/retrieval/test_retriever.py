@@ -46,7 +46,7 @@ class Counting(HashingEmbedder):
     immediate = False
 
     def __init__(self) -> None:
-        super().__init__(cached=1)
+        super().__init__()
         self.asked: list[str] = []
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -139,13 +139,25 @@ async def test_an_agent_without_anything_to_find_gives_empty_hits(retriever: Ret
 
 
 async def test_tenants_with_the_same_agent_id_find_only_their_own(retriever: Retriever) -> None:
-    """Security item: one index per tenant; another tenant's agent is unknown, not filtered."""
+    """Security items 4 and 6: one index per tenant; another tenant's agent is unknown, not filtered."""
     await retriever.prepare(shop("acme", rules=(rule("secret", "the user wants a refund"),), knowledge={}), 1)
     ours = await retriever.retrieve("default", "shop", 1, "refund")
     theirs = await retriever.retrieve("acme", "shop", 1, "refund")
     assert "secret" not in {hit.id for hit in ours.rules}
     assert [hit.id for hit in theirs.rules] == ["secret"]
     assert theirs.knowledge == ()
+
+
+async def test_a_text_that_one_tenant_asked_is_not_remembered_for_another(system: ActorSystem) -> None:
+    """Security item 6: no cache key is shared between tenants, so that its speed tells nothing about the other."""
+    embedder = Counting()
+    retriever = Retriever(embedder, system)
+    for tenant in ("acme", "globex"):
+        await retriever.prepare(shop(tenant), 1)
+    embedder.asked.clear()
+    for tenant in ("acme", "acme", "globex"):
+        await retriever.retrieve(tenant, "shop", 1, "a secret plan")
+    assert embedder.asked == ["a secret plan"] * 2
 
 
 @pytest.mark.parametrize(("tenant", "agent", "version"), [
