@@ -23,6 +23,7 @@ from pykka.messages import _ActorStop
 from ruche.actors.exits import Exit, HandlerCancelled, Phase, log_crash
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import Letter, Mailbox, dead
+from ruche.actors.promise import Promises
 from ruche.actors.ref import AioActorRef
 from ruche.actors.system import ActorSystem
 from ruche.actors.work import Work, WorkFailed
@@ -82,7 +83,7 @@ class AioActor(pykka.Actor):
         self._superseded = False
         self._committed: tuple[Any] | None = None
         self._deferred = False
-        self._promised: list[pykka.Future[Any]] | None = None
+        self._promises: Promises | None = None
         self._works: set[Work] | None = None
 
     # --- for those who write an actor --------------------------------------------------------------------------
@@ -100,10 +101,7 @@ class AioActor(pykka.Actor):
     @property
     def busy(self) -> bool:
         """True while there is anything to read, to do, or promised: a busy actor is not passivated."""
-        promised = self._promised
-        if promised:
-            promised[:] = [reply for reply in promised if not _done(reply)]
-        return bool(self.actor_inbox.scheduled or self._works or promised)
+        return bool(self.actor_inbox.scheduled or self._works or (self._promises and self._promises.open()))
 
     def promise(self) -> AioFuture[Any]:
         """Answer the message in hand later, through the future returned; what the handler returns is not sent then.
@@ -113,9 +111,9 @@ class AioActor(pykka.Actor):
         if self._letter is None or self._letter.reply_to is None:
             return AioFuture()
         self._deferred = True
-        if self._promised is None:
-            self._promised = []
-        self._promised.append(self._letter.reply_to)
+        if self._promises is None:
+            self._promises = Promises()
+        self._promises.add(self._letter.reply_to)
         return cast("AioFuture[Any]", self._letter.reply_to)
 
     def work(self, coroutine: Coroutine[Any, Any, T]) -> Work:
@@ -310,28 +308,17 @@ class AioActor(pykka.Actor):
         self._system.forget(self)
         if exit.reason is not None:
             log_crash(self, exit.reason)
-        self._break_promises(exit)
+        if self._promises is not None:
+            self._promises.end(exit)
         if self._on_exit is not None:
             self._on_exit(self, exit)
         else:
             exit.settle()
 
-    def _break_promises(self, exit: Exit) -> None:
-        in_hand = None if exit.letter is None else exit.letter.reply_to
-        error = exit.reason or dead()
-        for reply in self._promised or ():
-            if reply is not in_hand:
-                reply.set_exception((type(error), error, error.__traceback__))
-        self._promised = None
-
     def _abandon(self) -> None:
         """The loop goes away: refuse everything, run nothing."""
         if not self.actor_inbox.closed:
             self._leave(Exit("work", dead(), self._letter, self.actor_inbox.close()))
-
-
-def _done(reply: pykka.Future[Any]) -> bool:
-    return not isinstance(reply, AioFuture) or reply.done()
 
 
 async def _maybe(value: Any) -> Any:
