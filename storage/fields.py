@@ -68,13 +68,15 @@ class StoredField(NamedTuple):
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """Base of stored models. A subclass names its table and key, and marks every field; else TypeError at once.
 
-    `lookup` names fields that are often asked for by equality; `schema` is part of every sealed value's place.
+    `lookup` names fields that are often asked for by equality; `schema` is part of every sealed value's place. Rows
+    of a model with `once` are written once and never changed or removed.
     """
 
     table: ClassVar[str] = ""
     key: ClassVar[str] = ""
     schema: ClassVar[int] = 1
     lookup: ClassVar[tuple[str, ...]] = ()
+    once: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

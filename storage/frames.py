@@ -1,8 +1,9 @@
 """The one file form: a header, then frames that carry a length, a sequence number and a checksum.
 
 Header: magic (8 bytes, the last one is the kind), salt (16), first sequence (8), crc32 (4).
-Frame: magic (4), body length (4), sequence (8), durable (8), crc32 over all of it (4), body. `durable` is the last
-sequence that was known to be on disk when this frame was written: what tells a torn batch from damage.
+Frame: magic (4), body length (4), sequence (8), durable (8), batch (4), crc32 over all of it (4), body. `durable` is
+the last sequence that was known to be on disk when this frame was written, `batch` how many frames were written after
+it together: what tells a torn batch from damage, and half a batch from a whole one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple
 from ruche.storage.errors import IntegrityError
 
 HEADER: Final = struct.Struct("<8s16sQI")
-HEAD: Final = struct.Struct("<4sIQQI")
+HEAD: Final = struct.Struct("<4sIQQII")
 _MAGIC: Final = b"\xabRF1"
 _FILE: Final = b"RUCHE01"
 LARGEST_BODY: Final = 256 * 1024 * 1024
@@ -29,6 +30,7 @@ class Frame(NamedTuple):
     end: int
     sequence: int
     durable: int
+    batch: int
     body: bytes
 
 
@@ -56,24 +58,24 @@ def read_header(content: bytes, kind: bytes, path: Path) -> tuple[bytes, int]:
                          file=str(path), offset=0)
 
 
-def frame(sequence: int, durable: int, body: bytes) -> bytes:
+def frame(sequence: int, durable: int, body: bytes, batch: int = 1) -> bytes:
     """One frame, ready to write."""
-    crc = zlib.crc32(body, zlib.crc32(HEAD.pack(_MAGIC, len(body), sequence, durable, 0)))
-    return HEAD.pack(_MAGIC, len(body), sequence, durable, crc) + body
+    crc = zlib.crc32(body, zlib.crc32(HEAD.pack(_MAGIC, len(body), sequence, durable, batch, 0)))
+    return HEAD.pack(_MAGIC, len(body), sequence, durable, batch, crc) + body
 
 
 def read_frame(content: bytes, at: int) -> Frame | None:
     """The frame that starts at `at`, None when there is no whole and sound one."""
     if at + HEAD.size > len(content):
         return None
-    magic, length, sequence, durable, crc = HEAD.unpack_from(content, at)
+    magic, length, sequence, durable, batch, crc = HEAD.unpack_from(content, at)
     end = at + HEAD.size + length
     if magic != _MAGIC or length > LARGEST_BODY or end > len(content):
         return None
     body = content[at + HEAD.size:end]
-    if zlib.crc32(body, zlib.crc32(HEAD.pack(magic, length, sequence, durable, 0))) != crc:
+    if zlib.crc32(body, zlib.crc32(HEAD.pack(magic, length, sequence, durable, batch, 0))) != crc:
         return None
-    return Frame(at, end, sequence, durable, body)
+    return Frame(at, end, sequence, durable, batch, body)
 
 
 def scan(content: bytes, at: int = HEADER.size) -> Scan:
@@ -86,6 +88,16 @@ def scan(content: bytes, at: int = HEADER.size) -> Scan:
         found.append(read)
         at = read.end
     return Scan(found, at, None)
+
+
+def whole_batches(found: Scan) -> Scan:
+    """The scan without a last batch of which only a part is there."""
+    if not found.frames or found.frames[-1].sequence >= found.frames[-1].durable + found.frames[-1].batch:
+        return found
+    durable = found.frames[-1].durable
+    kept = [frame for frame in found.frames if frame.durable != durable]
+    end = found.frames[len(kept)].start
+    return Scan(kept, end, end)
 
 
 def frames_after(content: bytes, bad: int) -> list[Frame]:

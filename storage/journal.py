@@ -84,11 +84,13 @@ class Journal:
             path.unlink()  # made just before a crash, nothing in it was acknowledged
             return
         cipher, found = AESGCM(keyed_hash(self._key, salt)), frames.scan(content)
+        whole = frames.whole_batches(found)
+        if whole.bad is not None and not _acknowledged(content, whole, first, following, known):
+            found = whole
         for frame in found.frames:
             yield from self._recover_frame(path, frame, cipher, after)
-        expected = found.frames[-1].sequence + 1 if found.frames else first
         if found.bad is not None:
-            self._judge(path, content, found.bad, expected, following, known)
+            self._cut(path, found.bad, _acknowledged(content, found, first, following, known))
 
     def _recover_frame(self, path: Path, frame: frames.Frame, cipher: AESGCM,
                        after: int) -> Iterator[tuple[int, bytes]]:
@@ -105,13 +107,11 @@ class Journal:
         self.sequence = frame.sequence
         yield frame.sequence, body
 
-    def _judge(self, path: Path, content: bytes, bad: int, expected: int, following: int | None, known: int) -> None:
+    def _cut(self, path: Path, bad: int, acknowledged: bool) -> None:
         """Cut the torn end of an unacknowledged batch; refuse anything else."""
-        acknowledged = following is not None or known >= expected or any(
-            frame.durable >= expected for frame in frames.frames_after(content, bad))
         if acknowledged:
             raise IntegrityError(f"{path.name}: damaged at byte {bad}; frames before it are sound",
-                                 file=str(path), offset=bad, sequence=expected)
+                                 file=str(path), offset=bad)
         descriptor = platform.open_private(path, os.O_WRONLY)
         try:
             os.ftruncate(descriptor, bad)
@@ -122,7 +122,7 @@ class Journal:
     # --- writing ---------------------------------------------------------------------------------------------
 
     def append(self, bodies: Sequence[bytes], *, last_resort: bool = False) -> int:
-        """Write one frame per body and wait for the disk; gives the sequence of the last one.
+        """Write one frame per body, all or none, and wait for the disk; gives the sequence of the last one.
 
         `last_resort` may spend the reserve on a full disk. Raises StorageFull (nothing was written, later calls may
         succeed) or StorageStopped (a sync failed: what is on disk is unknown until a restart reads it).
@@ -181,7 +181,7 @@ class Journal:
         for sequence, body in enumerate(bodies, durable + 1):
             drawn = nonce()
             sealed = drawn + self._cipher.encrypt(drawn, body, _PLACE.pack(sequence, durable))
-            made.append(frames.frame(sequence, durable, sealed))
+            made.append(frames.frame(sequence, durable, sealed, len(bodies)))
         return b"".join(made)
 
     def _write(self, content: bytes) -> None:
@@ -238,6 +238,15 @@ class Journal:
             self._descriptor = -1
         with contextlib.suppress(OSError):
             path.unlink()
+
+
+def _acknowledged(content: bytes, found: frames.Scan, first: int, following: int | None, known: int) -> bool:
+    """Whether the frame that should stand at the first bad byte had been acknowledged."""
+    expected = found.frames[-1].sequence + 1 if found.frames else first
+    if following is not None or known >= expected:
+        return True
+    return found.bad is not None and any(frame.durable >= expected
+                                         for frame in frames.frames_after(content, found.bad))
 
 
 class Reserve:

@@ -40,6 +40,7 @@ class RunRow(Stored, frozen=True, kw_only=True):
     table: ClassVar[str] = "runs"
     key: ClassVar[str] = "id"
     lookup: ClassVar[tuple[str, ...]] = ("session",)
+    once: ClassVar[bool] = True
 
     id: Clear[Id]
     session: Clear[Id]
@@ -57,6 +58,7 @@ class EventsRow(Stored, frozen=True, kw_only=True):
     table: ClassVar[str] = "events"
     key: ClassVar[str] = "id"
     lookup: ClassVar[tuple[str, ...]] = ("session",)
+    once: ClassVar[bool] = True
 
     id: Clear[Id]
     session: Clear[Id]

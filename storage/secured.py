@@ -147,7 +147,8 @@ def _merged(collection: Collection, tag: int, query: Query, overlay: Overlay, ta
     lookup = next(((one.column, one.value) for one in query.conditions
                    if one.operator == "=" and one.column in collection.lookups), None)
     fresh = [values for values in overlay.rows(collection.number, tag, lookup) if _meets(values, query)]
-    found = tables.find(collection, tag, query, overlay.keys(collection.number, tag))
+    changed = () if collection.model.once else overlay.keys(collection.number, tag)
+    found = tables.find(collection, tag, query, changed)
     merged = fresh + found
     if query.order:
         merged.sort(key=lambda values: [values[column] for column in query.order], reverse=query.descending)

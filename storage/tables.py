@@ -101,7 +101,6 @@ class Tables:
             for collection, rows in zip(self._collections, final, strict=True):
                 if rows:
                     self._replace(collection, rows)
-            self._note(sequence)
             self._connection.execute("COMMIT")
         except BaseException:
             self._appenders.clear()
@@ -110,13 +109,18 @@ class Tables:
         self.applied = sequence
 
     def _replace(self, collection: Collection, rows: dict[tuple[int, Any], tuple[int, Values | None]]) -> None:
+        if not collection.model.once:
+            self._remove(collection, rows)
+        self.insert(collection, [(tag, number, values) for (tag, _), (number, values) in rows.items()
+                                 if values is not None])
+
+    def _remove(self, collection: Collection, rows: Iterable[tuple[int, Any]]) -> None:
+        gone = list(rows)
         self._connection.execute(
             f"DELETE FROM {collection.name} USING (SELECT unnest(?::BIGINT[]) AS t, "  # noqa: S608 - our own names
             f"unnest(?::{self._key_type(collection)}[]) AS k) AS gone "
             f"WHERE {collection.model.key} = gone.k AND {collection.name}.tenant = gone.t",
-            [[tag for tag, _ in rows], [key for _, key in rows]])
-        self.insert(collection, [(tag, number, values) for (tag, _), (number, values) in rows.items()
-                                 if values is not None])
+            [[tag for tag, _ in gone], [key for _, key in gone]])
 
     def insert(self, collection: Collection, rows: Sequence[tuple[int, int, Values]]) -> None:
         """Rows (tenant tag, sequence, values) that are known to be new, inside the caller's transaction."""
@@ -143,20 +147,23 @@ class Tables:
         while part := list(itertools.islice(placed, 1000)):
             appender.append_rows(part)
         appender.flush()
-        self._note(sequence)
         self._connection.execute("COMMIT")
         self.applied = sequence
 
-    def _note(self, sequence: int) -> None:
-        self._connection.execute("UPDATE applied SET sequence = ?", [sequence])
+    def _note(self) -> None:
+        """Write down how far the tables and the day files are filled; it counts once it is checkpointed."""
+        self._connection.execute("BEGIN")
+        self._connection.execute("UPDATE applied SET sequence = ?", [self.applied])
         for day, length in self._days.lengths():
             self._connection.execute("DELETE FROM days WHERE day = ?", [day])
             self._connection.execute("INSERT INTO days VALUES (?, ?)", [day, length])
+        self._connection.execute("COMMIT")
 
     def checkpoint(self) -> None:
         """Make what is applied durable: day files first, then the tables. Raises Unavailable, StorageStopped."""
         self._days.sync()
         try:
+            self._note()
             self._connection.execute("CHECKPOINT")
         except duckdb.Error as error:
             raise Unavailable(f"the tables could not be written ({type(error).__name__})", retry_after=5.0) from error

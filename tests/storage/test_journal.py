@@ -137,6 +137,18 @@ def test_a_batch_whose_parts_reached_the_disk_out_of_order_is_cut_without_the_ma
     assert opened(tmp_path)[1] == [b"one"]
 
 
+def test_half_a_batch_is_no_batch(tmp_path: Path) -> None:
+    path = written(tmp_path, [b"one"], [b"two", b"three", b"four"])
+    whole = path.read_bytes()
+    ends = [frame.end for frame in frames.scan(whole).frames]
+    for size in (*range(ends[0], ends[3], 9), ends[1], ends[2]):
+        path.write_bytes(whole[:size])
+        without_mark(tmp_path)
+        journal, bodies = opened(tmp_path)
+        journal.close()
+        assert bodies == [b"one"]
+
+
 def test_a_journal_cut_short_of_what_was_acknowledged_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, [b"one"], [b"two"])
     path.write_bytes(path.read_bytes()[:frames.scan(path.read_bytes()).frames[0].end])
