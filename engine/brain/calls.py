@@ -36,6 +36,6 @@ async def _bounded(site: str, live: Callable[[], Awaitable[T]], seconds: float |
     except RucheError:
         raise
     except TimeoutError:
-        raise DeadlineExceeded(f"{site} took longer than {seconds:g} s") from None
+        raise DeadlineExceeded(f"{site} took too long") from None
     except Exception as error:
         raise ProviderFailed(f"{site} failed: {type(error).__name__}") from error

@@ -91,7 +91,7 @@ class CompiledTool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ORDERS = re.compile(
-    r"(?i)^\s*(?:please\s+)?(?:then\s+)?(?:tell|say|ask|inform|explain|reply|answer|respond|mention|remind|assure|"
+    r"(?i)^\s*(?:then\s+)?(?:tell|say|ask|inform|explain|reply|answer|respond|mention|remind|assure|"
     r"let|offer|apologi[sz]e|never|do not|don't|always|use|give|avoid|refuse|suggest|recommend|direct|point|"
     r"confirm|check|make sure|be|keep|escalate|hand|transfer|provide|collect|verify|stay|"
     r"the (?:agent|reply|assistant))\b")

@@ -70,7 +70,7 @@ class Voice:
             return text
 
     async def _by_segments(self, gate: Gate, stage: Stage) -> Spoken:
-        source = _sentences(self._generator.stream(self._prompt(())))
+        source = _sentences(self._generator, self._prompt(()))
         said: list[str] = []
         fault = ""
         while True:
@@ -112,10 +112,10 @@ class Voice:
         return "\n".join(line for line in lines if line)
 
 
-async def _sentences(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str]:
     """Whole sentences of a text that arrives in pieces; the last may lack its end mark."""
     waiting = ""
-    async for piece in pieces:
+    async for piece in generator.stream(prompt):
         waiting += piece
         *whole, waiting = sentences(waiting) or [""]
         for sentence in whole:

@@ -134,7 +134,7 @@ class Talk:
 
 
 @asynccontextmanager
-async def talking(agent: AgentBundle, tools: Functions | None = None, *, generator: Generator | None = None,
+async def talking(agent: AgentBundle, gateway: Functions | None = None, *, generator: Generator | None = None,
                   enforcers: dict[str, Enforcer] | None = None, channel: str = "api",
                   **parts: Any) -> AsyncIterator[Talk]:
     """A conversation. `parts` replace what the brain is made of."""
@@ -142,7 +142,7 @@ async def talking(agent: AgentBundle, tools: Functions | None = None, *, generat
         compiled = CompiledAgent(agent, 1, {**built_in(), **(enforcers or {})})
         retriever = Retriever(HashingEmbedder())
         await retriever.prepare(agent, 1)
-        tools = tools or Functions()
+        tools = gateway or Functions()
         made: dict[str, Any] = {
             "agents": Shelf(compiled), "retrieval": retriever, "tools": tools, "enforcement": Enforcement(),
             "generators": lambda use: generator or Composer(), "channels": built_in_channels(),

@@ -133,6 +133,7 @@ def test_the_order_of_rules_is_total_and_does_not_depend_on_where_they_came_from
                                                                                 scores: dict[str, float]) -> None:
     applied = [Applied(rule=PRIORITIES[name], score=scores.get(name, 0.5), why="") for name in names]
     ordered = sorted(applied, key=law)
-    assert ordered == sorted(applied[::-1], key=law)
+    applied.reverse()
+    assert ordered == sorted(applied, key=law)
     for one, other in pairwise(ordered):
         assert (-one.score, -one.rule.rule.priority, one.id) < (-other.score, -other.rule.rule.priority, other.id)

@@ -24,7 +24,8 @@ async def test_a_message_that_shows_no_language_stays_in_the_sessions() -> None:
 
 @pytest.mark.parametrize(("text", "answer"), [
     ("Yes please", "yes"), ("no, thanks", "no"), ("of course", "yes"), ("that's right, go on", "yes"),
-    ("not really", "no"), ("I would like to know whether you are open on sundays", ""), ("yes but not today", "no"), ("nobody", "")])
+    ("not really", "no"), ("I would like to know whether you are open on sundays", ""), ("yes but not today", "no"),
+    ("nobody", "")])
 async def test_yes_and_no_are_heard_in_short_answers(text: str, answer: str) -> None:
     assert read_signals(words_of(text.lower()), "en").answer == answer
 
