@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -100,6 +101,13 @@ class Activations:
     async def drain(self) -> None:
         """Stop every actor after the messages that it has; nothing comes back. Returns when none is left."""
         self.closing = True
+        try:
+            await self._stop_all()
+        except asyncio.CancelledError:
+            self._abandon()
+            raise
+
+    async def _stop_all(self) -> None:
         for slot in list(self.slots.values()):
             if slot.state in (State.BACKOFF, State.QUARANTINED):
                 self._give_up(slot, _shutting_down())
@@ -109,6 +117,14 @@ class Activations:
                 await stopped
         if self.slots:
             await self._emptied
+
+    def _abandon(self) -> None:
+        """There is no more time: refuse everything that waits."""
+        for slot in list(self.slots.values()):
+            self._refuse_held(slot, _shutting_down())
+            owner: Any = None if slot.ref is None else slot.ref.actor_inbox.owner
+            if owner is not None:
+                owner._abandon()
 
     # --- coming and going --------------------------------------------------------------------------------------
 

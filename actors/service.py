@@ -102,6 +102,8 @@ class ServiceActor(pykka.ThreadingActor):
         while True:
             letter = self.actor_inbox.take()
             if letter is None:
+                if self.actor_inbox.closed:
+                    return None  # left behind by its system
                 self._bell.acquire()
             elif letter.is_stop:
                 return self._end("stop", None, [letter])
@@ -156,6 +158,14 @@ class ServiceActor(pykka.ThreadingActor):
         for letter in letters[1:]:
             letter.refuse(reason or dead())
         self._leave(Exit(phase, reason, letters[0] if letters else None, left))
+
+    def _abandon(self) -> None:
+        """The system goes away while the thread hangs: refuse everything that waits for it."""
+        if not self.actor_inbox.closed:
+            log.error("%s does not stop and is left behind", type(self).__name__)
+            for letter in (self._letter, *self.actor_inbox.close()):
+                if letter is not None:
+                    letter.refuse(dead())
 
     def _leave(self, exit: Exit) -> None:
         try:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -43,7 +43,7 @@ class ActorSystem:
         self.grace = grace
         self.closing = False
         self.closed = False
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], Drains | None] = {}
         self._living: dict[str, AioActorRef[Any]] = {}
         self._on_exit: list[Callable[[], Awaitable[object]]] = []
         self._inbound: deque[Drains] = deque()
@@ -131,11 +131,11 @@ class ActorSystem:
         """Await `drain()` at the end, before the spawned actors stop; the one named last goes first."""
         self._on_exit.append(drain)
 
-    def start_task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def start_task(self, work: Coroutine[Any, Any, Any], owner: Drains | None = None) -> asyncio.Task[Any]:
         """Run a coroutine on the loop, in the system's context: what the caller had set there does not leak in."""
         task = self.loop.create_task(work, context=self._context.copy())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = owner
+        task.add_done_callback(self._tasks.pop)
         return task
 
     def dispatch(self, actor: Drains) -> None:
@@ -143,7 +143,7 @@ class ActorSystem:
         if self.closed:
             actor._abandon()
         elif threading.get_ident() == self.thread:
-            self.start_task(actor._drain())
+            self.start_task(actor._drain(), actor)
         else:
             self._inbound.append(actor)
             if not self._ringing:
@@ -165,10 +165,21 @@ class ActorSystem:
             log.warning("actors did not stop within %.1f s and are cancelled", self.grace)
         self.closing = True
         with anyio.CancelScope(shield=True):
-            while self._tasks:
-                for task in self._tasks:
+            await self._cancel_all()
+
+    async def _cancel_all(self) -> None:
+        for _ in range(3):  # a task may swallow a cancellation, though none should
+            if self._tasks:
+                for task in list(self._tasks):
                     task.cancel()
-                await asyncio.wait(self._tasks)
+                await asyncio.wait(self._tasks, timeout=self.grace)
+        for owner in list(self._tasks.values()):
+            if owner is not None:
+                log.error("%s cannot be cancelled and is left behind", type(owner).__name__)
+                owner._abandon()
+        for ref in list(self._living.values()):
+            if isinstance(ref.actor_inbox.owner, Abandonable):
+                ref.actor_inbox.owner._abandon()
 
     async def _stop_all(self) -> None:
         for drain in reversed(self._on_exit):
@@ -183,14 +194,19 @@ class ActorSystem:
             await asyncio.wait(self._tasks)
 
 
-class Drains(Protocol):
+@runtime_checkable
+class Abandonable(Protocol):
+    """Whatever reads a mailbox."""
+
+    def _abandon(self) -> None:
+        """Nobody will read the mailbox any more: refuse everything in it."""
+
+
+class Drains(Abandonable, Protocol):
     """What the system asks of an actor on the loop."""
 
     def _drain(self) -> Coroutine[Any, Any, None]:
         """Read the mailbox until it is empty."""
-
-    def _abandon(self) -> None:
-        """There is no loop to read the mailbox any more: refuse everything in it."""
 
 
 def calm_collector(threshold: int = 2_000) -> None:

@@ -158,6 +158,28 @@ async def test_an_actor_stuck_while_it_stops_is_cancelled_and_its_askers_are_ans
 
 
 @pytest.mark.anyio
+async def test_an_actor_that_swallows_every_cancellation_is_left_behind_and_its_askers_are_answered() -> None:
+    released = asyncio.Event()
+
+    class Stubborn(AioActor):
+        async def on_receive(self, message: Any) -> None:
+            while not released.is_set():
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    continue
+
+    async with ActorSystem(grace=0.005):
+        ref = Stubborn.start()
+        stuck, waiting = ref.ask("a", block=False), ref.ask("b", block=False)
+        await anyio.wait_all_tasks_blocked()
+    for reply in (stuck, waiting):
+        with pytest.raises(pykka.ActorDeadError):
+            await reply
+    released.set()
+
+
+@pytest.mark.anyio
 async def test_a_domain_error_is_an_answer_and_any_other_ends_the_actor() -> None:
     async with ActorSystem():
         ref = Noting.start()

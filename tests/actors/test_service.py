@@ -182,7 +182,7 @@ async def batches(ref: Any, messages: Sequence[Any]) -> list[Any]:
     return [await outcome(reply) for reply in replies]
 
 
-async def outcome(reply: AioFuture[Any]) -> Any:
+async def outcome(reply: Any) -> Any:
     try:
         return await reply
     except Exception as error:
@@ -305,3 +305,17 @@ async def test_draining_waits_for_the_work_that_is_there() -> None:
         await draining
         with pytest.raises(Unavailable):
             await service.ask("x")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("supervised", [True, False])
+async def test_a_thread_that_hangs_holds_the_system_no_longer_than_its_grace_and_its_askers_are_answered(
+        supervised: bool) -> None:
+    released = threading.Event()
+    async with ActorSystem(grace=0.01):
+        service: Any = SupervisedService(Service) if supervised else Service.start()
+        ask = service.ask if supervised else service.ask_async
+        asking = [asyncio.ensure_future(outcome(ask(message))) for message in (released, "waiting")]
+        await anyio.wait_all_tasks_blocked()
+    assert [await reply for reply in asking] == [pykka.ActorDeadError] * 2
+    released.set()
