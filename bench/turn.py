@@ -32,6 +32,7 @@ class StubEmbedder:
     name = "stub"
     dimensions = 64
     rule_threshold = 0.3
+    immediate = True
 
     def __init__(self) -> None:
         self._known: dict[str, np.ndarray[Any, np.dtype[np.float32]]] = {}
