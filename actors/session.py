@@ -17,7 +17,7 @@ from ruche.actors.logical import Caller, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
 from ruche.actors.recall import Earlier, look_up, recall, recall_session, released
 from ruche.actors.worker import work_through
-from ruche.plugins.errors import IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound, RucheError
+from ruche.plugins.errors import IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
 from ruche.storage.model.conversation import Message, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted
@@ -270,6 +270,9 @@ class SessionActor(AioActor):
         """What is under way must have landed before another activation reads; what is unanswered waits for it."""
         for opened in self._line.sessions():
             await opened.ledger.quiet()
+        for turn in self._line.turns():
+            turn.despair(Unavailable("this conversation was interrupted; the message is kept and will be answered: "
+                                     "look it up, or repeat it with its idempotency key", retry_after=1.0))
         orphans = self._line.orphans()
         if orphans:
             self._hosting.orphans[self._address] = orphans

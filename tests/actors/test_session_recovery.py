@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ruche.actors.recovery import recover
 from ruche.actors.session import Close
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
+from ruche.plugins.errors import Unavailable
 from ruche.plugins.tape import Tape
 from ruche.storage.model.turn import Turn
 
@@ -143,6 +144,19 @@ async def test_a_session_that_was_to_be_replaced_is_closed_by_the_restart(tmp_pa
         assert old is not None
         assert old.closed_ms is not None
         assert (await it.directory.ask(str(KEY), Close(second.session_id))).id == second.session_id
+
+
+async def test_a_caller_whose_turn_the_shutdown_cuts_is_told_and_answered_after_the_restart(tmp_path: Path) -> None:
+    brain = ScriptedBrain(never)
+    async with rig(tmp_path, brain) as it:
+        caller = asyncio.ensure_future(it.turn("wait for me"))
+        await brain.begun.wait()
+    with pytest.raises(Unavailable, match="will be answered"):
+        await caller
+    async with rig(tmp_path, ScriptedBrain()) as it:
+        await recover(it.directory, it.hosting, it.store.unanswered())
+        turn = await it.turn("hello again")
+        assert [run.said for run in await it.runs(turn.session_id)] == [("wait for me",), ("hello again",)]
 
 
 async def test_a_conversation_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
