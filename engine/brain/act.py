@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.bindings import arguments_of, confirmation_key, in_order
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.invoke import Invoker, Ran

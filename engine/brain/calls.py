@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import anyio
+
 from ruche.plugins.errors import DeadlineExceeded, ProviderFailed, RucheError, Superseded
 from ruche.plugins.tape import Divergence, Tape
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+
 from ruche.engine.brain.extract import Place
 from ruche.engine.brain.fields import CompiledField, compile_field
 from ruche.engine.brain.parts import (
@@ -79,6 +80,7 @@ class CompiledAgent:
         self.confirmation = compile_text("confirmation", saying("confirm", self.languages[0]))
         self.scenarios = {scenario.id: self._scenario(scenario) for scenario in _unique("scenario", bundle.scenarios)}
         self.rules = self._rules(built_in() if enforcers is None else enforcers)
+        self.scopes = frozenset(rule.rule.scope_id for rule in self.rules.values() if rule.rule.scope_id is not None)
         self.edges = edges(bundle.relationships, self.rules)
         self.always = tuple(sorted((rule for rule in self.rules.values() if _always(rule.rule)),
                                    key=lambda rule: (-rule.rule.priority, rule.id)))
@@ -126,6 +128,7 @@ class CompiledAgent:
             key=f"{scenario.id}/{spec.id}", spec=spec, say=self.text(where, spec.say), ask=self.text(where, spec.ask),
             confirm=self._confirmation(where, spec), when=compiled(where, spec.when),
             collects=self._fields_of(where, spec.collects), requires=self._fields_of(where, spec.requires),
+            needs=self._needs(spec),
             next=tuple(compile_transition(scenario.id, spec.id, move) for move in spec.next))
 
     def _confirmation(self, where: str, spec: Step) -> CompiledText | None:
@@ -136,6 +139,13 @@ class CompiledAgent:
             return self.text(where, spec.confirm) or asked[0]
         irreversible = any(tool.tool.policy == "IRREVERSIBLE" for tool in tools)
         return self.confirmation if irreversible else None
+
+    def _needs(self, spec: Step) -> tuple[CompiledField, ...]:
+        """Required parameters that are fields by name, and have no expression of their own."""
+        tools = [self.tools[binding.tool] for binding in spec.tools]
+        names = [*(name for tool in tools for name in tool.required if name not in tool.arguments),
+                 *(name for binding in spec.tools for name in binding.requires)]
+        return tuple(self.fields[name] for name in dict.fromkeys(names) if name in self.fields)
 
     def _fields_of(self, where: str, names: tuple[str, ...]) -> tuple[CompiledField, ...]:
         for name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+
 from ruche.engine.brain.act import Acted
 from ruche.engine.brain.bindings import confirmation_key
 from ruche.engine.brain.identify import Identified

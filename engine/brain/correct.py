@@ -6,6 +6,7 @@ Nothing behind a checkpoint that was passed is opened again.
 from __future__ import annotations
 
 import msgspec
+
 from ruche.engine.brain.parts import CompiledStep
 from ruche.engine.brain.transitions import View, choose
 from ruche.engine.brain.walk import Known, Standing, enter, missing

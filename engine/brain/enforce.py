@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
+
 from ruche.engine.brain.contributions import Speaker
 from ruche.engine.brain.gate import Gate, Judged
 from ruche.engine.brain.match import Matched

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.dates import bare_hour, find_dates, find_times
 from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.numbers import find_numbers, plain

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.numbers import find_numbers
 from ruche.engine.brain.signals import phrase
 from ruche.plugins.errors import ConfigurationError

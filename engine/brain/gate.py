@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import msgspec
+
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
@@ -50,7 +51,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
         return any(rule.hard and verdict.outcome == "fail" for rule, verdict in self.verdicts)
 
     def violations(self) -> tuple[Violation, ...]:
-        return tuple(Violation(rule=rule.id, lane="deterministic", severity="hard" if rule.hard else "soft",
+        return tuple(Violation(rule=rule.id, lane="judge" if rule.enforce is None else "deterministic",
+                               severity="hard" if rule.hard else "soft",
                                reason=verdict.reason or verdict.outcome, span=verdict.span)
                      for rule, verdict in self.verdicts
                      if verdict.outcome == "fail" or (rule.hard and verdict.outcome == "error"))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.contracts import TurnInput
 from ruche.plugins.tape import Tape

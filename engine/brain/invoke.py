@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.identify import Identified
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, ToolGateway, ToolResult

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.extract import Candidate
 from ruche.engine.brain.fields import CompiledField, fault_of
 from ruche.engine.brain.identify import Identified

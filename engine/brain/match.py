@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.names import Names, holds
 from ruche.engine.brain.parts import CompiledRule
@@ -52,7 +53,7 @@ def match_entered(who: Identified, retrieved: Retrieved, names: Names, selector:
                   positions: frozenset[str]) -> Matched:
     """The second pass, for rules of the scenarios and steps that were entered in this turn. The same hits serve."""
     new = positions - before.positions
-    if not new or not any(rule.rule.scope_id in new for rule in who.agent.rules.values() if rule.rule.scope_id):
+    if not new & who.agent.scopes:
         return before
     again = _match(who, retrieved, names, selector, new, only=True)
     known = {one.id for one in before.rules}

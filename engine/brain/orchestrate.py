@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.bindings import confirmation_key
 from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.correct import previous, rerouted, step_back

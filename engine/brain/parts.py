@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
+
 from ruche.engine.brain.fields import CompiledField
 from ruche.plugins.contracts import Enforcer
 from ruche.plugins.errors import ConfigurationError
@@ -75,6 +76,8 @@ class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
     when: Expression | None
     collects: tuple[CompiledField, ...]
     requires: tuple[CompiledField, ...]
+    needs: tuple[CompiledField, ...]
+    """Fields that its tools cannot be called without."""
     next: tuple[CompiledTransition, ...]
 
     @property

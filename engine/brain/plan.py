@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.act import Acted
 from ruche.engine.brain.contributions import (
     PRIORITY,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.act import Acted
 from ruche.engine.brain.enforce import Enforced
 from ruche.engine.brain.identify import Identified

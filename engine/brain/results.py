@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import msgspec
+
 from ruche.storage.model.agent import Tool
 
 MAX_BYTES = 16_384

@@ -6,6 +6,7 @@ Retrieval serves quality and fails open: without it the turn goes on with what i
 from __future__ import annotations
 
 import msgspec
+
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.identify import Identified
 from ruche.plugins.contracts import Hits, Retrieval

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from ruche.engine.brain.extract import Candidate, Source, Wanted, extract
 from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.identify import Identified

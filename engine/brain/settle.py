@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from ruche.engine.brain.walk import Known, Standing, asks_freely, missing, unfinished, waits
 
 _STATUS = {"CANCEL": "cancelled", "PAUSE": "paused", "COMPLETE": "completed"}

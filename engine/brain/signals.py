@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import msgspec
+
 from ruche.engine.brain.words import BACK, CANCEL, CORRECTION, HELLO, NO, YES
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")

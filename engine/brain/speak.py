@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import msgspec
+
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.gate import Gate, Judged
 from ruche.engine.brain.identify import Identified
@@ -55,8 +56,8 @@ class Voice:
     async def draft(self, hints: tuple[str, ...] = ()) -> Spoken:
         """A whole reply; `hints` say what was wrong with the last one."""
         prompt = self._prompt(hints)
-        made, fault = await asked(self._tape, "generate", prompt, lambda: self._generator.generate(prompt), Generated,
-                                  SECONDS if self.model else None)
+        made, fault = await asked(self._tape, "generate", _request(prompt), lambda: self._generator.generate(prompt),
+                                  Generated, SECONDS if self.model else None)
         if made is None or not made.text.strip():
             return Spoken(text=self.shown(compose(self._planned.plan)), fault=fault or "the generator said nothing")
         usage = Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
@@ -70,11 +71,13 @@ class Voice:
             return text
 
     async def _by_segments(self, gate: Gate, stage: Stage) -> Spoken:
-        source = _sentences(self._generator, self._prompt(()))
+        prompt = self._prompt(())
+        request = _request(prompt)
+        source = _sentences(self._generator, prompt)
         said: list[str] = []
         fault = ""
         while True:
-            sentence, fault = await asked(self._tape, "sentence", len(said), lambda: anext(source, ""), str,
+            sentence, fault = await asked(self._tape, "sentence", len(said) or request, lambda: anext(source, ""), str,
                                           SENTENCE_SECONDS)
             if not sentence:
                 break
@@ -110,6 +113,11 @@ class Voice:
         lines = [head.persona, head.description, *(f"If {rule.if_}: {rule.then}" for rule in rules.values())]
         lines += [f"The last draft broke a rule: {hint}" for hint in hints]
         return "\n".join(line for line in lines if line)
+
+
+def _request(prompt: Prompt) -> list[object]:
+    """The prompt value by value: a struct's encoding leaves out defaults by identity, which differs between processes."""
+    return [prompt.instructions, prompt.plan, prompt.history, prompt.language, prompt.max_tokens, prompt.temperature]
 
 
 async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str]:

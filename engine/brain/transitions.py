@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+
 from ruche.engine.brain.names import Names, holds
 from ruche.engine.brain.parts import CompiledStep, CompiledTransition
 

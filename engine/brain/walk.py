@@ -4,6 +4,7 @@ are known. It may land on a checkpoint and never passes one unexecuted, and it n
 from __future__ import annotations
 
 import msgspec
+
 from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.names import is_false
 from ruche.engine.brain.parts import CompiledStep, CompiledTransition
@@ -46,8 +47,9 @@ Known = dict[str, FieldValue]
 
 
 def missing(step: CompiledStep, known: Known) -> tuple[str, ...]:
-    """Fields that the step still needs, those it requires before those it collects."""
-    return tuple(dict.fromkeys(field.name for field in (*step.requires, *step.collects) if field.name not in known))
+    """Fields that the step still needs: those it requires, those it collects, and those its tools ask for."""
+    return tuple(dict.fromkeys(field.name for field in (*step.requires, *step.collects, *step.needs)
+                               if field.name not in known))
 
 
 def waits(standing: Standing, known: Known, confirmed: bool) -> bool:

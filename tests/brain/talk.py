@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+
 from ruche.actors.enforcer import Enforcement
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem

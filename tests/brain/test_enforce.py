@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.plugins.contracts import Draft, Generated, Prompt, ToolResult, Verdict
 from ruche.plugins.enforcers import built_in
 from ruche.plugins.errors import ProviderFailed
 from ruche.plugins.sentences import sentences
 from ruche.storage.model.conversation import FieldValue, Profile
 from ruche.storage.model.run import Run
-
 from tests.brain.agents import RULES
 from tests.brain.talk import Functions, bundle, talking
 
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.anyio
 
 NO_MAGIC = {"id": "no_magic", "if": "always", "then": "Never speak of magic.", "hard": True,
             "enforce": {"use": "pattern", "options": {"forbidden": "magic"}}}
-CAP = {"id": "cap", "if": "always", "then": "Never promise more than 50 euros.", "hard": True, "enforce": "amount <= 50"}
+CAP = {"id": "cap", "if": "always", "then": "Never promise more than 50 euros.", "hard": True,
+       "enforce": "amount <= 50"}
 SPELL = {"id": "spell", "if": "the user asks for a spell", "then": "It is magic.", "examples": ["cast a spell"]}
 SAFE = {"id": "safe", "text": "Let us speak of something else.", "mode": "FALLBACK"}
 
@@ -236,7 +237,8 @@ FAULTS = [RuntimeError("bug"), ProviderFailed("down"), TimeoutError(), ValueErro
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("part", ["retrieval", "enforcement", "tools", "generators", "channels"])
-async def test_a_fault_at_any_call_of_the_turn_releases_no_reply_that_breaks_a_rule(part: str, error: Exception) -> None:
+async def test_a_fault_at_any_call_of_the_turn_releases_no_reply_that_breaks_a_rule(
+        part: str, error: Exception) -> None:
     """Security item 36: a fault is injected at each call that the turn makes."""
     broken = Broken(error)
     parts: dict[str, Any] = {part: {"generators": lambda use: broken, "channels": {"unknown": broken, "api": broken}

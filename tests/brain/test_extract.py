@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.engine.brain.dates import find_dates, find_times
 from ruche.engine.brain.extract import Candidate, Place, Source, Wanted, extract
 from ruche.engine.brain.fields import CompiledField, compile_field, fault_of

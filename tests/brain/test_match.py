@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.match import Applied, law
 from ruche.engine.brain.relations import related
 from ruche.plugins.contracts import Hit, Hits
 from ruche.plugins.selectors import FixedK
 from ruche.storage.model.agent import AgentBundle
-
 from tests.brain.agents import RULES
 from tests.brain.talk import bundle, talking
 

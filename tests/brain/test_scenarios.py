@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ruche.plugins.contracts import Hit
 
+from ruche.plugins.contracts import Hit
 from tests.brain.agents import taxi
 from tests.brain.talk import Functions, Talk, bundle, talking
 from tests.brain.test_match import Ranked

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from ruche.engine.brain.language import detect
 from ruche.engine.brain.signals import phrase, read_signals, words_of
-
 from tests.brain.talk import bundle, talking
 
 pytestmark = pytest.mark.anyio

@@ -6,11 +6,11 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.transitions import View, choose
 from ruche.engine.brain.walk import begin, missing, walk
 from ruche.storage.model.conversation import FieldValue
-
 from tests.brain.talk import bundle
 
 FIELD_NAMES = ("a", "b", "c", "d")
