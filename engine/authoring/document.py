@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import yaml
+
 from ruche.engine.authoring.problem import Problem
 
 MAX_DEPTH = 24

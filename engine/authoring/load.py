@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+
 from ruche.engine.authoring.check import check
 from ruche.engine.authoring.document import Document, read_document
 from ruche.engine.authoring.files import FolderFiles, read_files

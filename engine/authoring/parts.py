@@ -15,6 +15,7 @@ from ruche.engine.authoring.languages import is_language
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
+from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import AgentBundle, InterlocutorField, Tool
 
@@ -71,12 +72,11 @@ def _language(place: Path, code: str, origins: Origins) -> Problem:
 def _check_field(place: Path, field: InterlocutorField, origins: Origins) -> Iterator[Problem]:
     if field.pattern is not None:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                re.compile(field.pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            yield origins.problem((*place, "pattern"), "E313", f"pattern is not a regular expression: {error}",
-                                  "escape signs that are meant literally with \\")
+            Automaton(field.pattern)
+        except ConfigurationError as error:
+            said, _, instead = error.message.partition("; ")
+            yield origins.problem((*place, "pattern"), "E313", f"pattern cannot be used: {said}",
+                                  instead or "escape signs that are meant literally with \\")
     if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
         yield origins.problem((*place, "minimum"), "E318",
                               f"minimum {field.minimum:g} is above maximum {field.maximum:g}", "swap them")

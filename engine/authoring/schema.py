@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+
 from ruche.engine.authoring.kinds import AGENT, LISTS, MAIN_KEYS, SCENARIO, Kind, shapes
 from ruche.storage.model import agent as authored
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel
+
 from ruche.engine.authoring.document import Document, Path
 from ruche.engine.authoring.kinds import MAIN_KEYS, Shape, shapes
 from ruche.storage.model.agent import Rule

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
 from ruche.engine.authoring.document import Document, Path
 from ruche.engine.authoring.kinds import shapes
 from ruche.engine.authoring.problem import Problem, suggest

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:
@@ -60,5 +61,5 @@ def _lines(run: Run) -> list[str]:
         lines += [f"      looked at {json.dumps(one)}" for one in move.considered]
     lines += [f"  tool      {one.name}: {one.status} {one.error}".rstrip() for one in run.tools]
     lines += [f"  judged    {rule}: {verdict}" for rule, verdict in run.enforcement.checked]
-    lines += [f"  {phase:<9} {json.dumps(notes)}" for phase, notes in run.decisions.items()]
+    lines += [f"  {phase:<9} {json.dumps(notes)}" for phase, notes in run.decisions.items() if notes]
     return lines

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 import ruche.engine.authoring.load
 from ruche.engine.authoring.load import load_folder
 
@@ -87,7 +88,8 @@ CASES = [
     case("E311", "agent.yaml:2", "not a time zone", agent="name: A\ntimezone: ../../etc/passwd\n"),
     case("E312", "agent.yaml:2", "english is not a language code", agent="name: A\nlanguages: [english]\n"),
     case("E312", "templates.yaml:1", "xx is not", templates="- {id: t, text: x, language: xx}\n"),
-    case("E313", "fields.yaml:2", "regular expression", fields="- name: f\n  pattern: '[a-'\n"),
+    case("E313", "fields.yaml:2", "pattern cannot be used", fields="- name: f\n  pattern: '[a-'\n"),
+    case("E313", "fields.yaml:2", "pattern cannot be used", fields="- name: f\n  pattern: '(a)\\1'\n"),
     case("E314", "tools.yaml:1", "either python or http", tools="- {id: t}\n"),
     case("E314", "tools.yaml:1", "not an address", tools="- {id: t, http: 'file:///etc/passwd'}\n"),
     case("E315", "tools.yaml:3", "type is not object", py=SOURCE,

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ruche.engine import Engine
 from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.publish import bundle_hash
 from ruche.engine.cli.main import main
@@ -57,6 +59,7 @@ def test_nothing_is_published_when_one_folder_has_an_error(agents: Path, capsys:
 
 def test_a_data_directory_in_use_is_left_alone(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import anyio
+
     from ruche.engine.config import read_settings
     from ruche.engine.host import open_store
 
@@ -80,3 +83,25 @@ def test_an_unknown_session_is_not_found(agents: Path, capsys: pytest.CaptureFix
     assert run(capsys, "verify") == (0, [])
     code, (answer,) = run(capsys, "verify", "nobody")
     assert (code, answer["error"]["code"]) == (3, "NOT_FOUND")
+
+
+def test_what_was_said_verifies(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Engine.blocking("data", agents=agents / "one") as engine:
+        said = [engine.chat(agent="one", message=text, user="u", channel="api") for text in ("a", "b")]
+    code, (shown,) = run(capsys, "verify")
+    assert code == 0
+    assert shown == {"session": said[0].session_id, "runs": 2, "ok": True, "problems": []}
+
+
+def test_explain_shows_the_rule_and_its_score(capsys: pytest.CaptureFixture[str]) -> None:
+    code, (shown,) = run(capsys, "explain", "kiosk", "may I use my camera")
+    assert code == 0
+    assert [rule["id"] for rule in shown["rules"]] == ["photos"]
+    assert "scored" in shown["rules"][0]["why"]
+    assert "photographs" in shown["reply"].lower()
+    assert not Path("data").exists()
+
+
+def test_explain_knows_its_agents(capsys: pytest.CaptureFixture[str]) -> None:
+    code, (shown,) = run(capsys, "explain", "nobody", "hello")
+    assert (code, shown["error"]["code"]) == (3, "NOT_FOUND")
