@@ -30,10 +30,10 @@ class Server:
                                         env={**os.environ, **(environment or {})})
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            self.process.wait(20)
-            raise RuntimeError(f"the server ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
-        ready = json.loads(line)
+        ready = json.loads(line) if line else {}
+        if "url" not in ready:
+            status = self._end()
+            raise RuntimeError(f"the server ended with {status}: {line} {self.log.read_text()[-2000:]}")
         self.url: str = ready["url"].rstrip("/")
         self.token: str = ready["token"]
 

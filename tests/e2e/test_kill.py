@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,23 @@ import aiohttp
 import pytest
 
 from tests.e2e.running import Server
+from tests.e2e.tree import ROOT
+from tests.plugins.model_server import Answer, ModelServer
 
 CHATS = 200
+SPEECH = "We open at nine. We close at six. On Sundays we rest. Come and see us."
+AGENT = """
+name: Talker
+models: {{generator: openai, url: "{url}", model: scripted}}
+"""
+RULES = """
+- {id: hours, if: somebody asks when we open, then: Say when the shop opens and closes.}
+- id: cap
+  if: a refund is promised
+  then: Never promise a refund.
+  hard: true
+  enforce: {use: phrase, options: {forbidden: [refund]}}
+"""
 
 
 @dataclass
@@ -34,9 +50,9 @@ async def talk(client: aiohttp.ClientSession, server: Server, name: int, seen: S
     number = 0
     while True:
         number += 1
-        body = {"agent_id": "kiosk", "message": f"When do you open, and where is shelf {number}?", "channel": "api",
-                "channel_user_id": f"caller-{name}"}
         kind = (name + number) % 4
+        body = {"agent_id": "talker" if kind == 0 else "kiosk", "message": f"When do you open on day {number % 5}?",
+                "channel": "api", "channel_user_id": f"caller-{name}"}
         if kind == 0:
             await _stream(client, server, body, seen)
         elif kind == 1:
@@ -97,7 +113,7 @@ async def check(server: Server, seen: Seen) -> None:
         for turn_id, (_, reply) in seen.replies.items():
             async with client.get(f"{server.url}/v1/runs/{turn_id}") as answer:
                 assert answer.status == 200, f"acknowledged turn {turn_id} is gone"
-                assert (await answer.json())["reply"] == reply
+                assert (await answer.json())["turn"]["reply"] == reply
         waiting: dict[str, set[str]] = {}
         for turn_id, session in seen.accepted.items():
             waiting.setdefault(session, set()).add(turn_id)
@@ -113,27 +129,41 @@ async def check(server: Server, seen: Seen) -> None:
                 assert (await answer.json())["ok"] is True, f"the chain of {session} does not verify"
 
 
-def kill_repeatedly(data: Path, times: int) -> None:
+def write_agents(root: Path, model_url: str) -> None:
+    """The kiosk that ships, and an agent whose model speaks in streamed segments."""
+    talker = root / "talker"
+    talker.mkdir(parents=True)
+    (talker / "agent.yaml").write_text(AGENT.format(url=model_url))
+    (talker / "rules.yaml").write_text(RULES)
+    shutil.copytree(ROOT / "engine" / "authoring" / "samples" / "kiosk", root / "kiosk")
+
+
+async def kill_repeatedly(place: Path, times: int) -> None:
     chance = random.Random(7)
-    acknowledged = 0
-    for _ in range(times):
-        server = Server(data)
-        seen = asyncio.run(talk_until_killed(server, chance.uniform(0.3, 1.5)))
-        acknowledged += len(seen.replies) + len(seen.accepted) + len(seen.segments)
-        after = Server(data)
-        try:
-            asyncio.run(check(after, seen))
-        finally:
-            after.kill()
+    acknowledged, streamed = 0, 0
+    async with ModelServer(Answer(SPEECH)) as model:
+        write_agents(place / "agents", model.url)
+        for _ in range(times):
+            server = await asyncio.to_thread(Server, place / "data", agents=place / "agents")
+            seen = await talk_until_killed(server, chance.uniform(1.0, 2.5))
+            acknowledged += len(seen.replies) + len(seen.accepted)
+            streamed += sum(map(len, seen.segments.values()))
+            after = await asyncio.to_thread(Server, place / "data", agents=place / "agents")
+            try:
+                await check(after, seen)
+            finally:
+                after.kill()
     assert acknowledged > 10 * times
+    assert streamed > times
+    print(f"{times} kills, {acknowledged} acknowledged answers, {streamed} streamed segments, none lost")
 
 
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
-    kill_repeatedly(tmp_path / "data", 3)
+    asyncio.run(kill_repeatedly(tmp_path, 3))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_nothing_acknowledged_is_lost_over_twenty_kills(tmp_path: Path) -> None:
-    kill_repeatedly(tmp_path / "data", 20)
+    asyncio.run(kill_repeatedly(tmp_path, 20))
