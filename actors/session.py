@@ -253,6 +253,8 @@ class SessionActor(AioActor):
     async def _go_through(self) -> None:
         await work_through(self._line)
         self._working = False
+        if self._promises is not None:
+            self._promises.open()  # lets go of what is answered, which would pile up in a session that is never idle
 
     async def _take_up(self, orphan: Orphan) -> None:
         """Before anything else: answer what a crash left unanswered, and close a turn that had said something."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import anyio
 import pytest
 from msgspec.structs import replace
 from ruche.actors.directory import Policy
+from ruche.actors.future import AioFuture
 from ruche.actors.session import Close, Look, Say, Snapshot
 from ruche.plugins.contracts import Stage, TurnInput, TurnOutput
 from ruche.plugins.errors import DeadlineExceeded, InvalidRequest, MailboxFull, NotFound, ProviderFailed
@@ -235,6 +237,17 @@ async def test_a_caller_that_leaves_does_not_disturb_its_turn(tmp_path: Path) ->
         go.set()
         turn = await it.turn("still there")
         assert [run.said for run in await it.runs(turn.session_id)] == [("gone",), ("still there",)]
+
+
+async def test_a_long_conversation_holds_on_to_no_answered_caller(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain()) as it:
+        await it.turn("first")
+        gc.collect()
+        before = sum(isinstance(each, AioFuture) for each in gc.get_objects())
+        for n in range(40):
+            await it.turn(f"n{n}")
+        gc.collect()
+        assert sum(isinstance(each, AioFuture) for each in gc.get_objects()) - before < 5
 
 
 async def test_two_sessions_of_one_person_do_not_overwrite_each_others_profile(tmp_path: Path) -> None:
