@@ -79,6 +79,7 @@ class CompiledAgent:
         self.fallbacks = tuple(text for text in self.templates.values() if text.mode == "FALLBACK")
         self.confirmation = compile_text("confirmation", saying("confirm", self.languages[0]))
         self.scenarios = {scenario.id: self._scenario(scenario) for scenario in _unique("scenario", bundle.scenarios)}
+        self.telling = _telling(self.scenarios)
         self.rules = self._rules(built_in() if enforcers is None else enforcers)
         self.scopes = frozenset(rule.rule.scope_id for rule in self.rules.values() if rule.rule.scope_id is not None)
         self.edges = edges(bundle.relationships, self.rules)
@@ -191,6 +192,15 @@ class CompiledAgent:
         worded = sum(move.spec.if_ is not None for scenario in self.scenarios.values()
                      for step in scenario.steps.values() for move in step.next)
         return max(scoped, worded)
+
+
+def _telling(scenarios: Mapping[str, CompiledScenario]) -> dict[str, str]:
+    """Field to scenario, for fields that one scenario alone collects: their values tell what a message is about."""
+    homes: dict[str, list[str]] = {}
+    for scenario in scenarios.values():
+        for field in scenario.collects:
+            homes.setdefault(field.name, []).append(scenario.id)
+    return {name: found[0] for name, found in homes.items() if len(found) == 1}
 
 
 def _always(rule: Rule) -> bool:

@@ -56,10 +56,11 @@ def _valid(agent: CompiledAgent, values: dict[str, FieldValue], now: int) -> dic
 def clock_names(local: datetime) -> dict[str, Any]:
     """What texts and expressions may say about the time: `now.hour`, `now.part_of_day`, ..."""
     hour = local.hour
-    part = next((name for first, name in _PARTS if hour >= first), "night")
+    part = next((name for first, name in _PARTS if hour >= first), "evening")
     return {"hour": hour, "minute": local.minute, "weekday": _DAYS[local.weekday()], "part_of_day": part,
             "date": f"{local.year:04d}-{local.month:02d}-{local.day:02d}", "time": f"{hour:02d}:{local.minute:02d}"}
 
 
-_PARTS = ((23, "night"), (18, "evening"), (12, "afternoon"), (5, "morning"))
+_PARTS = ((18, "evening"), (12, "afternoon"), (4, "morning"))
+"""First hours. After midnight it is still evening: nobody is greeted with a good night."""
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

@@ -23,6 +23,8 @@ from ruche.storage.model.conversation import Pending, ScenarioInstance, StepVisi
 from ruche.storage.model.turn import ScenarioMove
 
 MAX_SCENARIOS = 5
+EVIDENCE, MOST_EVIDENCE = 0.05, 0.2
+"""What each value for a field that only one scenario collects adds to that scenario's score."""
 AGAIN, WITHIN = 2, 10
 """A question repeated this often within so many turns is a loop."""
 ASKED_AGAIN = "asked again"
@@ -117,14 +119,23 @@ class _Desk:
         """The likeliest scenario that is not in progress begins, or returns when it was resting."""
         needed = self._view.threshold + (AHEAD if self._served else 0.0)
         active = {one.scenario.id for one in self._standings if one.instance.status != "paused"}
-        for hit in self._retrieved.hits.scenarios:
-            scenario = self._who.agent.scenarios.get(hit.id)
-            if hit.score < needed:
+        for score, name, told in self._likely():
+            scenario = self._who.agent.scenarios.get(name)
+            if score < needed:
                 break
-            if scenario is None or not scenario.spec.enabled or hit.id in active:
+            if scenario is None or not scenario.spec.enabled or name in active:
                 continue
-            self._take_up(scenario, f"the message scored {hit.score:.4f}, at least {needed:g}")
+            values = f" with {told} of its fields named" if told else ""
+            self._take_up(scenario, f"the message scored {score:.4f}{values}, at least {needed:g}")
             break
+
+    def _likely(self) -> list[tuple[float, str, int]]:
+        """(score, scenario, fields that only it collects and that the message named), likeliest first."""
+        telling = self._who.agent.telling
+        named = [telling[field] for field in self._knowledge.learned if field in telling]
+        found = [(round(hit.score + min(EVIDENCE * named.count(hit.id), MOST_EVIDENCE), 4), hit.id, named.count(hit.id))
+                 for hit in self._retrieved.hits.scenarios]
+        return sorted(found, key=lambda one: (-one[0], one[1]))
 
     def result(self) -> Orchestrated:
         knowledge, names = self._knowledge, self._view.names

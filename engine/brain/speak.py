@@ -116,7 +116,7 @@ class Voice:
 
 
 def _request(prompt: Prompt) -> list[object]:
-    """The prompt value by value: a struct's encoding leaves out defaults by identity, which differs between processes."""
+    """The prompt value by value: a struct leaves out its defaults by identity, which differs between processes."""
     return [prompt.instructions, prompt.plan, prompt.history, prompt.language, prompt.max_tokens, prompt.temperature]
 
 

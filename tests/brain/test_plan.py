@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize(("moment", "zone", "greeting"), [
     ("2026-03-29T10:30:00", "Europe/Paris", "Good afternoon, it is 12."),  # summer time began that night
     ("2026-03-28T10:30:00", "Europe/Paris", "Good morning, it is 11."),
-    ("2026-11-20T23:30:00", "UTC", "Good night, it is 23."),
+    ("2026-11-20T23:30:00", "UTC", "Good evening, it is 23."),
     ("2026-11-20T23:30:00", "Asia/Tokyo", "Good morning, it is 8.")])
 async def test_the_greeting_follows_the_time_of_day_where_the_agent_lives(
         moment: str, zone: str, greeting: str) -> None:

@@ -260,6 +260,21 @@ async def test_a_step_reachable_from_anywhere_is_reached_by_its_words_but_not_pa
         assert await talk.reply("a person please") == "A person it is."
 
 
+async def test_values_for_fields_that_only_one_scenario_collects_tell_which_one_is_meant() -> None:
+    scenarios = [
+        {"id": "table", "entry": "the user wants a table", "steps": [
+            {"id": "a", "collects": ["people", "at"], "ask": "How many, and when?", "next": []}]},
+        {"id": "wine", "entry": "the user wants wine", "steps": [
+            {"id": "b", "collects": ["email"], "ask": "Your e-mail?", "next": []}]}]
+    fields = [{"name": "people", "type": "number", "examples": ["4 people"]}, {"name": "at", "type": "time"},
+              {"name": "email", "type": "email"}]
+    retrieval = Ranked(scenarios=(Hit(id="wine", score=0.3), Hit(id="table", score=0.29)))
+    async with talking(bundle(scenarios=scenarios, fields=fields), retrieval=retrieval) as talk:
+        run = await talk.say("4 people at 7 pm")
+        assert [(move.id, move.action) for move in run.scenarios] == [("table", "START"), ("table", "COMPLETE")]
+        assert "scored 0.3900 with 2 of its fields named" in run.scenarios[0].why
+
+
 async def test_a_scenario_whose_step_is_gone_from_the_agent_ends_without_harm() -> None:
     async with talking(taxi(), booked()) as talk:
         await talk.say("I need a taxi")
