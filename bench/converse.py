@@ -28,11 +28,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench.report import emit, percentile, progress, table
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.samples import sample_folder
 from ruche.storage.model.agent import AgentBundle
-
-from bench.report import emit, percentile, progress, table
 
 OUT_OF_SCOPE = "out_of_scope"
 """The action by which an operator says that something is not the agent's business."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from ruche.engine.authoring.load import LoadedFolder, find_folders, load_folder
 from ruche.engine.authoring.problem import Problem
 from ruche.engine.authoring.publish import bundle_hash

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import click
+
 from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.samples import sample_folder, sample_names
 from ruche.engine.authoring.schema import FOLDER, editor_line, schemas

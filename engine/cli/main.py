@@ -12,6 +12,7 @@ import sys
 from typing import Any, NamedTuple, NoReturn
 
 import click
+
 from ruche.engine.cli.command import write_example
 
 FINDINGS, USAGE, NOT_FOUND, BUSY, INTEGRITY, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 70, 130

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from ruche.engine.cli.check import agent_folders, print_problems
 from ruche.engine.cli.command import command as ruche_command
 
@@ -30,6 +31,7 @@ def command(folders: tuple[Path, ...], data: Path | None, config: Path | None, a
     if bundles is None:
         return 1
     import anyio
+
     from ruche.engine.config import read_settings
     from ruche.engine.host import open_store
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def command(sessions: tuple[str, ...], tenant: str, data: Path | None, config: P
     settings = read_settings(config, data=data)
     _require_data(settings.data)
     import anyio
+
     from ruche.engine.host import open_store
 
     store = anyio.run(open_store, settings)

@@ -7,6 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 
 import click
+
 from ruche.engine.cli.command import command as ruche_command
 
 

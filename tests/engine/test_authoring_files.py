@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.engine.authoring import document, files
 from ruche.engine.authoring.document import read_document
 from ruche.engine.authoring.load import load_folder

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.engine.authoring.document import read_document
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.publish import bundle_hash, next_version

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
+
 from ruche.engine.authoring.document import read_document
 from ruche.engine.authoring.samples import sample_folder, sample_names
 from ruche.engine.authoring.schema import editor_line, schemas

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+
 from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.samples import sample_names
 from ruche.engine.cli import main as program

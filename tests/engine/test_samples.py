@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from ruche.engine.authoring.document import read_document
 from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.samples import sample_folder, sample_names, served_samples
