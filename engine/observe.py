@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
 from ruche.engine.config import LogSettings
 
 LOGGED = frozenset({

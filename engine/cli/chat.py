@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ async def _local(settings: Settings, agent: str, user: str, fresh: bool, why: bo
 
 async def _remote(url: str, token: str, agent: str, fresh: bool, why: bool) -> None:
     import aiohttp
+
     from ruche.plugins.errors import Unavailable
 
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as client:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:

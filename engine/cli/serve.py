@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:

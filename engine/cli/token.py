@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import click
+
 from ruche.engine.cli.command import command as ruche_command
 
 ROLES = ("interlocutor", "channel", "agent_author", "operator", "auditor", "admin")

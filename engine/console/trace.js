@@ -37,14 +37,15 @@ function section(title, count, ...content) {
     make("h3", {}, title, count === null ? null : make("span", { class: "count" }, count)), ...content);
 }
 
-// Phases run one after the other: each begins where the one before it ended.
+// Phases run one after the other: each begins where the one before it ended. Waiting for more words is no work, and
+// has a line of its own.
 export function waterfall(timings) {
-  const phases = Object.entries(timings).filter(([name]) => name !== "total");
+  const phases = Object.entries(timings).filter(([name]) => name !== "total" && name !== "accumulate");
   if (!phases.length) return null;
   const whole = Math.max(timings.total ?? 0, phases.reduce((sum, [, ms]) => sum + ms, 0), 0.001);
   let begun = 0;
   const rows = phases.map(([name, ms]) => {
-    const bar = make("span", { class: name === "accumulate" ? "bar waiting" : "bar" });
+    const bar = make("span", { class: "bar" });
     bar.style.left = `${(begun / whole) * 100}%`;
     bar.style.width = `${Math.max((ms / whole) * 100, 0.4)}%`;
     begun += ms;
@@ -52,7 +53,9 @@ export function waterfall(timings) {
       make("td", { class: "number" }, milliseconds(ms)));
   });
   return section("Phases", milliseconds(timings.total ?? begun), make("table", { class: "waterfall" },
-    make("caption", { class: "hidden" }, "Phases of the turn with their times"), make("tbody", {}, rows)));
+    make("caption", { class: "hidden" }, "Phases of the turn with their times"), make("tbody", {}, rows)),
+    timings.accumulate ? make("p", { class: "why" }, `Before that, ${milliseconds(timings.accumulate)} of waiting for `
+      + "more words.") : null);
 }
 
 function rules(list) {
@@ -121,7 +124,7 @@ function tools(calls) {
 function memory(hits) {
   if (!hits.length) return null;
   return section("Memory", hits.length, make("ul", { class: "verdicts" }, hits.map((hit) => make("li", {},
-    make("code", {}, hit.chunk_id), make("span", { class: "number" }, hit.score.toFixed(2))))));
+    make("code", {}, hit.chunk_id), " ", make("span", { class: "number" }, hit.score.toFixed(2))))));
 }
 
 function raw(turn) {

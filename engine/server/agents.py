@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
+
 from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE

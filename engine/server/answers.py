@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
 from ruche.engine.server.auth import Identity
 from ruche.storage.model.conversation import SessionState, session_status
 from ruche.storage.model.event import Event

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from aiohttp import web
+
 from ruche.engine import Engine
 from ruche.engine.config import Settings
 from ruche.engine.observe import Metrics, log

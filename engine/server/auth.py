@@ -15,6 +15,7 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
 from ruche.engine.observe import fingerprint, log
 from ruche.engine.server.errors import REQUEST_ID
 from ruche.engine.server.limits import LIMITS

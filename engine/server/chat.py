@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
 from ruche.engine.observe import Metrics, log
 from ruche.engine.server.answers import AcceptedShown, TurnShown, answer, turn_for
 from ruche.engine.server.auth import IDENTITY, Identity

@@ -6,6 +6,7 @@ import hashlib
 from importlib.resources import files
 
 from aiohttp import web
+
 from ruche.engine.server.routes import PUBLIC, Handler, Route
 
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
+
 from ruche.engine import Engine
 
 ENGINE = web.AppKey("engine", Engine)
-STREAMS = web.AppKey("streams", set[asyncio.Task[None]])
-"""Open event streams: a stopping server ends them."""
+STREAMS = web.AppKey("streams", set[asyncio.Task[Any] | None])
+"""Tasks of open event streams: a stopping server ends them."""
 BEHIND_PROXY = web.AppKey("behind_proxy", bool)
 
 JSON_TYPE = {"Content-Type": "application/json"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
 from ruche.engine.observe import Metrics, log
 from ruche.engine.server.routes import Handler
 from ruche.plugins.errors import NotFound, RucheError, TooLarge, Unauthenticated

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from aiohttp import web
+
 from ruche.engine.observe import log
 from ruche.engine.server.answers import encode, event_for
 from ruche.engine.server.auth import IDENTITY, Identity
@@ -36,11 +37,10 @@ async def send(request: web.Request, events: AsyncIterator[Event], identity: Ide
     What fails before the first event is an ordinary error answer; what fails later is a `turn.failed` event.
     """
     response = web.StreamResponse(headers=_HEADERS)
-    streams, task = request.app[STREAMS], asyncio.current_task()
-    metrics = request.app[METRICS]
+    streams, metrics = request.app[STREAMS], request.app[METRICS]
+    task = asyncio.current_task()
     metrics.streams.inc()
-    if task is not None:
-        streams.add(task)
+    streams.add(task)
     try:
         await _relay(request, response, events, identity)
     except ConnectionError:
@@ -51,7 +51,7 @@ async def send(request: web.Request, events: AsyncIterator[Event], identity: Ide
         await _tell_failure(request, response, error)
     finally:
         metrics.streams.dec()
-        streams.discard(task)  # type: ignore[arg-type]
+        streams.discard(task)
     return response
 
 
@@ -114,8 +114,10 @@ def _cursor(request: web.Request) -> int:
 
 async def end_streams(app: web.Application) -> None:
     """Cut the open streams when the server stops; clients come back with their cursor."""
-    for task in tuple(app[STREAMS]):
-        task.cancel()
+    streams = app[STREAMS]
+    for task in tuple(streams):
+        if task is not None:
+            task.cancel()
 
 
 ROUTES = (

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from aiohttp import web
+
 from ruche.engine.config import Settings
 from ruche.engine.server.errors import HeadersTooLarge, UnsupportedMedia
 from ruche.engine.server.routes import Handler

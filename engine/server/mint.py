@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jwt
+
 from ruche.engine.config import Settings
 from ruche.plugins.errors import ConfigurationError, NotFound
 

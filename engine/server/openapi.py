@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
 from ruche.engine.server.answers import answer
 from ruche.engine.server.errors import ErrorBody
 from ruche.engine.server.routes import PUBLIC, Route

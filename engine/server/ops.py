@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+
 from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import METRICS

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from aiohttp import web
 from msgspec import Meta
+
 from ruche.engine.server.errors import UnsupportedMedia
 from ruche.engine.server.limits import check_depth
 from ruche.plugins.errors import DeadlineExceeded, InvalidRequest, Malformed

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
+
 from ruche.engine import Engine
 from ruche.engine.authoring.load import find_folders
 from ruche.engine.config import ServerSettings, Settings

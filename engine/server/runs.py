@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+
 from ruche.engine.server.answers import Shown, TurnShown, answer, rfc3339
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from aiohttp import web
+
 from ruche.engine.server.answers import SessionPage, SessionShown, TurnPage, answer, history_for, session_for
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE

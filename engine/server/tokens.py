@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 from aiohttp import web
+
 from ruche.engine.observe import fingerprint, log
 from ruche.engine.server.context import ENGINE, JSON_TYPE, address
 from ruche.engine.server.errors import REQUEST_ID

@@ -13,6 +13,7 @@ import aiohttp.http_parser
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
+
 from ruche.engine.observe import log
 from ruche.engine.server.errors import PROTECTION, BadRequest, HeadersTooLarge, respond
 from ruche.plugins.errors import ConfigurationError

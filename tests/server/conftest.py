@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ruche.engine.authoring.samples import sample_folder
 
+from ruche.engine.authoring.samples import sample_folder
 from tests.server.served import Served, copy_agent, served
 
 

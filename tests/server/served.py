@@ -10,6 +10,7 @@ import queue
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,11 +70,16 @@ class Served:
 
     def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
         """Send bytes as they are, return what comes back until the server closes or `seconds` pass."""
+        end = time.monotonic() + seconds
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as wire:
             wire.sendall(data)
             received = b""
             try:
-                while piece := wire.recv(65536):
+                while (left := end - time.monotonic()) > 0:
+                    wire.settimeout(left)
+                    piece = wire.recv(65536)
+                    if not piece:
+                        break
                     received += piece
             except (TimeoutError, ConnectionResetError):
                 pass

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
+
 from ruche.engine.server.app import route_table
 from ruche.engine.server.routes import ROLES, Route
-
 from tests.server.served import Served
 
 TABLE = route_table()

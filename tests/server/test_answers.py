@@ -6,6 +6,7 @@ import json
 
 import msgspec
 import pytest
+
 from ruche.engine.server.answers import event_for, turn_for
 from ruche.engine.server.auth import Identity
 from ruche.engine.server.errors import describe, respond

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.engine.server.auth import Identity, Verifier
 from ruche.engine.server.mint import mint
 from ruche.plugins.errors import Forbidden, TenantMismatch, Unauthenticated

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from ruche.engine.server import events as events_of_server
 from tests.server.served import Served
 
 OPEN = "When do you open?"
@@ -112,6 +113,17 @@ def test_a_cursor_that_is_none_is_refused(site: Served, cursor: str) -> None:
     for path, headers in ((f"/v1/sessions/{session}/events?after={cursor}", {}),
                           (f"/v1/sessions/{session}/events", {"Last-Event-ID": cursor})):
         assert site.request("GET", path, token=token, headers=headers).status == 422
+
+
+def test_a_quiet_stream_says_that_it_is_still_there(site: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert events_of_server.HEARTBEAT_SECONDS == 15.0
+    monkeypatch.setattr(events_of_server, "HEARTBEAT_SECONDS", 0.05)
+    token = site.token(sub="chat-15")
+    session = site.chat(OPEN, token).json["session_id"]
+    head = f"GET /v1/sessions/{session}/events?after=1000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+    received = site.raw(head.encode(), seconds=2.5)
+    assert b"content-type: text/event-stream" in received.lower()
+    assert received.count(b": still here\n\n") >= 3
 
 
 def test_what_fails_before_the_first_event_is_an_ordinary_error(site: Served) -> None:

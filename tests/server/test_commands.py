@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from ruche.engine.config import ServerSettings
 from ruche.engine.server.exposure import check_exposure
 from ruche.plugins.errors import ConfigurationError
@@ -75,9 +76,23 @@ def test_a_start_without_options_serves_the_samples_and_stops_cleanly(tmp_path: 
         assert second.returncode == 4
         assert "in use" in second.stderr
         assert ruche("chat", "kiosk", cwd=tmp_path, given="hello\n").returncode == 4
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        with _open_stream(ready) as answer:
+            assert b"event: turn.accepted\n" in (answer.readline(), answer.readline())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(8) == 0, "an open stream does not hold the process"
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+
+
+def _open_stream(ready: dict[str, Any]) -> Any:
+    """The events of a session in which something was said: they stay open."""
+    said = urllib.request.Request(f"{ready['url']}/v1/chat", method="POST", headers={
+        "Authorization": f"Bearer {ready['token']}", "Content-Type": "application/json"}, data=json.dumps(
+        {"agent_id": "kiosk", "message": "When do you open?", "channel": "api", "channel_user_id": "bob"}).encode())
+    with urllib.request.urlopen(said, timeout=10) as answer:
+        session = json.load(answer)["session_id"]
+    return urllib.request.urlopen(urllib.request.Request(
+        f"{ready['url']}/v1/sessions/{session}/events?after=0",
+        headers={"Authorization": f"Bearer {ready['token']}"}), timeout=10)
 
 
 def test_a_token_made_beside_a_running_server_opens_what_its_role_may(tmp_path: Path) -> None:

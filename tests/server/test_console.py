@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from ruche.engine.server.console import FILES
 
+from ruche.engine.server.console import FILES
 from tests.server.conftest import make_agents
 from tests.server.served import Served, served
 

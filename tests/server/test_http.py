@@ -13,10 +13,10 @@ from typing import Any
 
 import aiohttp.http_parser
 import pytest
+
 from ruche.engine.server.app import route_table
 from ruche.engine.server.wire import require_c_parser
 from ruche.plugins.errors import ConfigurationError
-
 from tests.server.conftest import make_agents
 from tests.server.served import Served, served
 

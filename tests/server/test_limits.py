@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.engine.server.limits import JSON_DEPTH, Rate, check_depth
 from ruche.plugins.errors import Malformed, RateLimited
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.engine.config import LogSettings
 from ruche.engine.observe import Metrics, configure, fingerprint, keep_listed, log
 
