@@ -52,12 +52,12 @@ class Catalog:
         """All agents of a tenant, by id."""
         return [agent for key, agent in sorted(self._agents.items()) if key[0] == tenant]
 
-    async def publish_all(self, root: Path) -> list[PublishedAgent]:
-        """Publish every agent folder under `root`; all are checked before the first is published."""
-        folders = find_folders(root)
+    async def publish_all(self, *roots: Path) -> list[PublishedAgent]:
+        """Publish every agent folder under `roots`; all are checked before the first is published."""
+        folders = [folder for root in roots for folder in find_folders(root)]
         if not folders:
-            raise ConfigurationError(f"{root}: there is no agent folder (a folder with agent.yaml); "
-                                     "`ruche init NAME` makes one")
+            raise ConfigurationError(f"{', '.join(map(str, roots))}: there is no agent folder (a folder with "
+                                     "agent.yaml); `ruche init NAME` makes one")
         bundles = [load_folder(folder).require() for folder in folders]
         return [await self.publish(bundle) for bundle in bundles]
 
