@@ -48,7 +48,7 @@ export async function converse(body, onEvent, onLink) {
         try { onEvent(kind, data); } catch (error) { reportError(error); } // a fault of the page is no lost connection
       });
     } catch (error) {
-      if (error instanceof Refused && !(error.status === 503 && attempt < 20)) throw error;
+      if (error instanceof Refused && !(mayPass(error, seen) && attempt < 20)) throw error;
     }
     if (!seen.ended) {
       onLink("lost");
@@ -56,6 +56,11 @@ export async function converse(body, onEvent, onLink) {
     }
   }
   onLink("back");
+}
+
+// Restarting or stopping servers answer 503; a session is readable once its first turn is written.
+function mayPass(error, seen) {
+  return error.status === 503 || (error.status === 404 && seen.turn !== null);
 }
 
 async function follow(body, key, seen, onEvent) {

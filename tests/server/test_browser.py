@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.server.conftest import make_agents
+from tests.server.relay import Relay
 from tests.server.served import Served, served
 
 pytestmark = pytest.mark.browser
@@ -59,13 +60,21 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def page(house: Served) -> Iterator[Page]:
+def relay(house: Served) -> Iterator[Relay]:
+    """What the browser talks to instead of the server itself."""
+    between = Relay(house.port)
+    yield between
+    between.close()
+
+
+@pytest.fixture(scope="module")
+def page(house: Served, relay: Relay) -> Iterator[Page]:
     """The console, signed in by its link."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         opened = browser.new_page()
         opened.set_default_timeout(15_000)
-        opened.goto(house.ready.console)
+        opened.goto(house.ready.console.replace(f":{house.port}", f":{relay.port}"))
         expect(opened.locator("#message")).to_be_enabled()
         yield opened
         browser.close()
@@ -141,6 +150,18 @@ def test_a_lost_connection_is_shown_and_the_answer_comes_when_it_is_back(page: P
     expect(page.locator(".chips")).to_have_count(answered + 1)
     expect(page.locator("#link")).to_have_text("")
     expect(page.locator(".user .text").last).to_have_text("May I use my camera?")
+
+
+def test_a_connection_cut_in_the_middle_of_a_turn_goes_on_from_the_cursor(page: Page, relay: Relay) -> None:
+    choose(page, "kiosk")
+    page.click("#new")
+    page.fill("#message", "Is there a guide?")
+    with page.expect_response("**/v1/chat/stream"):
+        page.press("#message", "Enter")
+    with page.expect_request(re.compile(r"/v1/sessions/\w+/events\?after=\d+$")):
+        relay.cut()
+    expect(page.locator(".chips")).to_have_count(1)
+    expect(page.locator(".agent .text")).to_have_count(1)
 
 
 @pytest.mark.long
