@@ -16,11 +16,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from ruche.storage.model.conversation import Exchange, FieldValue, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import TurnCommitted
@@ -61,12 +63,12 @@ def sealing(times: int, rounds: int) -> dict[str, float]:
         data = os.urandom(size)
         blob = key.seal(data, place, b"row")
         found[name] = _rounds(rounds, times, {
-            "seal": lambda data=data: _seals(key, data, place, times),
-            "raw": lambda data=data: _raws(cipher, data, aad, times),
-            "raw_batch": lambda data=data: _raw_batches(cipher, data, aad, times),
-            "seal_batch": lambda data=data: _seal_batches(key, data, place, times),
-            "open": lambda blob=blob: _opens(key, blob, place, times)})
-    made = {f"{kind}_{name}_per_s": round(rate) for name, rates in found.items() for kind, rate in rates.items()}
+            "seal": partial(_seals, key, data, place, times), "raw": partial(_raws, cipher, data, aad, times),
+            "raw_batch": partial(_raw_batches, cipher, data, aad, times),
+            "seal_batch": partial(_seal_batches, key, data, place, times),
+            "open": partial(_opens, key, blob, place, times)})
+    made: dict[str, float] = {
+        f"{kind}_{name}_per_s": round(rate) for name, rates in found.items() for kind, rate in rates.items()}
     made["seal_1k_of_raw"] = round(found["1k"]["seal"] / found["1k"]["raw"], 3)
     made["seal_1k_batch_of_raw"] = round(found["1k"]["seal_batch"] / found["1k"]["raw_batch"], 3)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from ruche.storage.model.record import AgentPublished
 from ruche.storage.rows import AgentRow
 from ruche.storage.secured import Door, Filter

@@ -6,9 +6,10 @@ import hashlib
 from typing import NamedTuple
 
 import msgspec
+
 from ruche.storage.errors import IntegrityError
 from ruche.storage.model.record import AdvisoryAdded
-from ruche.storage.model.run import Run, genesis
+from ruche.storage.model.run import Run, digest, genesis
 from ruche.storage.rows import AdvisoryRow, RunRow
 from ruche.storage.secured import Door, Filter, Page, Row
 from ruche.storage.sessions import Sessions
@@ -92,4 +93,6 @@ class Runs:
             found.append(f"run {run.id}: does not point back at the run before it")
         if named != (run.id, run.session, run.sequence, run.created_ms, run.risk, run.status):
             found.append(f"run {run.id}: its index entry says otherwise than its bytes")
-        return found
+        return found + [f"run {run.id}: its {name} is not the one that was hashed" for name, kept, value in (
+            ("evaluation", run.hashes.evaluation, run.enforcement), ("reply", run.hashes.output, run.reply))
+            if kept and kept != digest(value)]

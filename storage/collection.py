@@ -9,7 +9,8 @@ from typing import Any, Final
 from ruche.storage import vault
 from ruche.storage.errors import IntegrityError
 from ruche.storage.fields import Protection, Stored, StoredField, declared
-from ruche.storage.keyring import Recent, Tenant
+from ruche.storage.keyring import Tenant
+from ruche.storage.recent import Recent
 from ruche.storage.vault import Column, DataKey
 
 Values = tuple[Any, ...]

@@ -18,6 +18,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from ruche.storage import frames, platform
 from ruche.storage.errors import IntegrityError, StorageFull, StorageStopped
 from ruche.storage.mark import Mark

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Final, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from ruche.storage import frames, platform
 from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, StorageStopped
 from ruche.storage.keysources import (
@@ -26,6 +26,7 @@ from ruche.storage.keysources import (
     create_root_key,
 )
 from ruche.storage.mark import Mark
+from ruche.storage.recent import Recent
 from ruche.storage.vault import KEY_BYTES, DataKey, check_key, derive, keyed_hash, nonce, token
 
 __all__ = ["CommandKeySource", "EnvKeySource", "FileKeySource", "KeySource", "Keyring", "KeyringKeySource", "Tenant",
@@ -34,9 +35,6 @@ __all__ = ["CommandKeySource", "EnvKeySource", "FileKeySource", "KeySource", "Ke
 _KIND: Final = b"K"
 _OPEN_KEYS: Final = 4096
 """Opened data keys kept at once, about 2.5 KB each."""
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 
 
 @runtime_checkable
@@ -69,31 +67,6 @@ class Tenant(msgspec.Struct, frozen=True):
     tag: int
     user_key: bytes
     token_key: bytes
-
-
-class Recent(Generic[K, V]):
-    """The last `size` values used. Losing an entry costs time, never meaning; safe in any thread."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: dict[K, V] = {}
-
-    def get(self, name: K) -> V | None:
-        value = self._kept.pop(name, None)
-        if value is not None:
-            self._kept[name] = value
-        return value
-
-    def put(self, name: K, value: V) -> V:
-        self._kept[name] = value
-        while len(self._kept) > self._size:
-            oldest = next(iter(self._kept), None)
-            if oldest is not None:
-                self._kept.pop(oldest, None)
-        return value
-
-    def clear(self) -> None:
-        self._kept.clear()
 
 
 class Keyring:

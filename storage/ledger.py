@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
+
 from ruche.storage.collection import Collection
 from ruche.storage.errors import RucheError
 from ruche.storage.fields import Id, Stored
-from ruche.storage.keyring import Keyring, Recent, Tenant
+from ruche.storage.keyring import Keyring, Tenant
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.record import (
@@ -32,6 +33,7 @@ from ruche.storage.model.record import (
 )
 from ruche.storage.model.run import canonical
 from ruche.storage.overlay import Change
+from ruche.storage.recent import Recent
 from ruche.storage.rows import (
     AdvisoryRow,
     AgentRow,

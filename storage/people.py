@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from ruche.storage.model.conversation import Profile
 from ruche.storage.rows import PersonRow
 from ruche.storage.secured import Door

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
+
 from ruche.storage import frames, platform
 from ruche.storage.collection import Values
 from ruche.storage.errors import IntegrityError, StorageStopped

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 import msgspec
+
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import RucheError
 from ruche.storage.fields import Protection, Stored

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
+
 from ruche.storage.ledger import request_name
 from ruche.storage.model.conversation import SessionKey, SessionState
 from ruche.storage.model.event import Event

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from ruche.storage import frames, platform
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError

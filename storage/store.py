@@ -19,17 +19,19 @@ from typing import Any, Final, NamedTuple
 
 import duckdb
 import msgspec
+
 from ruche.storage import platform, vault
 from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
 from ruche.storage.errors import StorageStopped, Unavailable
 from ruche.storage.fields import Stored
-from ruche.storage.keyring import KeySource, Recent
+from ruche.storage.keyring import KeySource
 from ruche.storage.ledger import Inbox, Ledger, is_ending
 from ruche.storage.model.event import OutboxItem
 from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
+from ruche.storage.recent import Recent
 from ruche.storage.rows import MODELS, InboxRow, OutboxRow, RunRow, SegmentRow, SessionRow
 from ruche.storage.secured import Door
 from ruche.storage.tables import Query

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import duckdb
+
 from ruche.storage import platform
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError, Unavailable
@@ -23,6 +24,7 @@ OUTSIDE: Final = "runs"
 """The collection whose last field is kept in day files; its table has the place instead."""
 _PLACE: Final = ("day", "place", "length")
 _LOCK_DOWN: Final = (
+    "PRAGMA disable_checkpoint_on_shutdown",  # only after the day files are on disk, and that is for us to say
     "SET threads=1", "SET memory_limit='1GB'", "SET wal_autocheckpoint='1TB'", "SET temp_directory=''",
     "SET allow_community_extensions=false", "SET autoinstall_known_extensions=false",
     "SET autoload_known_extensions=false", "SET enable_external_access=false", "SET lock_configuration=true",
@@ -101,6 +103,7 @@ class Tables:
             for collection, rows in zip(self._collections, final, strict=True):
                 if rows:
                     self._replace(collection, rows)
+            self._note(sequence)
             self._connection.execute("COMMIT")
         except BaseException:
             self._appenders.clear()
@@ -147,23 +150,21 @@ class Tables:
         while part := list(itertools.islice(placed, 1000)):
             appender.append_rows(part)
         appender.flush()
+        self._note(sequence)
         self._connection.execute("COMMIT")
         self.applied = sequence
 
-    def _note(self) -> None:
-        """Write down how far the tables and the day files are filled; it counts once it is checkpointed."""
-        self._connection.execute("BEGIN")
-        self._connection.execute("UPDATE applied SET sequence = ?", [self.applied])
+    def _note(self, sequence: int) -> None:
+        """Write down how far the tables and the day files are filled, in the transaction that fills them."""
+        self._connection.execute("UPDATE applied SET sequence = ?", [sequence])
         for day, length in self._days.lengths():
             self._connection.execute("DELETE FROM days WHERE day = ?", [day])
             self._connection.execute("INSERT INTO days VALUES (?, ?)", [day, length])
-        self._connection.execute("COMMIT")
 
     def checkpoint(self) -> None:
         """Make what is applied durable: day files first, then the tables. Raises Unavailable, StorageStopped."""
         self._days.sync()
         try:
-            self._note()
             self._connection.execute("CHECKPOINT")
         except duckdb.Error as error:
             raise Unavailable(f"the tables could not be written ({type(error).__name__})", retry_after=5.0) from error

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruche.storage.store import Store
 
+from ruche.storage.store import Store
 from tests.storage.records import StaticKey
 
 Opener = Callable[..., Store]

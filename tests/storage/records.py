@@ -8,12 +8,11 @@ from typing import Any
 from ruche.storage.model.conversation import Exchange, FieldValue, Message, Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted, SegmentReleased, TurnCommitted
-from ruche.storage.model.run import Run, RunHashes, canonical, genesis
+from ruche.storage.model.run import Run, RunHashes, canonical, digest, genesis
 from ruche.storage.model.turn import Enforcement
 
 NOW_MS = 1_790_000_000_000
 ENGINE = "ruche/test"
-_HASHES = RunHashes(configuration="c1", input="i1", state_before="b1", state_after="a1", evaluation="e1", output="o1")
 
 
 class StaticKey:
@@ -71,7 +70,9 @@ class Conversation:
                   interlocutor=self.key.interlocutor, channel=self.key.channel, request_id="r1",
                   created_ms=before.created_ms + number * 1000, engine=ENGINE, outcome="OK", status=status,
                   response_type="ANSWER", risk=risk, language="en", message_ids=answered, said=(said,), reply=reply,
-                  enforcement=Enforcement(risk=risk), hashes=_HASHES)
+                  enforcement=Enforcement(risk=risk), hashes=RunHashes(
+                      configuration="c1", input="i1", state_before="b1", state_after="a1",
+                      evaluation=digest(Enforcement(risk=risk)), output=digest(reply)))
         exchange = Exchange(turn_id=run.id, said=(said,), reply=reply)
         self.state = SessionState(id=before.id, key=self.key, created_ms=before.created_ms,
                                   last_activity_ms=run.created_ms, turn_count=number + 1,

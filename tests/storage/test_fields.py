@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
+
 from ruche.storage.collection import Collection
 from ruche.storage.fields import Clear, Hash, Id, Protection, Sealed, SealedSearch, Stored, Token, bucket, declared
 from ruche.storage.keyring import Tenant
@@ -38,12 +39,17 @@ def made(annotation: Any, key: str = "id", lookup: tuple[str, ...] = ()) -> type
     body = {"__annotations__": {"table": ClassVar[str], "key": ClassVar[str], "lookup": ClassVar[tuple[str, ...]],
                                 "id": Clear[Id], "thing": annotation}, "table": "things", "key": key,
             "lookup": lookup, "__module__": __name__}
-    return type(Stored)("Thing", (Stored,), body)
+    metaclass: Any = type(Stored)
+    model: type[Stored] = metaclass("Thing", (Stored,), body)
+    return model
+
+
+TWICE: Any = Annotated[Sealed[bytes], bucket(5)]
 
 
 @pytest.mark.parametrize("annotation", [str, bytes, Clear[str], Clear[bytes], Clear[float], Sealed[str], Hash[bytes],
                                         Token[int], Annotated[str, bucket(10)], Annotated[str, "a remark"],
-                                        Annotated[Sealed[bytes], bucket(5)]])
+                                        TWICE])
 def test_a_field_without_a_fitting_protection_makes_no_class(annotation: Any) -> None:
     with pytest.raises(TypeError, match="thing"):
         made(annotation)

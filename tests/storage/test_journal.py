@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+
 from ruche.storage import frames
 from ruche.storage.errors import IntegrityError, StorageFull, StorageStopped
 from ruche.storage.journal import Journal
-
 from tests.storage.disks import FailingSync, FullDisk
 
 KEY = bytes(range(32))

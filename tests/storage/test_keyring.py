@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, RucheError
 from ruche.storage.keyring import (
     CommandKeySource,
@@ -17,9 +18,9 @@ from ruche.storage.keyring import (
     Keyring,
     KeyringKeySource,
     KeySource,
-    Recent,
     create_root_key,
 )
+from ruche.storage.recent import Recent
 from ruche.storage.vault import Column
 
 ROOT = bytes(range(32))

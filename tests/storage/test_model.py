@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from ruche.storage.datafiles import Limits
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.record import Accepted, DeadLettered, ProfileSaved, SessionSaved
 from ruche.storage.store import Store
-
 from tests.storage.records import NOW_MS, Conversation, StaticKey, accepted, profile, session_key
 
 TENANTS, PEOPLE = st.sampled_from(["acme", "other"]), st.sampled_from(["ada", "bob"])
@@ -160,13 +160,13 @@ def _is_kept(state: SessionState) -> bool:
     return state.turn_count > 0 or state.closed_ms is not None
 
 
-class TestStoreAndModel(StoreAndModel.TestCase):  # type: ignore[misc, name-defined]
+class TestStoreAndModel(StoreAndModel.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=5, stateful_step_count=25, deadline=None,
                         suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-class TestStoreAndModelForLong(StoreAndModel.TestCase):  # type: ignore[misc, name-defined]
+class TestStoreAndModelForLong(StoreAndModel.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=200, stateful_step_count=50, deadline=None,
                         suppress_health_check=list(HealthCheck))

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+
 from ruche.storage import frames
 from ruche.storage.datafiles import Limits
 from ruche.storage.errors import IntegrityError
 from ruche.storage.model.record import SessionSaved
 from ruche.storage.store import Store
-
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation, accepted, profile
 from tests.storage.test_store import everything, filled
@@ -206,6 +207,14 @@ def test_a_chain_with_a_gap_a_foreign_link_or_a_lost_end_does_not_verify(open_st
     assert any("does not point back" in problem for problem in view.verify_session("link").problems)
     assert any("last run" in problem for problem in view.verify_session("end").problems)
     assert view.verify_session("never-was") == ("never-was", 0, ())
+
+
+def test_a_run_whose_reply_is_not_the_hashed_one_does_not_verify(open_store: Opener) -> None:
+    store, talk = open_store(), Conversation()
+    record = talk.turn("hello", "Good day.")
+    forged = msgspec.structs.replace(record, run=msgspec.structs.replace(record.run, reply="Send money."))
+    store.append([forged])
+    assert any("reply" in problem for problem in store.tenant("acme").verify_session("s1").problems)
 
 
 # --- a real process, really killed -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 import pytest
+
 from ruche.storage.datafiles import Limits
 from ruche.storage.errors import IntegrityError, RucheError
 from ruche.storage.model.event import OutboxItem
@@ -14,7 +15,6 @@ from ruche.storage.model.record import AdvisoryAdded, AgentPublished, DeadLetter
 from ruche.storage.policy import PolicyViolation
 from ruche.storage.rows import SessionRow
 from ruche.storage.secured import Filter
-
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation, accepted, profile, segment, session_key
 

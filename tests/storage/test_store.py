@@ -6,12 +6,15 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+
+from ruche.storage.collection import collections
 from ruche.storage.errors import (
     ConfigurationError,
     DataLocked,
@@ -29,10 +32,11 @@ from ruche.storage.model.record import (
     ProfileSaved,
     SessionSaved,
 )
+from ruche.storage.overlay import Change, Overlay
+from ruche.storage.rows import MODELS
 from ruche.storage.secured import BadCursor, make_cursor
 from ruche.storage.store import Store
 from ruche.storage.tenant import TenantStore
-
 from tests.storage.conftest import Opener
 from tests.storage.disks import FailingSync, FullDisk
 from tests.storage.records import NOW_MS, Conversation, accepted, event, profile, segment, session_key
@@ -503,3 +507,62 @@ def test_a_failed_sync_stops_writes_and_reads_go_on(open_store: Opener) -> None:
     assert "sync" in store.health()["stopped"]
     store.close()
     assert open_store().tenant("acme").verify_session("s1").ok
+
+
+def test_a_failed_sync_of_a_days_runs_stops_writes_before_the_tables_rely_on_them(open_store: Opener) -> None:
+    disk = FailingSync()
+    store, talk = open_store(disk=disk), Conversation()
+    store.append([talk.turn()])
+    store.apply()
+    disk.failing = True
+    with pytest.raises(StorageStopped, match="runs"):
+        store.checkpoint()
+    disk.failing = False
+    with pytest.raises(StorageStopped):
+        store.append([accepted("m1")])
+    store.close()
+    assert open_store().tenant("acme").verify_session("s1") == ("s1", 1, ())
+
+
+# --- threads ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_sees_every_append_while_another_thread_feeds_the_tables(open_store: Opener) -> None:
+    store, talk, done = open_store(), Conversation(), threading.Event()
+    failed: list[BaseException] = []
+
+    def feed() -> None:
+        try:
+            while not done.is_set():
+                store.apply()
+        except BaseException as error:
+            failed.append(error)
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    view = store.tenant("acme")
+    try:
+        for turn in range(150):
+            store.append([talk.turn()])
+            assert view.session_by_id("s1") == talk.state
+            assert view.run(f"s1-t{turn:05d}") is not None
+            assert len(view.events("s1")) == turn + 1
+    finally:
+        done.set()
+        feeder.join()
+    assert failed == []
+    assert view.verify_session("s1") == ("s1", 150, ())
+
+
+def test_a_row_that_changed_again_after_a_batch_stays_in_the_overlay() -> None:
+    sessions = collections(MODELS)
+    overlay, row = Overlay(sessions), ("s1", 1, b"p", 2, 0, True, b"old")
+    newer = (*row[:-1], b"new")
+    overlay.add(1, [Change(0, 7, "s1", row)])
+    overlay.add(2, [Change(0, 7, "s1", newer)])
+    overlay.drop(1, [Change(0, 7, "s1", row)])
+    assert overlay.get(0, (7, "s1")) == (2, newer)
+    assert overlay.rows(0, 7, (1, 1)) == [newer]
+    overlay.drop(2, [Change(0, 7, "s1", newer)])
+    assert overlay.get(0, (7, "s1")) is None
+    assert overlay.rows(0, 7, (1, 1)) == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.storage import vault
 from ruche.storage.errors import ConfigurationError, IntegrityError
 from ruche.storage.keyring import Keyring
