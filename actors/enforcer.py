@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import anyio
+
 from ruche.actors.breaker import Breaker
 from ruche.actors.ref import AioActorRef
 from ruche.actors.service import ServiceActor

@@ -10,7 +10,7 @@ from ruche.plugins.sentences import sentences
 _RULES = (
     (re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL), r"\1"),
     (re.compile(r"`([^`\n]+)`"), r"\1"),
-    (re.compile(r"!?\[([^\]\n]{1,500})\]\(([^)\s]{1,2000})\)"), r"\1 (\2)"),
+    (re.compile(r"!?\[([^\[\]\n]{1,500})\]\(([^()\[\]\s]{1,2000})\)"), r"\1 (\2)"),
     (re.compile(r"(?m)^ {0,3}#{1,6} +"), ""),
     (re.compile(r"(?m)^ {0,3}> ?"), ""),
     (re.compile(r"(?m)^( *)[*+-] +"), r"\1- "),

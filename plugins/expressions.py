@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import simpleeval
+
 from ruche.plugins.errors import RucheError
 from ruche.plugins.syntax import NamespaceItem, parse
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
 from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.filters import FILTERS, shown
 from ruche.plugins.syntax import NAMESPACES

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
 from ruche.plugins.contracts import (
     Channel,
     Draft,

@@ -11,8 +11,8 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import Rule
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
-_SENTENCE = re.compile(r"[^.!?…。！？]*\w[^.!?…。！？]*")
-_DECIMAL = re.compile(r"(?<=\d)[.](?=\d)")
+_END = re.compile(r"(?<!\d)[.]|[.](?!\d)|[!?…。！？]")
+_LETTER = re.compile(r"\w")
 _UNITS = ("characters", "words", "sentences")
 _PASS = Verdict(outcome="pass")
 
@@ -56,4 +56,4 @@ def measure(text: str, unit: str) -> int:
         return len(text)
     if unit == "words":
         return len(_WORD.findall(text))
-    return len(_SENTENCE.findall(_DECIMAL.sub(",", text)))
+    return sum(_LETTER.search(part) is not None for part in _END.split(text))

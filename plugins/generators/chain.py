@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 
 import anyio
+
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Generated, Generator, Prompt
 from ruche.plugins.errors import ConfigurationError, ProviderFailed

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+
 from ruche.plugins.contracts import Generated, Prompt
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.generators.prompt import messages
@@ -72,15 +73,12 @@ class OpenAICompatible:
         size = 0
         try:
             async with self._open().post(self._address, json=body, allow_redirects=False) as response:
-                try:
-                    _check_status(response)
-                    async for piece in _pieces(response):
-                        size += len(piece)
-                        if size > MAX_TEXT:
-                            raise failure("the model's answer does not end", again=False)
-                        yield piece
-                finally:
-                    response.close()
+                _check_status(response)
+                async for piece in _pieces(response):
+                    size += len(piece)
+                    if size > MAX_TEXT:
+                        raise failure("the model's answer does not end", again=False)
+                    yield piece
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _unreachable(error) from None
         if size == 0:

@@ -11,6 +11,7 @@ import ipaddress
 import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+
 from ruche.plugins.errors import ProviderFailed
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address

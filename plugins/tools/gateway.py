@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jsonschema.protocols import Validator
+
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import ToolResult
 from ruche.plugins.errors import ConfigurationError, RucheError

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
+from yarl import URL
+
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.tools.addresses import PublicResolver, Refused, is_public
 from ruche.storage.model.agent import Tool
-from yarl import URL
 
 MAX_BODY = 1_000_000
 MAX_REDIRECTS = 3

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 from jsonschema.protocols import Validator
 from referencing import Registry
+
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.tools.http import check_address

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import built_in, draft_names, extract_names, prepare_rule
 from ruche.storage.model.agent import Rule

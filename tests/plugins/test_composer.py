@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.plugins.channels import built_in_channels, split_text, strip_markdown
 from ruche.plugins.contracts import Prompt
 from ruche.plugins.generators import Composer

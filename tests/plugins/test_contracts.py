@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Draft, Generated, Prompt, Selection, ToolResult, Verdict
 from ruche.plugins.enforcers import built_in
@@ -23,7 +24,6 @@ from ruche.plugins.testing import (
     check_tools,
 )
 from ruche.storage.model.agent import AgentBundle, Rule, Tool
-
 from tests.plugins.conftest import rule
 
 RULE = rule({"use": "good"})

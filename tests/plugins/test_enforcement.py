@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+
 from ruche.actors.enforcer import Enforcement
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import built_in, draft_names, extract_names, prepare_rule
 from ruche.storage.model.agent import Rule
-
 from tests.plugins.conftest import rule
 
 pytestmark = pytest.mark.anyio

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.plugins.contracts import Draft
 from ruche.plugins.enforcers import built_in, draft_names, extract_names, judges_prefixes, prepare_rule
 from ruche.plugins.errors import ConfigurationError
-
 from tests.plugins.conftest import Judge, rule
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import ExpressionError, Undefined, compile_expression
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.plugins.enforcers import VOCABULARY, extract_names
 from ruche.plugins.enforcers.names import RISING
 
@@ -76,6 +78,20 @@ def test_counts_are_those_of_the_text() -> None:
     names = extract_names("Hello there! It is 1.50 today. Is that fine? $5 or $6!")
     expected = {"word_count": 13, "sentence_count": 4, "question_count": 1, "exclamation_count": 2, "amount_count": 2}
     assert {name: names[name] for name in expected} == expected
+
+
+HOSTILE = ["1,", "+1 ", "spaces  ", " ", "\n", "!", "*", "# ", "🙂", "\u202e", "\U000e0041", "zwei", "hundert",
+"one and ", "a@", "a.",
+           "tut mir "]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_no_text_makes_reading_slow(piece: str) -> None:
+    """Security item 20: our own patterns on 16,000 hostile characters; quadratic ones take seconds here."""
+    text = (piece * 16_000)[:16_000]
+    began = time.process_time()
+    extract_names(text, "de")
+    assert time.process_time() - began < 0.5
 
 
 WORDS = st.sampled_from(["$40", "€1,200", "sorry", "refund", "thirty", "dollars", "percent", "5%", "www.x.org",

@@ -9,9 +9,9 @@ import time
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
-
 from tests.plugins.conftest import Judge
 
 PIECES = ["a", "b", "c", ".", r"\d", r"\w", r"\s", "[ab]", "[^a]", r"[\d.]", "(?:ab)", "(a|b)", "(?:a|)", r"\b",

@@ -8,8 +8,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ruche.plugins.enforcers.reading import legible, plain, readings
 
+from ruche.plugins.enforcers.reading import legible, plain, readings
 from tests.plugins.conftest import Judge
 
 CYRILLIC = str.maketrans("acefijopsxyk", "асеfіјорѕхук")

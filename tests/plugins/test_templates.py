@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.templates import TemplateError, compile_template
 
@@ -87,7 +88,7 @@ def test_names_are_listed_with_their_namespaces_and_without_loop_variables() -> 
     "{{ total.real }}", "{% if missing %}x{% endif %}", "{% for i in missing %}{% endfor %}",
     "{% for i in total %}{% endfor %}",
     "{{ name - 1 }}", "{{ name|round }}", "{{ total|join }}", "{{ nothing|first }}", "{{ total|round(100) }}",
-    "{{ items[7] }}", "{{ name|truncate('x') }}",
+    "{{ items[7] }}", "{{ name[0] }}", "{{ name|truncate('x') }}",
 ])
 def test_a_value_that_is_missing_or_wrong_is_a_template_error(text: str) -> None:
     with pytest.raises(TemplateError):

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import ToolResult
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
@@ -268,12 +269,14 @@ async def test_a_tool_that_is_written_right_passes_the_check() -> None:
 
 
 async def test_a_schema_cannot_fetch_anything() -> None:
-    of = bundle({"id": "t", "python": "t.py:t", "parameters": {"$ref": "http://127.0.0.1:9/x.json"}},
-    **{"t.py": "def t(): 1"})
-    async with gateway() as tools:
+    """Security item 39: a reference in a schema is no way out."""
+    async with site() as (served, address), gateway() as tools:
+        of = bundle({"id": "t", "python": "t.py:t", "parameters": {"$ref": f"{address}/x.json"}},
+        **{"t.py": "def t(): 1"})
         found = await call(tools, of, "t", {"a": 1})
     assert found.status == "error"
     assert "schema cannot be applied" in found.error
+    assert served.seen == []
 
 
 async def test_a_tool_that_keeps_failing_is_left_alone_for_a_while() -> None:
