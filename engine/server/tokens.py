@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from ruche.engine.observe import fingerprint, log
-from ruche.engine.server.context import ENGINE, JSON_TYPE, address
+from ruche.engine.server.context import BEHIND_PROXY, ENGINE, JSON_TYPE, address
 from ruche.engine.server.errors import REQUEST_ID
 from ruche.engine.server.limits import LIMITS
 from ruche.engine.server.mint import mint
@@ -97,7 +97,8 @@ async def open_console(request: web.Request) -> web.Response:
     token = request.app[TOKENS].access(tenant="default", roles=CONSOLE_ROLES, subject=CONSOLE)
     response = web.Response(headers=JSON_TYPE, body=_encode(
         ConsoleAnswer(tenant_id="default", subject=CONSOLE, roles=list(CONSOLE_ROLES))))
-    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", secure=request.secure, path="/")
+    secure = request.secure or request.app[BEHIND_PROXY]
+    response.set_cookie(COOKIE, token, httponly=True, samesite="Strict", secure=secure, path="/")
     log.info("console.opened", request_id=request[REQUEST_ID])
     return response
 
