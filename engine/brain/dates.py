@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import calendar
 import re
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from ruche.engine.brain.numbers import NUMBER, read
@@ -58,6 +59,9 @@ _WEEKDAY_NAME = re.compile(rf"(?<!\w)(?:(?P<which>next|this|last|coming) +)?(?P<
 _IN = re.compile(rf"(?<!\w)in +(?P<count>{NUMBER}|an?) +{_UNIT}(?!\w)")
 _AGO = re.compile(rf"(?<!\w)(?P<count>{NUMBER}|an?) +{_UNIT} +ago(?!\w)")
 _NEXT = re.compile(rf"(?<!\w)(?P<which>next|last) +{_UNIT}(?!\w)")
+_TO = r"\s*(?:to|until|till|through|thru|bis|au|al|-|–)\s*(?:the +)?"
+_LATER = re.compile(rf"{_TO}(\d{{1,2}})(?:st|nd|rd|th)?(?![\w:]|[./-]\d)")
+_ORDINALS = re.compile(rf"(?<!\w)(\d{{1,2}})(?:st|nd|rd|th){_TO}(\d{{1,2}})(?:st|nd|rd|th)(?!\w)")
 _DAY_ONLY = re.compile(r"(?<!\w)the +(\d{1,2})(?:st|nd|rd|th)(?!\w)")
 
 _CLOCK = re.compile(r"(?<![\d:.])(\d{1,2})[:.h](\d{2}) *(a\.?m\.?|p\.?m\.?)?(?![\d:])")
@@ -84,8 +88,14 @@ def find_dates(text: str, today: date, *, month_first: bool) -> list[Span]:
     found += [(m.start(), m.end(), _shift(today, -_count(m["count"]), m["unit"])) for m in _AGO.finditer(text)]
     found += [(m.start(), m.end(), _shift(today, 1 if m["which"] == "next" else -1, m["unit"]))
               for m in _NEXT.finditer(text)]
-    found += [(m.start(), m.end(), _coming(int(m[1]), today)) for m in _DAY_ONLY.finditer(text)]
-    return _apart([(start, end, day.isoformat()) for start, end, day in found if day is not None])
+    full = [(start, end, day) for start, end, day in found if day is not None]
+    ranges = [span for one in full for span in _until(text, one)]
+    bare = [span for match in _ORDINALS.finditer(text) for span in _ordinals(match, today)]
+    single = [(m.start(), m.end(), _coming(int(m[1]), today)) for m in _DAY_ONLY.finditer(text)]
+    kept: list[Span] = []
+    for group in (full, ranges, bare, single):  # a day alone counts only where no fuller date claims it
+        kept = _apart([(start, end, day.isoformat()) for start, end, day in group if day is not None], kept)
+    return kept
 
 
 def find_times(text: str) -> list[Span]:
@@ -103,9 +113,9 @@ def bare_hour(text: str) -> str | None:
     return _time(_whole(text), 0, None)
 
 
-def _apart(found: list[Span]) -> list[Span]:
-    """In order; of overlapping finds the longer one stays."""
-    kept: list[Span] = []
+def _apart(found: list[Span], before: Sequence[Span] = ()) -> list[Span]:
+    """In order; what was found before stays, and of overlapping finds the longer one."""
+    kept = list(before)
     for start, end, value in sorted(found, key=lambda span: (span[0] - span[1], span[0], span[2])):
         if all(end <= other[0] or start >= other[1] for other in kept):
             kept.append((start, end, value))
@@ -167,6 +177,19 @@ def _shift(today: date, count: int, unit: str) -> date | None:
     if not 1 <= year <= 9999:
         return None
     return date(year, month + 1, min(today.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def _ordinals(match: re.Match[str], today: date) -> list[tuple[int, int, date | None]]:
+    """`15th-24th`: both days."""
+    first = _coming(int(match[1]), today)
+    second = _coming(int(match[2]), first) if first else None
+    return [(match.start(), match.end(1) + 2, first), (match.start(2), match.end(), second)]
+
+
+def _until(text: str, begin: tuple[int, int, date]) -> list[tuple[int, int, date | None]]:
+    """`may 10th to 26th`: the second day, on or after the first."""
+    match = _LATER.match(text, begin[1])
+    return [(match.start(1), match.end(), _coming(int(match[1]), begin[2]))] if match else []
 
 
 def _coming(day: int, today: date) -> date | None:

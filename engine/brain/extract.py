@@ -164,11 +164,12 @@ def _phones(source: Source, wanted: Wanted, taken: Taken) -> Found:
 def _money(source: Source, wanted: Wanted, taken: Taken) -> Found:
     values: list[Value] = []
     for start, end, amount in find_numbers(source.lower):
-        before, after = _BEFORE.search(source.lower[:start]), _AFTER.search(source.lower[end:])
-        if before or after:
-            currency = _CURRENCIES[(before or after)[1]]  # type: ignore[index]
-            first, last = (before.start() if before else start), end + (after.end() if after and not before else 0)
-            values.append((first, last, {"amount": plain(amount), "currency": currency}, 1.0))
+        before = _BEFORE.search(source.lower[max(0, start - 20):start])
+        after = None if before else _AFTER.search(source.lower[end:end + 20])
+        unit = before or after
+        if unit is not None:
+            first, last = start - (len(unit[0]) if before else 0), end + (unit.end() if after else 0)
+            values.append((first, last, {"amount": plain(amount), "currency": _CURRENCIES[unit[1]]}, 1.0))
         elif wanted.asked:
             values.append((start, end, {"amount": plain(amount), "currency": ""}, 0.7))
     return _share(values, wanted, taken)
@@ -195,7 +196,8 @@ def _cued(source: Source, values: list[Value], fields: tuple[CompiledField, ...]
 
 
 def _beside(lower: str, start: int, end: int) -> set[str]:
-    return {word.strip(".,!?;:") for word in (*lower[:start].split()[-1:], *lower[end:].split()[:1])}
+    before, after = lower[max(0, start - 40):start].split()[-1:], lower[end:end + 40].split()[:1]
+    return {word.strip(".,!?;:") for word in (*before, *after)}
 
 
 def _allowed(source: Source, wanted: Wanted, taken: Taken) -> Found:
@@ -254,7 +256,7 @@ def _strings(source: Source, wanted: Wanted, taken: Taken) -> Found:
     introduced = person_name(source.text, asked=bool(names) and names[0] in wanted.asked and source.statement)
     if introduced is not None and names:
         yield from _named(names, introduced)
-    asked = [field for field in wanted.asked if not (introduced and field.person)]
+    asked = [field for field in wanted.asked if not field.person]
     if asked and source.statement and not taken and introduced is None:
         value = free_text(source.text, asked[0].label)
         if value is not None:

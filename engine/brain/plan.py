@@ -79,7 +79,8 @@ def _handed_over(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
 def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contribution]:
     """Nothing answers: say so, and from the second time on offer a person; an answer that was taken is thanked for."""
     session, agent = speaker.who.turn.session, speaker.who.agent.bundle.agent
-    if orchestrated.knowledge.learned or any(one.actions for one in orchestrated.standings):
+    moved = any(one.actions for one in orchestrated.standings)
+    if moved or (orchestrated.knowledge.learned and "?" not in speaker.who.text):
         return own_sentences(speaker, ("noted",))
     if session.pending is not None and session.pending.subject == HANDOFF:
         return own_sentences(speaker, ("declined",))

@@ -10,6 +10,9 @@ from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.language import detect
 from ruche.engine.brain.signals import Signals, read_signals, words_of
 
+READ = 2_000
+"""Characters of a message in which values are looked for."""
+
 
 class Sensed(msgspec.Struct, frozen=True, kw_only=True):
     language: str
@@ -29,8 +32,8 @@ def sense(who: Identified) -> Sensed:
     signals = read_signals(words, language, _own_cancel(who))
     if not agent.fields:
         return Sensed(language=language, signals=signals, source=None)
-    source = Source(text=who.text, lower=lower, words=words, answer=signals.answer, place=agent.place(who.local.date()),
-                    statement=_statement(who, signals))
+    source = Source(text=who.text[:READ], lower=lower[:READ], words=words, answer=signals.answer,
+                    place=agent.place(who.local.date()), statement=_statement(who, signals))
     wanted = _wanted(who, signals, lower)
     return Sensed(language=language, signals=signals, source=source, candidates=extract(source, wanted),
                   asked=tuple(field.name for field in wanted.asked))

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ruche.engine.brain.signals import words_of
 
+MOST_WORDS = 20
+"""Of a message in which slips are forgiven."""
+
 
 def close(lower: str, allowed: Mapping[str, str], taken: Sequence[tuple[int, int]], *,
           loose: bool) -> tuple[int, int, str, float] | None:
@@ -14,6 +17,7 @@ def close(lower: str, allowed: Mapping[str, str], taken: Sequence[tuple[int, int
     A slip is one letter in a value of 4 to 7 characters and two in a longer one. Two values equally close are no match.
     """
     places = _places(lower)
+    loose = loose and len(places) <= MOST_WORDS
     best: list[tuple[int, int, int, int, str]] = []
     for key, value in allowed.items():
         size = len(key.split())

@@ -14,6 +14,12 @@ _ANYWHERE = re.compile(r"(?i)\b(?:my name is|je m'appelle|ich heiße|mein name i
 _LEAD = re.compile(rf"(?i)^{_GREETING}(?:it is|it's|that is|that's|this is|i am|i'm|ich bin|soy|sono|ik ben|sou|"
                    r"je suis|c'est|es ist)\s+")
 _NAME = re.compile(r"[^\W\d_][\w'’.-]*(?: [^\W\d_][\w'’.-]*){0,4}")
+_NEVER_FIRST = frozenset({"not", "no", "none", "nothing", "never", "please", "ok", "okay", "well", "oh", "what", "why",
+                          "how", "who", "where", "when", "change", "make", "book", "check", "that", "this", "it",
+                          "there"})
+_NEVER = frozenset({"i", "you", "my", "your", "me", "is", "are", "want", "would", "the", "at", "need", "don't",
+                    "i've", "request"})
+"""Words that show a short message to be no name; particles such as `de` and `van` are not among them."""
 _TAIL = re.compile(r"[\s.,!;]+(?:please|thanks|thank you)?[\s.,!;]*$", re.IGNORECASE)
 
 Value = tuple[int, int, str, float]
@@ -27,9 +33,14 @@ def person_name(text: str, *, asked: bool) -> Value | None:
         return None if found is None else (found.start(1), found.end(1), found[1].rstrip("."), 0.8)
     start = match.end() if match else _after(_LEAD, text)
     name = _TAIL.sub("", text[start:].split(",")[0])
-    if not _NAME.fullmatch(name) or (match is None and len(name.split()) > 4):
+    if not _NAME.fullmatch(name) or (match is None and not _may_be_name(name)):
         return None
     return start, start + len(name), name, 0.9 if match else 0.7
+
+
+def _may_be_name(text: str) -> bool:
+    words = text.lower().split()
+    return len(words) <= 4 and words[0] not in _NEVER_FIRST and not _NEVER & set(words)
 
 
 def free_text(text: str, label: str) -> Value | None:

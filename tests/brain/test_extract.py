@@ -57,6 +57,15 @@ def test_a_date_is_read_relative_to_the_given_day(text: str, day: str) -> None:
     assert [value for _, _, value in find_dates(text, FRIDAY, month_first=False)] == [day]
 
 
+@pytest.mark.parametrize("text", ["may 10th to 26th", "from may 10 until the 26th", "10 may - 26 may"])
+def test_a_range_of_days_is_two_dates(text: str) -> None:
+    assert [value for _, _, value in find_dates(text, FRIDAY, month_first=False)] == ["2027-05-10", "2027-05-26"]
+
+
+def test_a_range_of_bare_days_begins_with_the_next_such_day_and_may_cross_a_month() -> None:
+    assert [day for _, _, day in find_dates("25th-4th", FRIDAY, month_first=False)] == ["2026-11-25", "2026-12-04"]
+
+
 def test_an_american_agent_reads_the_month_first() -> None:
     assert find_dates("3/5", FRIDAY, month_first=True)[0][2] == "2027-03-05"
     assert find_dates("25/5", FRIDAY, month_first=True)[0][2] == "2027-05-25"
@@ -125,8 +134,9 @@ def test_a_name_that_was_asked_for_is_taken_without_its_lead_in(said: str, name:
     assert found(said, asked=("full_name",))["full_name"] == name
 
 
-@pytest.mark.parametrize("said", ["why do you need that?", "what is your name?"])
-def test_a_question_is_nobodys_name(said: str) -> None:
+@pytest.mark.parametrize("said", ["why do you need that?", "what is your name?", "Not at the moment.",
+                                  "I want the Hyatt", "I've changed my mind and want to stay somewhere else"])
+def test_what_is_no_name_is_not_taken_for_one(said: str) -> None:
     assert found(said, asked=("full_name",)) == {}
 
 

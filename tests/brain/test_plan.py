@@ -43,6 +43,13 @@ async def test_a_message_that_nothing_answers_gets_the_agents_unmatched_text() -
         assert talk.session.unmatched_streak == 0
 
 
+async def test_a_question_that_only_names_something_is_not_thanked_for() -> None:
+    agent = bundle(fields=[{"name": "colour", "allowed": ["red"]}], agent={"unmatched": "That is beyond me."})
+    async with talking(agent) as talk:
+        assert await talk.reply("why is red so loud?") == "That is beyond me."
+        assert await talk.reply("my colour is red") == "Thank you, I have noted that."
+
+
 async def test_the_second_unmatched_message_in_a_row_offers_a_person_where_there_is_one() -> None:
     agent = bundle(rules=RULES, agent={"handoff": {"enabled": True, "text": "Anna takes over."}})
     async with talking(agent) as talk:

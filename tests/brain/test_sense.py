@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ruche.engine.brain.language import detect
@@ -39,6 +41,19 @@ async def test_leaving_a_scenario_is_told_from_talking_about_cancelling(text: st
 
 async def test_the_authors_own_sentences_cancel_too() -> None:
     assert read_signals(words_of("i am done here"), "en", frozenset({phrase("I am done here.")})).cancel
+
+
+@pytest.mark.parametrize("piece", ["1 ", "one ", "may 5 to 6 ", "a@b.c ", "$5 ", "suite ", "+1 650 253 0000 ", "7pm ",
+                                   "  ", "x", "-", "the 5th ", "2026-01-01 ", "my name is A "])
+async def test_a_long_message_costs_little_whatever_it_holds(piece: str) -> None:
+    fields = [{"name": kind, "type": kind} for kind in ("email", "phone", "date", "time", "number", "money", "boolean")]
+    agent = bundle(fields=[*fields, {"name": "room", "allowed": ["single", "double", "suite"]},
+                           {"name": "order", "pattern": r"[A-Z]\d+"}, {"name": "full_name"}])
+    async with talking(agent) as talk:
+        await talk.say("my phone is +1 650 253 0000")  # loads the library of telephone numbers
+        begun = time.process_time()
+        await talk.say((piece * 10_000)[:10_000])
+        assert time.process_time() - begun < 0.5
 
 
 async def test_an_agent_answers_in_the_language_of_the_message() -> None:
