@@ -16,7 +16,7 @@ from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.results import status_name
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed, sense_for
-from ruche.engine.brain.settle import ended, settled
+from ruche.engine.brain.settle import ended, moves_of, settled
 from ruche.engine.brain.transitions import View, choose
 from ruche.engine.brain.walk import Standing, asks_freely, begin, enter, not_wanted, unfinished, waits, walk
 from ruche.storage.model.conversation import Pending, ScenarioInstance, StepVisit
@@ -50,7 +50,7 @@ class Orchestrated(msgspec.Struct, frozen=True, kw_only=True):
                          for scope in (one.scenario.id, one.step.key, *(step.key for step in one.entered)))
 
     def moves(self) -> tuple[ScenarioMove, ...]:
-        return tuple(move for one in self.standings for move in _moves(one))
+        return tuple(move for one in self.standings for move in moves_of(one))
 
 
 def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved: Retrieved, names: Names, *,
@@ -292,15 +292,3 @@ def _returned(standing: Standing, why: str, turn: int) -> Standing:
     instance = msgspec.structs.replace(standing.instance, status="active", last_turn=turn)
     return msgspec.structs.replace(standing, instance=instance, returned=True,
                                    actions=(*standing.actions, ("RESUME", why)))
-
-
-def _moves(standing: Standing) -> list[ScenarioMove]:
-    """One move per action; the first of them carries what was considered."""
-    considered = tuple(edge for choice in standing.choices for edge in choice.considered)
-    moves = []
-    for number, (action, why) in enumerate(dict(standing.actions).items()):
-        reasons = "; ".join(part for part in (why, *(standing.why if number == 0 else ())) if part)
-        moves.append(ScenarioMove(id=standing.scenario.id, step=standing.instance.step, action=action,  # type: ignore[arg-type]
-                                  skipped=standing.skipped if number == 0 else (), why=reasons,
-                                  considered=considered if number == 0 else ()))
-    return moves

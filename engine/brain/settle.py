@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ruche.engine.brain.walk import Known, Standing, asks_freely, missing, unfinished, waits
+from ruche.storage.model.turn import ScenarioMove
 
 _STATUS = {"CANCEL": "cancelled", "PAUSE": "paused", "COMPLETE": "completed"}
 
@@ -57,3 +58,15 @@ def _resumed(standings: list[Standing], turn: int) -> list[Standing]:
     back = msgspec.structs.replace(chosen, instance=instance, returned=True,
                                    actions=(("RESUME", "the digression is over"),))
     return [back if one is chosen else one for one in standings]
+
+
+def moves_of(standing: Standing) -> list[ScenarioMove]:
+    """One move per action; the first of them carries what was considered."""
+    considered = tuple(edge for choice in standing.choices for edge in choice.considered)
+    moves = []
+    for number, (action, why) in enumerate(dict(standing.actions).items()):
+        reasons = "; ".join(part for part in (why, *(standing.why if number == 0 else ())) if part)
+        moves.append(ScenarioMove(id=standing.scenario.id, step=standing.instance.step, action=action,  # type: ignore[arg-type]
+                                  skipped=standing.skipped if number == 0 else (), why=reasons,
+                                  considered=considered if number == 0 else ()))
+    return moves
