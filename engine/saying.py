@@ -74,12 +74,15 @@ async def follow(host: Host, request: Request) -> AsyncGenerator[Event]:
             async for event in events:
                 yield event
         return
-    turn_id = taken.turn_id
+    turn_id, spoken = taken.turn_id, False
     try:
         while True:
             event = await taken.listener.next()
             if event.turn_id != turn_id:
                 continue
+            spoken = spoken or event.kind == "message.segment"
+            if event.kind == "turn.completed" and not spoken:
+                yield _whole(event)
             yield event
             if event.kind == "turn.superseded":
                 turn_id = event.data["superseded_by"]
@@ -87,6 +90,12 @@ async def follow(host: Host, request: Request) -> AsyncGenerator[Event]:
                 return
     finally:
         taken.listener.close()
+
+
+def _whole(completed: Event) -> Event:
+    """A reply that was not spoken in segments, as one: passing news, for callers who show only segments."""
+    return Event(seq=completed.seq - 1, kind="message.segment", session_id=completed.session_id,
+                 turn_id=completed.turn_id, at_ms=completed.at_ms, data={"text": completed.data["reply"], "seq": 0})
 
 
 async def _again(host: Host, request: Request, taken: Any) -> AsyncGenerator[Event]:

@@ -9,14 +9,15 @@ import msgspec
 from ruche.storage.ledger import request_name
 from ruche.storage.model.conversation import SessionKey, SessionState
 from ruche.storage.model.event import Event
-from ruche.storage.model.record import DeadLettered, EffectReserved, EffectSettled, SegmentReleased
-from ruche.storage.rows import DeadRow, EffectRow, EventsRow, IdempotencyRow, SegmentRow, SessionRow
+from ruche.storage.model.record import Accepted, DeadLettered, EffectReserved, EffectSettled, SegmentReleased
+from ruche.storage.rows import DeadRow, EffectRow, EventsRow, IdempotencyRow, InboxRow, SegmentRow, SessionRow
 from ruche.storage.secured import Door, Filter, Page
 
 _state = msgspec.msgpack.Decoder(SessionState).decode
 _events = msgspec.msgpack.Decoder(tuple[Event, ...]).decode
 _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
 _effect = msgspec.msgpack.Decoder(EffectReserved | EffectSettled).decode
+_accepted = msgspec.msgpack.Decoder(Accepted).decode
 _dead = msgspec.msgpack.Decoder(DeadLettered).decode
 
 
@@ -36,6 +37,7 @@ class Sessions:
         self._sessions, self._events = door.handle(tenant, SessionRow), door.handle(tenant, EventsRow)
         self._segments, self._requests = door.handle(tenant, SegmentRow), door.handle(tenant, IdempotencyRow)
         self._effects, self._dead = door.handle(tenant, EffectRow), door.handle(tenant, DeadRow)
+        self._inbox = door.handle(tenant, InboxRow)
 
     def by_key(self, key: SessionKey) -> SessionState | None:
         """The open session of a key, else its last one."""
@@ -46,8 +48,16 @@ class Sessions:
         return _state(last["state"])
 
     def by_id(self, session_id: str) -> SessionState | None:
+        """A session exists from its first accepted message on, before its first turn is committed."""
         row = self._sessions.get(session_id)
-        return None if row is None else _state(row["state"])
+        return self._beginning(session_id) if row is None else _state(row["state"])
+
+    def _beginning(self, session_id: str) -> SessionState | None:
+        rows = self._inbox.find(Filter("session", "=", session_id), order=("number",), limit=1)
+        if not rows:
+            return None
+        first = _accepted(rows[0]["accepted"])
+        return SessionState(id=session_id, key=first.key, created_ms=first.at_ms, last_activity_ms=first.at_ms)
 
     def page(self, *, interlocutor: str | None, agent: str | None, limit: int,
              cursor: str | None) -> Page[SessionState]:

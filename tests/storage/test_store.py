@@ -567,3 +567,14 @@ def test_a_row_that_changed_again_after_a_batch_stays_in_the_overlay() -> None:
     overlay.drop(2, [Change(0, 7, "s1", newer)])
     assert overlay.get(0, (7, "s1")) is None
     assert overlay.rows(0, 7, (1, 1)) == []
+
+
+def test_a_session_is_known_from_its_first_accepted_message_on(open_store: Opener) -> None:
+    store = open_store()
+    store.append([accepted("m1"), accepted("m2")])
+    for look in (store.tenant("acme"), store.tenant("other")):
+        found = look.session_by_id("s1")
+        assert (found is None) == (look is store.tenant("other"))
+    begun = store.tenant("acme").session_by_id("s1")
+    assert begun is not None
+    assert (begun.key, begun.turn_count, begun.created_ms) == (session_key(), 0, NOW_MS)
