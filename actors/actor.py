@@ -20,6 +20,7 @@ import anyio
 import pykka
 from anyio.lowlevel import checkpoint_if_cancelled
 from pykka.messages import _ActorStop
+
 from ruche.actors.exits import Exit, HandlerCancelled, Phase, log_crash
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import Letter, Mailbox, dead

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 from msgspec.structs import replace
+
 from ruche.actors.hosting import wall_ms
 from ruche.actors.scribe import Scribe
 from ruche.storage.model.event import OutboxItem

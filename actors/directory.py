@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import pykka
+
 from ruche.actors.activations import Activations
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import Letter, Offer, full

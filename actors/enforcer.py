@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from ruche.actors.breaker import Breaker
 from ruche.actors.ref import AioActorRef
 from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
+from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Draft, Enforcer, Verdict
 from ruche.plugins.enforcers import ExpressionEnforcer, LengthEnforcer, PatternEnforcer, PhraseEnforcer
 from ruche.plugins.errors import DeadlineExceeded, RucheError

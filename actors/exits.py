@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pykka
+
 from ruche.actors.mailbox import Letter, dead
 
 log = logging.getLogger(__name__)

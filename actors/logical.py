@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Literal
 
 import anyio
+
 from ruche.actors.feed import Listener
 from ruche.actors.future import AioFuture
 from ruche.actors.ledger import Ledger

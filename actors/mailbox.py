@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol
 import pykka
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
+
 from ruche.actors.future import AioFuture
 from ruche.plugins.errors import DeadlineExceeded, MailboxFull
 

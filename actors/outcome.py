@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 from msgspec.structs import replace
+
 from ruche.actors.accumulate import learned
 from ruche.actors.hosting import Hosting
 from ruche.actors.logical import LogicalTurn

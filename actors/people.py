@@ -6,6 +6,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 from msgspec.structs import replace
+
 from ruche.storage.model.conversation import Profile
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pykka
+
 from ruche.actors.exits import Exit
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import dead

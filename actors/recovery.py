@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 
 import anyio
+
 from ruche.actors.directory import Directory
 from ruche.actors.hosting import Hosting
 from ruche.actors.logical import Orphan

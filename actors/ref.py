@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import anyio
 import pykka
 from pykka.messages import _ActorStop
+
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import Letter, Mailbox, Offer, dead, full
 from ruche.plugins.errors import DeadlineExceeded

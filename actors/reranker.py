@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import pykka
-from ruche.actors.breaker import Breaker
+
 from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
+from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Reranker
 from ruche.plugins.errors import DeadlineExceeded, MailboxFull, ProviderFailed, RucheError
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Embedder, Hit, Hits, Vectors

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
+
 from ruche.actors.actor import AioActor
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
+
 from ruche.actors.feed import Feeds
 from ruche.actors.ledger import Ledger
 from ruche.plugins.contracts import Effect, EffectOutcome

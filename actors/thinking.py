@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import anyio
+
 from ruche.actors.hosting import Hosting
 from ruche.actors.logical import LogicalTurn
 from ruche.actors.stage import SessionStage

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anyio
+
 from ruche.actors.mailbox import Letter
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import logging
 
 import anyio
 from msgspec.structs import replace
+
 from ruche.actors.line import Line
 from ruche.actors.logical import Closing, LogicalTurn, Orphan
 from ruche.actors.outcome import Outcome, answer_of, committing, failed, interrupted, new_profile, outcome_of

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pykka
+
 from ruche.actors.actor import AioActor
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.system import ActorSystem, calm_collector

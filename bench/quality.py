@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.report import emit, percentile, progress, table
+from bench.suites import documents, rules
+from bench.suites.asking import Asking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
 from ruche.engine.config import ModelSettings
 from ruche.plugins.embedders import open_embedder
 from ruche.plugins.errors import ConfigurationError
-
-from bench.report import emit, percentile, progress, table
-from bench.suites import documents, rules
-from bench.suites.asking import Asking
 
 SUITES = {"rules": rules.run, "documents": documents.run}
 

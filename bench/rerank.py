@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ruche.actors.breaker import Breaker
-from ruche.actors.reranker import Reranking
-from ruche.actors.system import ActorSystem
-from ruche.plugins.rerankers.cross import CrossEncoder
-
 from bench.report import emit, percentile, progress, table
 from bench.tinybert import write_folder
+from ruche.actors.reranker import Reranking
+from ruche.actors.system import ActorSystem
+from ruche.plugins.breaker import Breaker
+from ruche.plugins.rerankers.cross import CrossEncoder
 
 QUESTION_WORDS = 8
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ruche.engine import Engine
-from ruche.plugins.contracts import Vectors
 
 from bench.report import emit, median, percentile, progress, table
+from ruche.engine import Engine
+from ruche.plugins.contracts import Vectors
 
 TOPICS = ("parcel", "invoice", "refund", "opening hours", "delivery", "warranty", "password", "appointment",
           "subscription", "voucher", "repair", "address", "newsletter", "exchange", "complaint", "loyalty card")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruche.plugins.errors import ConfigurationError
 
+from ruche.plugins.errors import ConfigurationError
 
 _NOT_SETTINGS = ("RUCHE_ROOT_KEY", "RUCHE_SECRET_")
 """The root key, and what tools' headers may name."""
@@ -31,7 +31,7 @@ class ServerSettings(Section):
     cors_origins: tuple[str, ...] = ()
     token_public_key: Path | None = None
     """PEM file of an Ed25519 key: tokens that somebody else signs with it (EdDSA) are accepted as well."""
-    token_issuer: str = "ruche"
+    token_issuer: str = "ruche"  # noqa: S105 - a name, not a secret
     """The `iss` that such tokens must carry, exactly."""
     token_hours: float = Field(default=24.0, gt=0)
     anonymous_per_hour: int = Field(default=20, ge=0)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.plugins.tape import Tape
 from ruche.storage.keyring import KeySource
 from ruche.storage.model.agent import AgentBundle, Rule, Tool

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.plugins.errors import ConfigurationError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"

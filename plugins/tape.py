@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 import msgspec
+
 from ruche.plugins import errors
 from ruche.storage.model.ids import make_id
 from ruche.storage.model.run import TapeEntry

@@ -54,19 +54,28 @@ class Overlay:
         """None when the tables have the last word; `values` None when the row was removed."""
         return self._rows[collection].get(address)
 
-    def keys(self, collection: int, tag: int) -> list[Any]:
-        """Keys of every row of a tenant that the tables must not answer for."""
-        with self._lock:
-            return [key for owner, key in self._rows[collection] if owner == tag]
+    def count(self, collection: int) -> int:
+        """Rows of all tenants that the tables must not answer for."""
+        return len(self._rows[collection])
 
-    def rows(self, collection: int, tag: int, lookup: tuple[int, Any] | None) -> list[Values]:
-        """Rows of a tenant; with `lookup` (column number, value) only those."""
+    def over(self, collection: int, tag: int, lookup: tuple[int, Any] | None, found: list[Values]
+             ) -> tuple[list[Values], list[Values]]:
+        """Rows of a tenant, with `lookup` (column number, value) only those; and what of the tables' rows still holds.
+
+        Both at one moment, so that a row that changes just now is in one of them.
+        """
+        key = self._collections[collection].key
         with self._lock:
             rows = self._rows[collection]
-            if lookup is None:
-                return [kept.values for (owner, _), kept in rows.items() if owner == tag and kept.values is not None]
-            found = self._lookups[collection].get((lookup[0], tag, lookup[1]), ())
-            return [values for address in found if (values := rows[address].values) is not None]
+            kept = [values for values in found if (tag, values[key]) not in rows]
+            return self._changed(collection, tag, lookup), kept
+
+    def _changed(self, collection: int, tag: int, lookup: tuple[int, Any] | None) -> list[Values]:
+        rows = self._rows[collection]
+        if lookup is None:
+            return [kept.values for (owner, _), kept in rows.items() if owner == tag and kept.values is not None]
+        found = self._lookups[collection].get((lookup[0], tag, lookup[1]), ())
+        return [values for address in found if (values := rows[address].values) is not None]
 
     def _put(self, address: Address, collection: int, kept: Kept) -> None:
         before = self._rows[collection].get(address)

@@ -147,13 +147,21 @@ def _query(collection: Collection, tenant: Tenant, policies: Policies, filters: 
 def _merged(collection: Collection, tag: int, query: Query, overlay: Overlay, tables: Tables) -> list[Values]:
     lookup = next(((one.column, one.value) for one in query.conditions
                    if one.operator == "=" and one.column in collection.lookups), None)
-    fresh = [values for values in overlay.rows(collection.number, tag, lookup) if _meets(values, query)]
-    changed = () if collection.model.once else overlay.keys(collection.number, tag)
-    found = tables.find(collection, tag, query, changed)
-    merged = fresh + found
+    merged = _as_now(collection, tag, query, lookup, overlay, tables)
     if query.order:
         merged.sort(key=lambda values: [values[column] for column in query.order], reverse=query.descending)
     return merged[:query.limit]
+
+
+def _as_now(collection: Collection, tag: int, query: Query, lookup: tuple[int, Any] | None, overlay: Overlay,
+            tables: Tables) -> list[Values]:
+    """Rows that meet the query: those of the tables that have not changed since, and the changed ones."""
+    while True:
+        waiting = 0 if collection.model.once else overlay.count(collection.number)
+        found = tables.find(collection, tag, query._replace(limit=query.limit + waiting))
+        changed, kept = overlay.over(collection.number, tag, lookup, found)
+        if len(found) - len(kept) <= waiting:  # else rows changed meanwhile, and too few were asked for
+            return [values for values in changed if _meets(values, query)] + kept
 
 
 def _meets(values: Values, query: Query) -> bool:

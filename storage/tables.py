@@ -179,8 +179,8 @@ class Tables:
         rows = self._rows(collection, f"tenant = ? AND {collection.model.key} = ?", "", [tag, key])
         return rows[0] if rows else None
 
-    def find(self, collection: Collection, tag: int | None, query: Query, but: Sequence[Any] = ()) -> list[Values]:
-        """Rows that meet every condition, except those with the keys in `but`; of all tenants when `tag` is None."""
+    def find(self, collection: Collection, tag: int | None, query: Query) -> list[Values]:
+        """Rows that meet every condition; of all tenants when `tag` is None."""
         texts: list[str] = []
         values: list[Any] = []
         if tag is not None:
@@ -193,9 +193,6 @@ class Tables:
         if query.after is not None:
             texts.append(f"({', '.join(names)}) {'<' if query.descending else '>'} ({', '.join('?' * len(names))})")
             values.extend(query.after)
-        if but:
-            texts.append(f"{collection.model.key} NOT IN (SELECT unnest(?::{self._key_type(collection)}[]))")
-            values.append(list(but))
         direction = " DESC" if query.descending else ""
         order = f"ORDER BY {', '.join(name + direction for name in names)} " if names else ""
         return self._rows(collection, " AND ".join(texts) or "true", order + "LIMIT ?", [*values, query.limit])

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.report import progress
 from ruche.actors.retriever import Retriever
 from ruche.plugins.contracts import Hits
 from ruche.storage.model.agent import Agent, AgentBundle
-
-from bench.report import progress
 
 TENANT = "default"
 

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.suites.asking import Asking, sampled
 from ruche.plugins.contracts import Hit
 from ruche.plugins.errors import ConfigurationError
-
-from bench.suites.asking import Asking, sampled
 
 DEPTH, PASSAGES = 10, 200
 """Documents that count, and passages that are read to find them."""

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.suites.asking import Asking, sampled, share
 from ruche.plugins.contracts import Hits
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.index.passages import subject
-
-from bench.suites.asking import Asking, sampled, share
 
 HELD_OUT = 0.2
 """Share of the training rows that is asked when a folder has no test rows (never given to the rules)."""

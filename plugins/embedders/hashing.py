@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.storage.index.words import COMMON, words
 
 DIMENSIONS, CHARACTERS = 512, 4_096

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.plugins.embedders.weights import PINNED, checked_bytes, find_weights, graph_weights, read_safetensors
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.inference import open_session, owns_weights, provider_of

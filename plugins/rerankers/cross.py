@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.inference import open_session, provider_of
 

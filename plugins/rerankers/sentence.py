@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from ruche.plugins.contracts import Embedder, Vectors
 from ruche.plugins.embedders.cache import VectorCache
 from ruche.storage.index.vectors import dots

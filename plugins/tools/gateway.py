@@ -63,7 +63,7 @@ class Tools:
             return "error", None, wrong
         wait = line.breaker.wait()
         if wait:
-            return "error", None, f"the tool failed several times in a row and is left alone for {wait:.0f} s"
+            return "error", None, f"the tool failed several times and is left alone for {wait:.0f} s"
         try:
             async with asyncio.timeout(tool.timeout_ms / 1_000), line.slots:
                 value = await self._run(bundle, tool, arguments, context)

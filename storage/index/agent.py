@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.storage.index.hybrid import DOCUMENTS, RULES, Blend
 from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
 from ruche.storage.index.passages import Passage

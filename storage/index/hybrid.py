@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.storage.index.ranking import Scores
 
 Scale = Literal["raw", "maximum", "range"]

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.storage.index.ranking import best
 from ruche.storage.index.words import terms
 

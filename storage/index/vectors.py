@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
 from ruche.storage.errors import ConfigurationError
 from ruche.storage.index.ranking import best
 

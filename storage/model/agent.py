@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
 from ruche.storage.model.run import canonical
 
 Name = str
@@ -128,7 +129,7 @@ class Scenario(Authored):
 
 
 class Template(Authored):
-    """Text with placeholders: EXCLUSIVE is sent verbatim, SUGGEST may be reworded, FALLBACK replaces a refused reply."""
+    """Text with placeholders: EXCLUSIVE goes out verbatim, SUGGEST may be reworded, FALLBACK replaces a refused one."""
 
     id: Name
     text: str = Field(min_length=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
+
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.run import Run

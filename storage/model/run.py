@@ -6,6 +6,7 @@ import hashlib
 from typing import Any, Literal
 
 import msgspec
+
 from ruche.storage.model.conversation import Exchange, Message, SessionState, Struct
 from ruche.storage.model.turn import (
     Enforcement,

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 from msgspec.structs import replace
+
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.fair import FairGate
 from ruche.actors.hosting import Hosting

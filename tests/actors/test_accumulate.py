@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.actors.accumulate import CHANNEL_BASE_MS, base_ms, learned, window_ms
 from ruche.storage.model.conversation import Message
 

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import pykka
 import pytest
+
 from ruche.actors.actor import AioActor, AioActorRef
 from ruche.actors.future import AioFuture, WouldDeadlock
 from ruche.actors.service import ServiceActor

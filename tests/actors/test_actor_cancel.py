@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+
 from ruche.actors.actor import AioActor
 from ruche.actors.future import AioFuture
 from ruche.actors.service import ServiceActor

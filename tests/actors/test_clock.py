@@ -7,9 +7,9 @@ from pathlib import Path
 
 import anyio
 import pytest
+
 from ruche.actors.clock import Clock
 from ruche.actors.directory import Policy
-
 from tests.actors.rig import KEY, ScriptedBrain, rig
 
 pytestmark = pytest.mark.anyio

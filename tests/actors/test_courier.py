@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+
 from ruche.actors.courier import TRIES, Courier, Undeliverable
 from ruche.plugins.contracts import Stage, TurnInput, TurnOutput
 from ruche.plugins.tape import Tape
 from ruche.storage.model.event import OutboxItem
-
 from tests.actors.rig import KEY, Rig, ScriptedBrain, output, rig
 
 pytestmark = pytest.mark.anyio

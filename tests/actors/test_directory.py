@@ -11,6 +11,7 @@ import pykka
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.actors.actor import AioActor
 from ruche.actors.directory import Directory
 from ruche.actors.future import AioFuture

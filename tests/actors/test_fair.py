@@ -10,6 +10,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ruche.actors.fair import FairGate
 from ruche.plugins.errors import RateLimited
 

@@ -7,13 +7,13 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+
 from ruche.actors.feed import Feeds, ListenerDropped
 from ruche.actors.session import Close
 from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.errors import StorageFull
 from ruche.plugins.tape import Tape
 from ruche.storage.model.event import Event, EventKind
-
 from tests.actors.rig import KEY, Rig, ScriptedBrain, rig
 from tests.actors.test_session_storage import FaultyDisk
 

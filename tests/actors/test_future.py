@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pykka
 import pytest
+
 from ruche.actors.future import AioFuture, WouldDeadlock
 
 

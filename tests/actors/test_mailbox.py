@@ -13,6 +13,7 @@ import pykka
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import Letter, Mailbox, Offer
 from ruche.plugins.errors import MailboxFull

@@ -13,6 +13,7 @@ import pykka
 import pytest
 from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, _ActorStop
+
 from ruche.actors.actor import AioActor
 from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem

@@ -7,13 +7,13 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from ruche.actors.scribe import Scribe
 from ruche.actors.system import ActorSystem
 from ruche.plugins.errors import StorageFull, StorageStopped
 from ruche.storage.model.conversation import Profile
 from ruche.storage.model.record import ProfileSaved
 from ruche.storage.store import Store
-
 from tests.actors.rig import RootKey
 from tests.actors.test_session_storage import FaultyDisk
 

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pykka
 import pytest
+
 from ruche.actors.directory import Directory
 from ruche.actors.future import AioFuture
 from ruche.actors.service import ServiceActor

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 from msgspec.structs import replace
+
 from ruche.actors.directory import Policy
 from ruche.actors.future import AioFuture
 from ruche.actors.session import Close, Look, Say, Snapshot
@@ -16,7 +17,6 @@ from ruche.plugins.contracts import Stage, TurnInput, TurnOutput
 from ruche.plugins.errors import DeadlineExceeded, InvalidRequest, MailboxFull, NotFound, ProviderFailed
 from ruche.plugins.tape import Tape
 from ruche.storage.model.conversation import FieldValue
-
 from tests.actors.rig import KEY, ScriptedBrain, all_of, message, output, passivated, rig
 
 pytestmark = pytest.mark.anyio

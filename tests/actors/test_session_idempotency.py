@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+
 from ruche.actors.directory import Policy
 from ruche.actors.logical import Taken
 from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.errors import IdempotencyMismatch
 from ruche.plugins.tape import Tape
-
 from tests.actors.rig import KEY, ScriptedBrain, all_of, passivated, rig
 
 pytestmark = pytest.mark.anyio

@@ -14,11 +14,11 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+
 from ruche.actors.supersede import Decision
 from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.tape import Tape
 from ruche.storage.model.turn import Turn
-
 from tests.actors.rig import KEY, Rig, ScriptedBrain, all_of, rig
 
 _sessions = itertools.count(1)

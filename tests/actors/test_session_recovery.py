@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+
 from ruche.actors.recovery import recover
 from ruche.actors.session import Close
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
 from ruche.plugins.errors import Unavailable
 from ruche.plugins.tape import Tape
 from ruche.storage.model.turn import Turn
-
 from tests.actors.rig import KEY, ScriptedBrain, echo, ended, rig
 
 pytestmark = pytest.mark.anyio

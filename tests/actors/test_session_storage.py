@@ -8,12 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from ruche.actors.session import Look
 from ruche.plugins.contracts import Effect, Stage, TurnInput
 from ruche.plugins.errors import StorageFull, StorageStopped, Unavailable
 from ruche.plugins.tape import Tape
 from ruche.storage.platform import Disk
-
 from tests.actors.rig import KEY, ScriptedBrain, all_of, echo, ending, rig
 
 pytestmark = pytest.mark.anyio

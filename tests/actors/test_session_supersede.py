@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+
 from ruche.actors.fair import FairGate
 from ruche.actors.session import Say, Typing
 from ruche.actors.supersede import Decision
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
 from ruche.plugins.tape import Tape
-
 from tests.actors.rig import KEY, WEB, ScriptedBrain, all_of, echo, ending, message, rig
 
 pytestmark = pytest.mark.anyio

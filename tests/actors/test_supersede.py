@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.actors.supersede import Decision, Situation, decide, default_decider
 from ruche.storage.model.conversation import Message
 

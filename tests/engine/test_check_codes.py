@@ -156,8 +156,8 @@ CASES = [
          rules=RULE + "- id: q\n  if: somebody  asks\n  then: Do not\n  effect: refuse\n"),
     case("W609", "rules.yaml:4", "enforces nothing", rules=RULE + "  requires: amount\n"),
 ]
-ELSEWHERE = {"E106", "E111", "E113", "E114", "E115"}
-"""Faults of files and folders, tested in test_authoring_files.py."""
+ELSEWHERE = {"E106", "E111", "E113", "E114", "E115", "E701"}
+"""Faults of files and folders, tested in test_authoring_files.py, and of conversations, in test_conversations.py."""
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:

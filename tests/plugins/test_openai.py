@@ -249,7 +249,7 @@ async def test_a_stream_changes_its_source_before_the_first_piece_only() -> None
 async def test_an_endpoint_that_keeps_failing_is_left_alone_and_tried_later() -> None:
     clock = [0.0]
     script = (Answer(status=500),) * 3 + (Answer("Back."),)
-    breaker = lambda: Breaker(failures=3, seconds=10, monotonic=lambda: clock[0])  # noqa: E731
+    breaker = lambda: Breaker(failures=3, cooldown=10, clock=lambda: clock[0])  # noqa: E731
     async with chain(script, composer=True, tries=1, breaker=breaker) as (servers, linked, _):
         for _ in range(5):
             assert (await linked.generate(PROMPT)).text == "We open at nine."

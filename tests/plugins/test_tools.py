@@ -283,7 +283,7 @@ async def test_a_tool_that_keeps_failing_is_left_alone_for_a_while() -> None:
     """Security item 35: a circuit breaker per tool."""
     clock = [0.0]
     of = python_bundle()
-    async with gateway(breaker=lambda: Breaker(failures=3, seconds=30, monotonic=lambda: clock[0])) as tools:
+    async with gateway(breaker=lambda: Breaker(failures=3, cooldown=30, clock=lambda: clock[0])) as tools:
         errors = [(await call(tools, of, "boom", {"a": 1})).error for _ in range(4)]
         assert ["left alone" in error for error in errors] == [False, False, False, True]
         assert (await call(tools, of, "add", {"a": 1})).status == "ok"

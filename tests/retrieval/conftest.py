@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ruche.plugins.embedders import weights
-from ruche.plugins.embedders.minilm import MiniLmEmbedder
 
 from bench.tinybert import SMALL, write_folder
+from ruche.plugins.embedders import weights
+from ruche.plugins.embedders.minilm import MiniLmEmbedder
 
 
 @pytest.fixture(scope="session")

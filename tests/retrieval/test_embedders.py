@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
 from ruche.engine.config import ModelSettings
 from ruche.plugins.contracts import Embedder
 from ruche.plugins.embedders import NOTICE, HashingEmbedder, MiniLmEmbedder, open_embedder
@@ -22,7 +24,6 @@ from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.embedders.weights import PINNED, find_weights, graph_weights, read_safetensors
 from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.inference import owns_weights
-from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 ODD_TEXTS = {"empty": "", "emoji": "🙂", "megabyte": "word " * 200_000, "one long word": "x" * 1_000_000,

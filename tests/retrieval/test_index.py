@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+
 from ruche.storage.errors import ConfigurationError
 from ruche.storage.index.hybrid import DOCUMENTS, MEMORY, RULES, scaled
 from ruche.storage.index.lexical import K1, B, LexicalIndex

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
 from ruche.engine.cli.model import model
 from ruche.plugins.embedders import weights
 from ruche.plugins.embedders.install import install_weights, places, verify_weights

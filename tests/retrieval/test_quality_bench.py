@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ruche.plugins.errors import ConfigurationError
 
 from bench.suites import documents, rules
+from ruche.plugins.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,15 +12,15 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer
+
+from bench.tinybert import SMALL, write_folder
 from ruche.engine.config import ModelSettings
 from ruche.plugins.contracts import Reranker
 from ruche.plugins.embedders import HashingEmbedder, MiniLmEmbedder
 from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.rerankers import CrossEncoder, SentenceReranker, open_reranker
-from tokenizers import Tokenizer
-
-from bench.tinybert import SMALL, write_folder
 
 PASSAGES = ["refund", "the parcel is late and nobody answers", "", "word5 word6 word7", "a b c d e f g h i j k l", "🙂",
             "invoice " * 400, "card", "late parcel"]

@@ -10,9 +10,10 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ruche.actors.breaker import Breaker
+
 from ruche.actors.reranker import Reranking
 from ruche.actors.system import ActorSystem
+from ruche.plugins.breaker import Breaker
 from ruche.plugins.rerankers import CrossEncoder
 
 PASSAGES = ["short", "a longer passage", "the longest passage of them all", "mid size"]

@@ -8,6 +8,7 @@ from threading import Event
 import anyio
 import numpy as np
 import pytest
+
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Retrieval, Vectors

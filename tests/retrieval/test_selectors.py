@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ruche.plugins.contracts import Selection, Selector
 from ruche.plugins.selectors import (
     NAMES,
