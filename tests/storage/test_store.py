@@ -563,10 +563,10 @@ def test_a_row_that_changed_again_after_a_batch_stays_in_the_overlay() -> None:
     overlay.add(2, [Change(0, 7, "s1", newer)])
     overlay.drop(1, [Change(0, 7, "s1", row)])
     assert overlay.get(0, (7, "s1")) == (2, newer)
-    assert overlay.rows(0, 7, (1, 1)) == [newer]
+    assert overlay.over(0, 7, (1, 1), []) == ([newer], [])
     overlay.drop(2, [Change(0, 7, "s1", newer)])
     assert overlay.get(0, (7, "s1")) is None
-    assert overlay.rows(0, 7, (1, 1)) == []
+    assert overlay.over(0, 7, (1, 1), []) == ([], [])
 
 
 def test_a_session_is_known_from_its_first_accepted_message_on(open_store: Opener) -> None:
