@@ -14,6 +14,7 @@ from ruche.actors.logical import LogicalTurn
 from ruche.actors.stage import SessionStage
 from ruche.plugins.contracts import TurnInput, TurnOutput
 from ruche.plugins.errors import RucheError
+from ruche.plugins.given import SITE, Given, given
 from ruche.plugins.tape import LiveTape
 from ruche.storage.model.conversation import Profile
 from ruche.storage.model.run import TapeEntry
@@ -64,6 +65,7 @@ async def _ask_brain(turn: LogicalTurn, profile: Profile, hosting: Hosting, tape
         request_id=turn.messages[-1].request_id, messages=tuple(turn.messages), session=state, profile=profile,
         deadline_ms=hosting.clock_ms() + round(hosting.turn_seconds * 1000), waited_ms=turn.waited_ms)
     try:
+        tape.ask_now(SITE, None, lambda: given(asked), Given)
         output = await hosting.brain.think(asked, tape, stage)
     except Exception as error:
         log.error("turn %s failed of %s%s", turn.turn_id, type(error).__name__, _place(error))

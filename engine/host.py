@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
+
 from ruche.actors.clock import Clock
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.enforcer import Enforcement
@@ -31,7 +32,7 @@ from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
 from ruche.engine.speakers import Speakers
 from ruche.plugins.channels import built_in_channels
-from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator
+from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
 from ruche.plugins.embedders import open_embedder
 from ruche.plugins.enforcers import built_in
 from ruche.plugins.errors import ConfigurationError, RucheError
@@ -66,6 +67,7 @@ class Plugins:
     brain: Brain | None = None
     generator: Callable[[ModelUse], Generator] | None = None
     enforcers: dict[str, Enforcer] = field(default_factory=dict)
+    tools: ToolGateway | None = None
     clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     entropy: Callable[[int], bytes] = secrets.token_bytes
 
@@ -139,9 +141,9 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
                         else await anyio.to_thread.run_sync(partial(open_embedder, settings.models, registry)))
     retriever = Retriever(embedder)
-    enforcers = built_in() | plugins.enforcers | _registered_enforcers(registry)
+    enforcers = known_enforcers(registry) | plugins.enforcers
     catalog = Catalog(scribe, retriever, enforcers, plugins.clock_ms)
-    tools = Tools(secrets=tool_secrets(os.environ))
+    tools = plugins.tools or Tools(secrets=tool_secrets(os.environ))
     speakers = Speakers(registry, os.environ)
     stack.push_async_callback(tools.close)
     stack.push_async_callback(speakers.close)
@@ -171,8 +173,9 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
                    channel_bases={name: channel.window_ms for name, channel in built_in_channels().items()})
 
 
-def _registered_enforcers(registry: Registry) -> dict[str, Enforcer]:
-    return {name: registry.create("enforcer", name) for name in registry.names("enforcer")}
+def known_enforcers(registry: Registry) -> dict[str, Enforcer]:
+    """The built-in enforcers and those of installed plugins, by the word that an author writes."""
+    return built_in() | {name: registry.create("enforcer", name) for name in registry.names("enforcer")}
 
 
 def tool_secrets(environment: Mapping[str, str]) -> dict[str, str]:

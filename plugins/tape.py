@@ -122,13 +122,20 @@ class ReplayTape:
 
     def _answer(self, site: str, request: Any, kind: type[T]) -> T:
         if self._next >= len(self._entries):
-            raise Divergence(f"the recorded turn did not ask at {site}; its tape ended after {self._next} entries")
+            raise Divergence(f"the recorded turn did not ask at {site}; its tape ended after {self._next} entries",
+                             site=site, recorded="did not ask", replayed="asked here")
         entry = self._entries[self._next]
         if entry.site != site or entry.request != request_hash(request):
             raise Divergence(f"entry {self._next} was recorded at {entry.site} with request {entry.request}; "
-                             f"the replay asked at {site} with request {request_hash(request)}")
+                             f"the replay asked at {site} with request {request_hash(request)}",
+                             site=site, recorded=f"asked at {entry.site}, request {entry.request}",
+                             replayed=f"asked at {site}, request {request_hash(request)}")
         self._next += 1
         if entry.error is not None:
             name, message = entry.error
             raise _KNOWN_ERRORS.get(name, errors.RucheError)(message)
-        return msgspec.msgpack.decode(entry.answer, type=kind)
+        try:
+            return msgspec.msgpack.decode(entry.answer, type=kind)
+        except msgspec.MsgspecError:
+            raise Divergence(f"the answer recorded at {site} is not what is expected there now", site=site,
+                             recorded="an answer of another shape", replayed=f"expected {kind}") from None

@@ -39,6 +39,13 @@ def read_files(folder: Path, subfolders: tuple[str, ...]) -> FolderFiles:
     return found
 
 
+def read_subfolder(folder: Path, part: str) -> FolderFiles:
+    """The files of one subfolder, which may be absent; names begin with the subfolder's."""
+    found = FolderFiles()
+    _read_level(folder, part, found, [MAX_FOLDER_BYTES])
+    return found
+
+
 def _read_level(folder: Path, part: str, found: FolderFiles, budget: list[int]) -> None:
     level = folder / part if part else folder
     try:

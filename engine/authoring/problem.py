@@ -13,7 +13,7 @@ class Problem:
     """One finding. `file` is relative to the agent folder; `line` and `column` count from 1.
 
     Codes are stable: E is an error (the folder is not published), W a warning; 1xx files and YAML, 2xx keys and
-    values, 3xx references, 4xx expressions and templates, 5xx scenarios, 6xx rules.
+    values, 3xx references, 4xx expressions and templates, 5xx scenarios, 6xx rules, 7xx test conversations.
     """
 
     file: str

@@ -6,16 +6,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ruche.engine.authoring import conversations
 from ruche.engine.authoring.kinds import AGENT, LISTS, MAIN_KEYS, SCENARIO, Kind, shapes
 from ruche.storage.model import agent as authored
 
 FOLDER = ".schema"
 """Where `ruche init` puts them, inside the agent folder."""
+TESTS = Kind("tests", conversations.Conversation, key="name")
+"""The files in `tests/`: they are no part of what is published."""
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """File name (`rules.json`) to schema; short forms are accepted as the loader accepts them."""
-    return {f"{kind.name}.json": _schema(kind) for kind in (AGENT, SCENARIO, *LISTS)}
+    return {f"{kind.name}.json": _schema(kind) for kind in (AGENT, SCENARIO, *LISTS, TESTS)}
 
 
 def editor_line(file: str) -> str:
@@ -25,6 +28,8 @@ def editor_line(file: str) -> str:
     """
     if file.startswith("scenarios/"):
         return f"# yaml-language-server: $schema=../{FOLDER}/scenario.json\n"
+    if file.startswith("tests/"):
+        return f"# yaml-language-server: $schema=../{FOLDER}/tests.json\n"
     name = {kind.file: kind.name for kind in (AGENT, *LISTS)}[file]
     return f"# yaml-language-server: $schema={FOLDER}/{name}.json\n"
 
@@ -34,7 +39,7 @@ def _schema(kind: Kind) -> dict[str, Any]:
     definitions = made.pop("$defs", {})
     _widen(made, kind.model)
     for name, part in definitions.items():
-        _widen(part, getattr(authored, name))
+        _widen(part, getattr(authored, name, None) or getattr(conversations, name))
     head: dict[str, Any] = {"$schema": "http://json-schema.org/draft-07/schema#", "title": f"Ruche: {kind.file}"}
     if not kind.many:
         made["required"] = [name for name in made.get("required", []) if not (kind is SCENARIO and name == "id")]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ruche.engine.authoring.conversations import read_conversations
 from ruche.engine.authoring.load import LoadedFolder, find_folders, load_folder
 from ruche.engine.authoring.problem import Problem
 from ruche.engine.authoring.publish import bundle_hash
@@ -21,7 +23,7 @@ from ruche.plugins.errors import NotFound
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of lines.")
 def command(folders: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     """Check agent folders (default: agents). Ends with 1 when there are findings."""
-    loaded = [(folder, load_folder(folder)) for folder in agent_folders(folders)]
+    loaded = [(folder, _with_tests(load_folder(folder))) for folder in agent_folders(folders)]
     if as_json:
         click.echo(json.dumps({"agents": [_as_dict(folder, found) for folder, found in loaded]}))
     else:
@@ -31,6 +33,12 @@ def command(folders: tuple[Path, ...], strict: bool, as_json: bool) -> int:
     warnings = sum(len(found.problems) for _, found in loaded) - errors
     click.echo(f"{len(loaded)} agent{'s' * (len(loaded) != 1)}: {errors} errors, {warnings} warnings", err=True)
     return 1 if errors or (strict and warnings) else 0
+
+
+def _with_tests(found: LoadedFolder) -> LoadedFolder:
+    """The folder with the faults of its test conversations, which keep nothing from being published."""
+    problems = read_conversations(found.path, found.bundle)[1]
+    return replace(found, problems=(*found.problems, *problems))
 
 
 def agent_folders(given: tuple[Path, ...]) -> list[Path]:

@@ -52,7 +52,7 @@ def _copy(sample: str, folder: Path) -> None:
 
 
 def _add_editor_line(target: Path, name: str) -> None:
-    if name.endswith(".yaml") and not name.startswith("tests/"):
+    if name.endswith(".yaml"):
         target.write_text(editor_line(name) + target.read_text(encoding="utf-8"), encoding="utf-8", newline="\n")
 
 

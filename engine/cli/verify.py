@@ -32,7 +32,7 @@ def command(sessions: tuple[str, ...], tenant: str, data: Path | None, config: P
     from ruche.engine.config import read_settings
 
     settings = read_settings(config, data=data)
-    _require_data(settings.data)
+    require_data(settings.data)
     import anyio
 
     from ruche.engine.host import open_store
@@ -46,8 +46,8 @@ def command(sessions: tuple[str, ...], tenant: str, data: Path | None, config: P
     return 0 if all(results) else _INTEGRITY
 
 
-def _require_data(data: Path) -> None:
-    """To verify makes no data directory: an empty one would verify."""
+def require_data(data: Path) -> None:
+    """Raises NotFound: to look at a data directory never makes one."""
     from ruche.plugins.errors import NotFound
 
     if not data.is_dir():

@@ -29,8 +29,8 @@ def faults(name: str, text: str) -> list[str]:
 @pytest.mark.parametrize("sample", sample_names())
 def test_the_samples_fit_their_schemas(sample: str) -> None:
     folder = sample_folder(sample)
-    for file in [*folder.glob("*.yaml"), *folder.glob("scenarios/*.yaml")]:
-        name = "scenario.json" if file.parent.name == "scenarios" else f"{file.stem}.json"
+    for file in [*folder.glob("*.yaml"), *folder.glob("scenarios/*.yaml"), *folder.glob("tests/*.yaml")]:
+        name = {"scenarios": "scenario.json", "tests": "tests.json"}.get(file.parent.name, f"{file.stem}.json")
         assert faults(name, file.read_text(encoding="utf-8")) == [], file
 
 
@@ -39,6 +39,7 @@ def test_the_samples_fit_their_schemas(sample: str) -> None:
     ("rules.json", "- {id: r, if: x, then: y, enforce: {use: phrase, options: {a: 1}}, effect: refuse}"),
     ("scenario.json", "{entry: x, steps: [{id: a, next: b, checkpoint: true}, {id: b, next: [c, {to: d}], say: x}]}"),
     ("templates.json", "- {id: t, text: x, mode: exclusive}"),
+    ("tests.json", "- {name: n, turns: {say: x, rules: r, risk: green, at: '2026-01-05T10:00:00Z'}}"),
 ])
 def test_short_forms_are_admitted(name: str, text: str) -> None:
     assert faults(name, text) == []
@@ -47,6 +48,7 @@ def test_short_forms_are_admitted(name: str, text: str) -> None:
 @pytest.mark.parametrize(("name", "text"), [
     ("rules.json", "- {id: r, if: x}"), ("rules.json", "- {id: r, if: x, then: y, hard: no}"),
     ("rules.json", "- {id: r, if: x, then: y, sope: GLOBAL}"), ("templates.json", "- {id: t, text: x, mode: never}"),
+    ("tests.json", "- {name: n, turns: [{say: x, lack: y}]}"), ("tests.json", "- {name: n}"),
     ("agent.json", "{name: A, publik: true}"), ("scenario.json", "{entry: x, steps: [{id: a, next: [{too: b}]}]}"),
 ])
 def test_mistakes_are_marked(name: str, text: str) -> None:
@@ -55,7 +57,8 @@ def test_mistakes_are_marked(name: str, text: str) -> None:
 
 def test_every_file_of_an_agent_points_to_its_schema(tmp_path: Path) -> None:
     for name in SCHEMAS:
-        file = f"scenarios/{name}" if name == "scenario.json" else name.replace(".json", ".yaml")
+        folder = {"scenario.json": "scenarios/", "tests.json": "tests/"}.get(name, "")
+        file = folder + name.replace(".json", ".yaml")
         line = editor_line(file)
         path = line.rstrip().partition("$schema=")[2]
         assert line.startswith("# yaml-language-server: $schema=")

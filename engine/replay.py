@@ -1,0 +1,262 @@
+"""Runs a recorded turn again from its tape alone, and finds the first thing that comes out otherwise.
+
+The state before the turn is not kept: it is rebuilt by running the session's earlier turns again, each checked against
+the hash that its run recorded. No model, no tool, no index, no clock and no network is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import msgspec
+
+from ruche.engine.brain.compiled import CompiledAgent
+from ruche.engine.brain.turn import PhasedBrain
+from ruche.plugins.channels import built_in_channels
+from ruche.plugins.contracts import Effect, EffectOutcome, Enforcer, Prompt, TurnOutput
+from ruche.plugins.errors import ConfigurationError, IntegrityError, NotFound
+from ruche.plugins.given import SITE, Given, input_again
+from ruche.plugins.tape import Divergence, ReplayTape
+from ruche.storage.model.agent import AgentBundle, ModelUse
+from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
+from ruche.storage.model.run import HISTORY, Run, canonical, state_hash
+from ruche.storage.tenant import TenantStore
+
+_PHASES = ("sense", "learn", "retrieve", "match", "orchestrate", "act", "plan")
+_FIELDS = ("rules", "scenarios", "tools", "response_type", "categories", "language", "segments", "reply", "enforcement",
+           "risk", "status", "outcome", "usage")
+_EARLY = ("failed", "interrupted")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first thing that came out otherwise. `turn` is its number in the session, from 0."""
+
+    turn: int
+    site: str
+    recorded: str
+    replayed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """`earlier` turns were run again to rebuild the state. `notes` say what limits the comparison."""
+
+    run: Run
+    earlier: int
+    difference: Difference | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run with everything that it takes to run it again."""
+
+    runs: tuple[Run, ...]
+    """The session's runs from its first to this one."""
+    links: tuple[str, ...]
+    """SHA-256 of each run's stored bytes, hexadecimal."""
+    created_ms: int
+    bundles: Mapping[int, AgentBundle]
+
+
+def load(store: TenantStore, run_id: str) -> Recorded:
+    """Read what a replay needs. Raises NotFound (run, session, agent version), IntegrityError (a gap in the chain)."""
+    run = store.run(run_id)
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    session = store.session_by_id(run.session)
+    if session is None:
+        raise NotFound(f"the session of run {run_id} is not kept any more, so it cannot be replayed")
+    runs = tuple(_chain(store, run))
+    if [one.sequence for one in runs] != list(range(run.sequence + 1)):
+        raise IntegrityError(f"session {run.session} has a gap before run {run_id}; ruche verify tells where")
+    links = tuple(hashlib.sha256(store.canonical_run(one.id) or b"").hexdigest() for one in runs)
+    versions = {one.agent_version for one in runs if one.status not in _EARLY}
+    return Recorded(runs, links, session.created_ms, {version: _bundle(store, run, version) for version in versions})
+
+
+def _chain(store: TenantStore, run: Run) -> Iterator[Run]:
+    cursor: str | None = None
+    while True:
+        page = store.runs(session=run.session, oldest_first=True, limit=100, cursor=cursor)
+        for one in page.items:
+            yield one
+            if one.id == run.id:
+                return
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _bundle(store: TenantStore, run: Run, version: int) -> AgentBundle:
+    published = store.agent(run.agent, version)
+    if published is None:
+        raise NotFound(f"version {version} of agent {run.agent} is not kept, so its turns cannot be replayed")
+    return AgentBundle.model_validate_json(published.bundle)
+
+
+async def replay(recorded: Recorded, enforcers: Mapping[str, Enforcer], *,
+                 instead: AgentBundle | None = None) -> Replayed:
+    """Run the last of the recorded runs again; `instead` takes the place of the agent version that it was made with.
+
+    Raises ConfigurationError when an agent version needs an enforcer that is not there.
+    """
+    state = _first_state(recorded)
+    run = recorded.runs[-1]
+    for number, one in enumerate(recorded.runs):
+        last = one is run
+        bundle = instead if last and instead is not None else recorded.bundles.get(one.agent_version)
+        difference, state = await _again(one, state, bundle, enforcers)
+        if difference is not None:
+            return Replayed(run, number, difference, _notes(run, instead))
+        state = msgspec.structs.replace(state, previous_run=recorded.links[number])
+    return Replayed(run, len(recorded.runs) - 1, None, _notes(run, instead))
+
+
+def _first_state(recorded: Recorded) -> SessionState:
+    run, created = recorded.runs[0], recorded.created_ms
+    key = SessionKey(tenant=run.tenant, agent=run.agent, interlocutor=run.interlocutor, channel=run.channel)
+    return SessionState(id=run.session, key=key, created_ms=created, last_activity_ms=created)
+
+
+def _notes(run: Run, instead: AgentBundle | None) -> tuple[str, ...]:
+    notes = []
+    if run.status in _EARLY:
+        notes.append(f"the turn ended {run.status} ({run.error}) before anything was decided: its record and the state "
+                     "before it are right, there is nothing to run again")
+    elif instead is not None:
+        notes.append(f"run again with another agent than version {run.agent_version}")
+    return tuple(notes)
+
+
+async def _again(run: Run, state: SessionState, bundle: AgentBundle | None,
+                 enforcers: Mapping[str, Enforcer]) -> tuple[Difference | None, SessionState]:
+    """The first difference of one turn, and the session's state after it."""
+    before = state_hash(state)
+    if run.hashes.state_before != before:
+        return Difference(run.sequence, "state before the turn", run.hashes.state_before, before), state
+    if run.status in _EARLY or bundle is None:
+        return _closed(run, state)
+    try:
+        output = await _think(run, state, CompiledAgent(bundle, run.agent_version, enforcers))
+    except Divergence as error:
+        return Difference(run.sequence, error.details.get("site", "tape"), *_sides(error)), state
+    except ConfigurationError:
+        raise
+    except Exception as error:  # whatever fails now and did not fail then is a difference
+        return Difference(run.sequence, "the turn", "a reply", f"{type(error).__name__}: {error}"), state
+    return _compare(run, output.run), output.session
+
+
+def _closed(run: Run, state: SessionState) -> tuple[Difference | None, SessionState]:
+    """A turn that decided nothing: the state after it follows from its record (`closed_early`)."""
+    exchange = Exchange(turn_id=run.id, said=run.said, reply=run.reply)
+    after = msgspec.structs.replace(state, turn_count=state.turn_count + 1, last_activity_ms=run.created_ms, hint_ms=0,
+                                    history=(*state.history, exchange)[-HISTORY:])
+    made = state_hash(after)
+    if run.hashes.state_after != made:
+        return Difference(run.sequence, "state after the turn", run.hashes.state_after, made), after
+    return None, after
+
+
+async def _think(run: Run, state: SessionState, agent: CompiledAgent) -> TurnOutput:
+    tape = ReplayTape(run.tape)
+    turn = input_again(tape.ask_now(SITE, None, _nothing, Given), run, state)
+    brain = PhasedBrain(agents=_Shelf(agent), retrieval=_Nothing(), tools=_Nothing(), enforcement=_Nothing(),
+                        generators=_Silent, channels=built_in_channels(), engine_version=run.engine, rule_threshold=0.0)
+    return await brain.think(turn, tape, _Deaf())
+
+
+def _compare(recorded: Run, replayed: Run) -> Difference | None:
+    """By phase, then field by field in the order in which a turn makes them, then everything else."""
+    if _bytes(recorded) == _bytes(replayed):
+        return None
+    for phase in _PHASES:
+        sides = recorded.decisions.get(phase), replayed.decisions.get(phase)
+        if canonical(sides[0]) != canonical(sides[1]):
+            return _difference(recorded, f"decisions: {phase}", *sides)
+    for name in (*_FIELDS, *(name for name in Run.__struct_fields__ if name not in ("tape", "hashes", "timings_ms"))):
+        sides = getattr(recorded, name), getattr(replayed, name)
+        if canonical(sides[0]) != canonical(sides[1]):
+            return _difference(recorded, name, *sides)
+    unasked = recorded.tape[len(replayed.tape):]
+    if unasked:
+        return Difference(recorded.sequence, unasked[0].site, "asked here", "did not ask")
+    return _difference(recorded, "hashes", recorded.hashes, replayed.hashes)
+
+
+def _bytes(run: Run) -> bytes:
+    """A run without what replay does not give again: how long things took."""
+    return canonical(msgspec.structs.replace(run, timings_ms={}))
+
+
+def _difference(run: Run, site: str, recorded: Any, replayed: Any) -> Difference:
+    return Difference(run.sequence, site, _text(recorded), _text(replayed))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(msgspec.to_builtins(value), ensure_ascii=False, sort_keys=True)
+
+
+def _sides(error: Divergence) -> tuple[str, str]:
+    return str(error.details.get("recorded", "")), str(error.details.get("replayed", error.message))
+
+
+def _nothing() -> NoReturn:
+    raise IntegrityError("a replay asked outside its tape")
+
+
+class _Shelf:
+    """The one agent of a replayed turn."""
+
+    def __init__(self, agent: CompiledAgent) -> None:
+        self._agent = agent
+
+    def current(self, tenant: str, agent_id: str) -> CompiledAgent:
+        return self._agent
+
+
+class _Nothing:
+    """Stands where retrieval, tools and enforcement are while a turn is live: the tape answers for them."""
+
+    async def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        _nothing()
+
+    prepare = retrieve = call = check = close = _refuse
+
+
+class _Silent:
+    """A generator that is known by its name only."""
+
+    def __init__(self, use: ModelUse) -> None:
+        self.name = use.generator
+
+    async def generate(self, prompt: Prompt) -> NoReturn:
+        _nothing()
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
+        yield _nothing()
+
+
+class _Deaf:
+    """A stage that nobody listens to; what has consequences comes from the tape."""
+
+    async def release(self, text: str) -> None:
+        return None
+
+    def progress(self, phase: str, ms: float) -> None:
+        return None
+
+    def pending(self) -> bool:
+        return False
+
+    async def reserve(self, effect: Effect) -> EffectOutcome:
+        _nothing()
+
+    async def settle(self, effect: Effect, outcome: EffectOutcome) -> None:
+        _nothing()
