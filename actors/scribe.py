@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -39,7 +38,7 @@ class Scribe:
         self._system = ActorSystem.running()
         self._waiting: deque[Group] = deque()
         self._rung = False
-        self._enough = threading.Event()
+        self._enough = self._system.threads.flag()
         self._stopped: StorageStopped | None = None
         self._writer = self._system.spawn(Writer, store, self)
         self._reader = self._system.spawn(Reader, store)

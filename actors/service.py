@@ -6,12 +6,12 @@ Its futures can be awaited from the loop; mailbox, deadlines and answers follow 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import pykka
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
+
 from ruche.actors.actor import new_urn
 from ruche.actors.exits import Exit, HandlerCancelled, Phase, log_crash
 from ruche.actors.future import AioFuture
@@ -54,7 +54,7 @@ class ServiceActor(pykka.ThreadingActor):
         # The thread reads before it waits, so nobody needs to wake it for what is there when it starts.
         self.actor_inbox.scheduled = True
         # A lock as a bell: taken while nothing is to be read, and let go by the first letter.
-        self._bell = threading.Lock()
+        self._bell = self._system.threads.bell()
         self._bell.acquire()
 
     @classmethod
@@ -87,6 +87,10 @@ class ServiceActor(pykka.ThreadingActor):
     @staticmethod
     def _create_future() -> AioFuture[Any]:
         return AioFuture()
+
+    def _start_actor_loop(self) -> None:
+        name = f"{type(self).__name__}-{self.actor_urn.rpartition(':')[2]}"
+        self._system.threads.start(self._actor_loop, name, daemon=self.use_daemon_thread)
 
     def _wake(self) -> None:
         self._bell.release()

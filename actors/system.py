@@ -16,7 +16,9 @@ from weakref import WeakKeyDictionary
 
 import anyio
 import pykka
+
 from ruche.actors.future import AioFuture
+from ruche.actors.threads import Threads
 
 if TYPE_CHECKING:
     from ruche.actors.ref import AioActorRef
@@ -33,14 +35,16 @@ class ActorSystem:
 
     Leaving it stops what was spawned, the youngest first, each after the messages it already had; what has not stopped
     `grace` seconds later is cancelled. Every ask gets an answer. `clock` is the monotonic clock, in seconds, of all
-    deadlines and delays.
+    deadlines and delays; `threads` is where services get theirs.
     """
 
     _of_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, ActorSystem]] = WeakKeyDictionary()
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, grace: float = 5.0) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic, grace: float = 5.0,
+                 threads: Threads | None = None) -> None:
         self.clock = clock
         self.grace = grace
+        self.threads = threads or Threads()
         self.closing = False
         self.closed = False
         self._tasks: dict[asyncio.Task[Any], Drains | None] = {}
