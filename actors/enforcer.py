@@ -7,7 +7,7 @@ hard rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import anyio
 
@@ -70,6 +70,8 @@ class Job(NamedTuple):
 
 class EnforcingService(ServiceActor):
     """The thread of one enforcer."""
+
+    registered: ClassVar[bool] = False  # a host's own pykka actors may end all that are registered
 
     mailbox_size = 64
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pykka
 
@@ -39,6 +39,8 @@ class Job(NamedTuple):
 
 class RerankingService(ServiceActor):
     """Owns the reranker and its thread. A job whose deadline passed while it waited is dropped unrun."""
+
+    registered: ClassVar[bool] = False  # a host's own pykka actors may end all that are registered
 
     mailbox_size = 16
 

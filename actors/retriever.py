@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Search(NamedTuple):
 
 class EmbeddingService(ServiceActor):
     """Owns the embedder and the thread it runs on. Whatever an embedder raises is an answer; the service lives on."""
+
+    registered: ClassVar[bool] = False  # a host's own pykka actors may end all that are registered
 
     mailbox_size = 1_000
 
