@@ -64,7 +64,7 @@ class Conversation(Authored):
     """What these tools give back; they are not run."""
     fails: tuple[Name, ...] = ()
     """Tools that fail when they are called; they are not run."""
-    turns: tuple[ScriptedTurn, ...] = Field(min_length=1)
+    turns: tuple[ScriptedTurn, ...] = Field(json_schema_extra={"minItems": 1})
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ def _conversations(name: str, text: str, problems: list[Problem]) -> Iterator[Pl
         return
     for index, data in enumerate(document.data):
         conversation = validate(document, Conversation, data, (index,), problems)
-        if conversation is not None:
+        if conversation is not None and not conversation.turns:
+            problems.append(document.problem((index, "turns"), "E204", "turns: at least one", "write - say: ..."))
+        elif conversation is not None:
             yield Placed(conversation, document, index)
 
 
