@@ -1,9 +1,11 @@
 """The one file form: a header, then frames that carry a length, a sequence number and a checksum.
 
-Header: magic (8 bytes, the last one is the kind), salt (16), first sequence (8), crc32 (4).
-Frame: magic (4), body length (4), sequence (8), durable (8), batch (4), crc32 over all of it (4), body. `durable` is
-the last sequence that was known to be on disk when this frame was written, `batch` how many frames were written after
-it together: what tells a torn batch from damage, and half a batch from a whole one.
+Header: magic (8 bytes: name, version, kind), salt (16), id of the key that seals the file (8, zero where none does),
+first sequence (8), crc32 (4).
+Frame: magic (4), body length (4), sequence (8), durable (8), batch (4), time in ms since 1970 (8, zero where nobody
+asks), crc32 over all of it (4), body. `durable` is the last sequence that was known to be on disk when this frame was
+written, `batch` how many frames were written after it together: what tells a torn batch from damage, and half a batch
+from a whole one.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ import zlib
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from ruche.storage.errors import IntegrityError
+from ruche.storage.errors import ConfigurationError, IntegrityError
 
-HEADER: Final = struct.Struct("<8s16sQI")
-HEAD: Final = struct.Struct("<4sIQQII")
+HEADER: Final = struct.Struct("<8s16s8sQI")
+HEAD: Final = struct.Struct("<4sIQQIQI")
 _MAGIC: Final = b"\xabRF1"
-_FILE: Final = b"RUCHE01"
+_NAME: Final = b"RUCHE"
+_VERSION: Final = 1
+_FILE: Final = _NAME + b"%02d" % _VERSION
+NO_KEY: Final = bytes(8)
 LARGEST_BODY: Final = 256 * 1024 * 1024
 
 
@@ -32,6 +37,15 @@ class Frame(NamedTuple):
     durable: int
     batch: int
     body: bytes
+    at_ms: int
+
+
+class Header(NamedTuple):
+    """A file's start as read."""
+
+    salt: bytes
+    first: int
+    key: bytes
 
 
 class Scan(NamedTuple):
@@ -42,40 +56,49 @@ class Scan(NamedTuple):
     bad: int | None
 
 
-def header(kind: bytes, salt: bytes, first: int) -> bytes:
-    """The start of a file of this kind (one byte) whose first frame has sequence `first`."""
-    fields = (_FILE + kind, salt, first)
+def header(kind: bytes, salt: bytes, first: int, key: bytes = NO_KEY) -> bytes:
+    """The start of a file of this kind (one byte) whose first frame has sequence `first`, sealed by key id `key`."""
+    fields = (_FILE + kind, salt, key, first)
     return HEADER.pack(*fields, zlib.crc32(HEADER.pack(*fields, 0)))
 
 
-def read_header(content: bytes, kind: bytes, path: Path) -> tuple[bytes, int]:
-    """Salt and first sequence. Raises IntegrityError naming the file."""
+def read_header(content: bytes, kind: bytes, path: Path) -> Header:
+    """Raises IntegrityError naming the file, ConfigurationError when a newer version of ruche wrote it."""
     if len(content) >= HEADER.size:
-        magic, salt, first, crc = HEADER.unpack_from(content)
-        if magic == _FILE + kind and crc == zlib.crc32(HEADER.pack(magic, salt, first, 0)):
-            return salt, first
-    raise IntegrityError(f"{path.name}: the file's first bytes are damaged or of another version",
+        magic, salt, key, first, crc = HEADER.unpack_from(content)
+        if crc == zlib.crc32(HEADER.pack(magic, salt, key, first, 0)):
+            if magic == _FILE + kind:
+                return Header(salt, first, key)
+            _refuse_newer(magic, path)
+    raise IntegrityError(f"{path.name}: the file's first bytes are damaged or of another kind of file",
                          file=str(path), offset=0)
 
 
-def frame(sequence: int, durable: int, body: bytes, batch: int = 1) -> bytes:
+def _refuse_newer(magic: bytes, path: Path) -> None:
+    version = magic[len(_NAME):-1]
+    if magic.startswith(_NAME) and version.isdigit() and int(version) > _VERSION:
+        raise ConfigurationError(f"{path}: written by a newer version of ruche (file format {int(version)}, this one "
+                                 f"reads up to {_VERSION}); install that version, or restore an older backup")
+
+
+def frame(sequence: int, durable: int, body: bytes, batch: int = 1, at_ms: int = 0) -> bytes:
     """One frame, ready to write."""
-    crc = zlib.crc32(body, zlib.crc32(HEAD.pack(_MAGIC, len(body), sequence, durable, batch, 0)))
-    return HEAD.pack(_MAGIC, len(body), sequence, durable, batch, crc) + body
+    crc = zlib.crc32(body, zlib.crc32(HEAD.pack(_MAGIC, len(body), sequence, durable, batch, at_ms, 0)))
+    return HEAD.pack(_MAGIC, len(body), sequence, durable, batch, at_ms, crc) + body
 
 
 def read_frame(content: bytes, at: int) -> Frame | None:
     """The frame that starts at `at`, None when there is no whole and sound one."""
     if at + HEAD.size > len(content):
         return None
-    magic, length, sequence, durable, batch, crc = HEAD.unpack_from(content, at)
+    magic, length, sequence, durable, batch, at_ms, crc = HEAD.unpack_from(content, at)
     end = at + HEAD.size + length
     if magic != _MAGIC or length > LARGEST_BODY or end > len(content):
         return None
     body = content[at + HEAD.size:end]
-    if zlib.crc32(body, zlib.crc32(HEAD.pack(magic, length, sequence, durable, batch, 0))) != crc:
+    if zlib.crc32(body, zlib.crc32(HEAD.pack(magic, length, sequence, durable, batch, at_ms, 0))) != crc:
         return None
-    return Frame(at, end, sequence, durable, batch, body)
+    return Frame(at, end, sequence, durable, batch, body, at_ms)
 
 
 def scan(content: bytes, at: int = HEADER.size) -> Scan:

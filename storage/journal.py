@@ -1,7 +1,7 @@
 """The commit log: append-only segments of sealed frames. What `append` returned from is on disk.
 
-A segment is named after its first sequence number and has its own key, derived from the journal key and its salt.
-`mark` holds the last sequence that was acknowledged.
+A segment is named after its first sequence number and has its own key, derived from a journal key and its salt.
+Each frame carries when it was written. `mark` holds the last sequence that was acknowledged.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import os
 import struct
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,25 +23,26 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ruche.storage import frames, platform
 from ruche.storage.errors import IntegrityError, StorageFull, StorageStopped
 from ruche.storage.mark import Mark
-from ruche.storage.vault import keyed_hash, nonce
+from ruche.storage.reserve import Reserve
+from ruche.storage.vault import FileKeys, keyed_hash, nonce
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _KIND: Final = b"J"
-_PLACE: Final = struct.Struct("<QQ")
+_PLACE: Final = struct.Struct("<QQQ")
 
 
 class Journal:
     """One writer. `recover` comes first; it cuts a torn end, after which `append` continues."""
 
-    def __init__(self, directory: Path, key: bytes, *, reserve_bytes: int = 4_000_000,
+    def __init__(self, directory: Path, keys: FileKeys, *, reserve_bytes: int = 4_000_000,
                  segment_bytes: int = SEGMENT_BYTES, disk: platform.Disk | None = None) -> None:
         platform.private_directory(directory)
-        self._directory, self._key, self._segment_bytes = directory, key, segment_bytes
+        self._directory, self._keys, self._segment_bytes = directory, keys, segment_bytes
         self._disk = disk or platform.Disk()
-        self._reserve = Reserve(directory / "reserve", reserve_bytes)
-        self._descriptor, self._size = -1, 0
-        self._cipher = AESGCM(key)
-        self._mark = Mark(directory / "mark")
+        self._reserve = Reserve(directory / "reserve", reserve_bytes, self._disk)
+        self._descriptor, self._size, self._key_id = -1, 0, b""
+        self._cipher = AESGCM(keys.newest_file_key()[1])
+        self._mark = Mark(directory / "mark", self._disk)
         self._stopped = ""
         self._lock = threading.Lock()
         self.sequence = 0
@@ -78,13 +80,13 @@ class Journal:
                          after: int) -> Iterator[tuple[int, bytes]]:
         content = path.read_bytes()
         try:
-            salt, _ = frames.read_header(content, _KIND, path)
+            cipher = segment_cipher(content, path, self._keys)
         except IntegrityError:
             if following is not None or known >= first:
                 raise
-            path.unlink()  # made just before a crash, nothing in it was acknowledged
+            self._disk.unlink(path)  # made just before a crash, nothing in it was acknowledged
             return
-        cipher, found = AESGCM(keyed_hash(self._key, salt)), frames.scan(content)
+        found = frames.scan(content)
         whole = frames.whole_batches(found)
         if whole.bad is not None and not _acknowledged(content, whole, first, following, known):
             found = whole
@@ -101,7 +103,7 @@ class Journal:
             raise IntegrityError(f"{path.name}: frame {self.sequence + 1} is missing at byte {frame.start}",
                                  file=str(path), offset=frame.start)
         try:
-            body = cipher.decrypt(frame.body[:12], frame.body[12:], _PLACE.pack(frame.sequence, frame.durable))
+            body = open_frame(cipher, frame)
         except (InvalidTag, ValueError):
             raise IntegrityError(f"{path.name}: the frame at byte {frame.start} was changed",
                                  file=str(path), offset=frame.start) from None
@@ -113,10 +115,10 @@ class Journal:
         if acknowledged:
             raise IntegrityError(f"{path.name}: damaged at byte {bad}; frames before it are sound",
                                  file=str(path), offset=bad)
-        descriptor = platform.open_private(path, os.O_WRONLY)
+        descriptor = self._disk.open(path, os.O_WRONLY)
         try:
-            os.ftruncate(descriptor, bad)
-            platform.sync_data(descriptor)
+            self._disk.truncate(descriptor, bad)
+            self._disk.sync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -163,9 +165,9 @@ class Journal:
         found = self.segments()
         gone = [path for (_, path), (following, _) in itertools.pairwise(found) if following <= through + 1]
         for path in gone:
-            path.unlink()
+            self._disk.unlink(path)
         if gone:
-            platform.sync_directory(self._directory)
+            self._disk.sync_directory(self._directory)
         return len(gone)
 
     def close(self) -> None:
@@ -176,13 +178,14 @@ class Journal:
         self._stopped = self._stopped or "storage is closed"
 
     def _frames(self, bodies: Sequence[bytes]) -> bytes:
-        if self._descriptor < 0 or self._size >= self._segment_bytes:
+        if (self._descriptor < 0 or self._size >= self._segment_bytes
+                or self._key_id != self._keys.newest_file_key()[0]):
             self._roll()
-        durable, made = self.sequence, []
+        durable, at_ms, made = self.sequence, time.time_ns() // 1_000_000, []
         for sequence, body in enumerate(bodies, durable + 1):
             drawn = nonce()
-            sealed = drawn + self._cipher.encrypt(drawn, body, _PLACE.pack(sequence, durable))
-            made.append(frames.frame(sequence, durable, sealed, len(bodies)))
+            sealed = drawn + self._cipher.encrypt(drawn, body, _PLACE.pack(sequence, durable, at_ms))
+            made.append(frames.frame(sequence, durable, sealed, len(bodies), at_ms))
         return b"".join(made)
 
     def _write(self, content: bytes) -> None:
@@ -216,29 +219,41 @@ class Journal:
     def _roll(self) -> None:
         """Begin a new segment after `sequence`."""
         salt, path = frames.new_salt(), self._directory / f"{self.sequence + 1:020d}.seg"
+        self._key_id, key = self._keys.newest_file_key()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         try:
-            self._descriptor = platform.open_private(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+            self._descriptor = self._disk.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
             self._size = 0
-            self._write(frames.header(_KIND, salt, self.sequence + 1))
+            self._write(frames.header(_KIND, salt, self.sequence + 1, self._key_id))
             self._sync()
-            platform.sync_directory(self._directory)
+            self._disk.sync_directory(self._directory)
         except OSError as error:
             self._abandon(path)
             raise self._failed(error, "making a new segment") from error
         except StorageFull:
             self._abandon(path)
             raise
-        self._cipher = AESGCM(keyed_hash(self._key, salt))
+        self._cipher = AESGCM(keyed_hash(key, salt))
 
     def _abandon(self, path: Path) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
         with contextlib.suppress(OSError):
-            path.unlink()
+            self._disk.unlink(path)
+
+
+def segment_cipher(content: bytes, path: Path, keys: FileKeys) -> AESGCM:
+    """What seals a segment's frames, from its header. Raises IntegrityError, ConfigurationError."""
+    header = frames.read_header(content, _KIND, path)
+    return AESGCM(keyed_hash(keys.file_key(header.key), header.salt))
+
+
+def open_frame(cipher: AESGCM, frame: frames.Frame) -> bytes:
+    """The body of a segment's frame. Raises InvalidTag, ValueError."""
+    return cipher.decrypt(frame.body[:12], frame.body[12:], _PLACE.pack(frame.sequence, frame.durable, frame.at_ms))
 
 
 def _acknowledged(content: bytes, found: frames.Scan, first: int, following: int | None, known: int) -> bool:
@@ -248,34 +263,3 @@ def _acknowledged(content: bytes, found: frames.Scan, first: int, following: int
         return True
     return found.bad is not None and any(frame.durable >= expected
                                          for frame in frames.frames_after(content, found.bad))
-
-
-class Reserve:
-    """Space held back for the last words of turns that were already accepted."""
-
-    def __init__(self, path: Path, size: int) -> None:
-        self._path, self._size = path, size
-        self.restore()
-
-    def restore(self) -> None:
-        """Hold the space again; without room for it there is none, which is what `release` then says."""
-        if self._size <= 0 or self._path.exists():
-            return
-        descriptor = platform.open_private(self._path, os.O_CREAT | os.O_WRONLY)
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(descriptor, 0, self._size)
-            else:
-                platform.write_all(descriptor, bytes(self._size))
-        except OSError:
-            self._path.unlink()
-        finally:
-            os.close(descriptor)
-
-    def release(self) -> bool:
-        """Give the space to the file system; False when there was none left."""
-        try:
-            self._path.unlink()
-        except OSError:
-            return False
-        return True

@@ -1,23 +1,24 @@
-"""The key hierarchy: root key -> tenant key -> a data key per person, wrapped, in one append-only file.
+"""The key hierarchy: root key -> tenant key -> data keys of each person, wrapped, in one file.
 
-A data key is on disk before anything sealed under it is. Destroying one rewrites the file without it and leaves a
-tombstone. Tenants and persons appear as keyed hashes only.
+A data key is on disk before anything sealed under it is. Destroying a person's keys rewrites the file without them and
+leaves tombstones. Tenants and persons appear as keyed hashes only. New seals use the newest generation of a key; older
+ones open what they sealed.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ruche.storage import frames, platform
-from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, StorageStopped
+from ruche.storage import platform
+from ruche.storage.errors import Erased, IntegrityError
+from ruche.storage.keyfile import WrappedKey
+from ruche.storage.keylines import KeyLines
 from ruche.storage.keysources import (
     CommandKeySource,
     EnvKeySource,
@@ -25,16 +26,21 @@ from ruche.storage.keysources import (
     KeyringKeySource,
     create_root_key,
 )
-from ruche.storage.mark import Mark
 from ruche.storage.recent import Recent
-from ruche.storage.vault import KEY_BYTES, DataKey, check_key, derive, keyed_hash, nonce, token
+from ruche.storage.vault import DataKey, derive, keyed_hash, token
 
 __all__ = ["CommandKeySource", "EnvKeySource", "FileKeySource", "KeySource", "Keyring", "KeyringKeySource", "Tenant",
            "create_root_key"]
 
-_KIND: Final = b"K"
 _OPEN_KEYS: Final = 4096
 """Opened data keys kept at once, about 2.5 KB each."""
+BLOCK: Final = 1 << 12
+"""Nonces that an opened key is granted at once."""
+NOTED: Final = 16 * BLOCK
+"""Nonces after which it is noted on disk that they were granted: at most so many are unnoted when a process ends."""
+BUDGET: Final = 1 << 30
+"""Nonces after which a key gets a new generation: a quarter of NIST SP 800-38D's bound for random 96-bit nonces."""
+_PERSON: Final = 16
 
 
 @runtime_checkable
@@ -45,62 +51,50 @@ class KeySource(Protocol):
         """32 bytes. Raises ConfigurationError when there is none; never makes one up."""
 
 
-class WrappedKey(msgspec.Struct, frozen=True, array_like=True):
-    """A line of the keyring. `owner` is a tenant's hash, or tenant and person hash joined; `gone` is a tombstone."""
-
-    kind: Literal["journal", "hash", "tenant", "person", "gone"]
-    id: bytes
-    parent: bytes
-    owner: bytes
-    made_ms: int
-    wrapped: bytes
-
-    def place(self) -> bytes:
-        return b"ruche:wrap:" + self.kind.encode() + b":" + self.id + self.parent + self.owner
-
-
 class Tenant(msgspec.Struct, frozen=True):
-    """A tenant's names in files: `hash` (32 bytes) in associated data, `tag` (64 bits) as a column, and its keys."""
+    """A tenant's names in files: `hash` (32 bytes) in associated data, `tag` (64 bits) as a column, and its keys.
+
+    `before` is the same tenant under the user-hash key that is being replaced, while it is.
+    """
 
     name: str
     hash: bytes
     tag: int
     user_key: bytes
     token_key: bytes
+    before: Tenant | None = None
 
 
 class Keyring:
-    """Opens and makes keys. New keys are written by `flush`, which the journal calls before it writes."""
+    """Opens and makes keys. New keys are written by `flush`, which the store calls before it writes the journal."""
 
     def __init__(self, path: Path, root_key: bytes, *, disk: platform.Disk | None = None) -> None:
         """Raises ConfigurationError for a wrong root key, IntegrityError for a damaged file."""
-        self._path, self._disk = path, disk or platform.Disk()
-        self._root = check_key(root_key, "key source")
-        self._wrapping = derive(root_key, "wrap")
-        self._lock = threading.RLock()
-        self._lines: dict[bytes, WrappedKey] = {}
-        self._ids: dict[bytes, bytes] = {}
-        self._unwritten: list[bytes] = []
-        self._sequence = 0
+        self.lock = threading.RLock()
+        self.lines = KeyLines(path, root_key, disk or platform.Disk())
         self._opened: Recent[bytes, DataKey] = Recent(_OPEN_KEYS)
         self._persons: Recent[tuple[str, str], DataKey] = Recent(_OPEN_KEYS)
         self._tenants: Recent[str, Tenant] = Recent(1024)
-        self._tenant_keys: Recent[bytes, bytes] = Recent(256)
-        self._mark = Mark(path.with_name("mark"))
-        try:
-            if path.exists():
-                self._read()
-            else:
-                self._create()
-            self._hash_key = self._root_level("hash")
-            self.journal_key = self._root_level("journal")
-        except BaseException:
-            self._mark.close()
-            raise
+        self._hash_key = self.lines.unwrap(self.lines.of_kind("hash")[0])
+        self._load()
+
+    def _load(self) -> None:
+        """Take the keys of the first level as the lines have them."""
+        unwrap, lines = self.lines.unwrap, self.lines
+        self._user_keys = [unwrap(line) for line in reversed(lines.of_kind("users"))]
+        self._file_keys = {line.id: unwrap(line) for line in lines.of_kind("journal")}
+        self._tenants.clear()
+        self._persons.clear()
+
+    def reload(self) -> None:
+        """Let go of what was remembered: the lines were changed by a rotation."""
+        with self.lock:
+            self._load()
+            self._opened.clear()
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose outside storage (token signing, ...), from the root key."""
-        return derive(self._root, "derived:" + purpose)
+        return derive(self.lines.root, "derived:" + purpose)
 
     # --- names -----------------------------------------------------------------------------------------------
 
@@ -109,184 +103,171 @@ class Keyring:
         known = self._tenants.get(name)
         if known is not None:
             return known
-        raw = name.encode()
-        return self._tenants.put(name, Tenant(
-            name, keyed_hash(self._hash_key, b"tenant", raw), token(self._hash_key, b"tag", raw),
-            keyed_hash(self._hash_key, b"users", raw), keyed_hash(self._hash_key, b"tokens", raw)))
+        raw, made = name.encode(), None
+        for user_key in reversed(self._user_keys):
+            made = Tenant(name, keyed_hash(self._hash_key, b"tenant", raw), token(self._hash_key, b"tag", raw),
+                          keyed_hash(user_key, b"users", raw), keyed_hash(self._hash_key, b"tokens", raw), made)
+        if made is None:
+            raise IntegrityError("the keyring holds no user-hash key")
+        return self._tenants.put(name, made)
 
     def hash_user(self, tenant: str, interlocutor: str) -> bytes:
         """32 bytes: HMAC-SHA-256 of the person under the tenant's user-hash key."""
         return keyed_hash(self.tenant(tenant).user_key, interlocutor.encode())
 
-    # --- keys ------------------------------------------------------------------------------------------------
+    # --- data keys -------------------------------------------------------------------------------------------
 
     def person(self, tenant: str, interlocutor: str) -> DataKey:
-        """The person's data key, made if there is none yet. An empty interlocutor is the tenant itself."""
+        """The person's newest data key, made if there is none yet. An empty interlocutor is the tenant itself."""
         known = self._persons.get((tenant, interlocutor))
         if known is not None:
             return known
-        owner = self._owner(tenant, interlocutor)
-        with self._lock:
-            found = self._ids.get(owner) or self._make_person(tenant, owner)
-        return self._persons.put((tenant, interlocutor), self.opener(found))
+        with self.lock:
+            line = self.find(tenant, interlocutor) or self._make_person(self.tenant(tenant), interlocutor)
+            return self._persons.put((tenant, interlocutor), self.opener(line.id))
 
     def known_person(self, tenant: str, interlocutor: str) -> DataKey | None:
-        """The person's data key if there is one."""
-        found = self._ids.get(self._owner(tenant, interlocutor))
-        return self.opener(found) if found else None
+        """The person's newest data key if there is one."""
+        line = self.find(tenant, interlocutor)
+        return self.opener(line.id) if line else None
+
+    def newest(self, key: DataKey) -> DataKey:
+        """The key that seals now for whom this one sealed. Raises Erased when theirs were destroyed."""
+        generations = self.lines.generations("person", key.tenant + key.person)
+        if not generations:
+            raise Erased("this was erased")
+        return key if generations[-1].id == key.id else self.opener(generations[-1].id)
 
     def opener(self, key_id: bytes) -> DataKey:
         """The key with this id. Raises Erased when it was destroyed, IntegrityError when it was never there."""
         opened = self._opened.get(key_id)
         if opened is not None:
             return opened
-        line = self._lines.get(key_id)
-        if line is None:
+        line = self.lines.get(key_id)
+        if line is None or line.kind not in ("person", "gone"):
             raise IntegrityError("a sealed value names a key that the keyring does not hold")
         if line.kind == "gone":
             raise Erased("this was erased")
-        key = self._unwrap(line, self._tenant_key(line.parent))
-        return self._opened.put(key_id, DataKey(key_id, key, line.owner[:32], line.owner[32:]))
+        with self.lock:
+            key = self.lines.unwrap(line)
+            return self._opened.put(key_id, DataKey(key_id, key, line.owner[:32], line.owner[32:], self._charge))
 
     def destroy(self, tenant: str, interlocutor: str) -> bool:
-        """Crypto-shred a person: the key is gone from the file when this returns. False when there was none."""
-        with self._lock:
-            found = self._ids.pop(self._owner(tenant, interlocutor), None)
-            if found is None:
+        """Crypto-shred a person: every key of theirs is gone from the file when this returns. False: there was none."""
+        with self.lock:
+            line = self.find(tenant, interlocutor)
+            if line is None:
                 return False
-            line = self._lines[found]
-            self._lines[found] = WrappedKey("gone", line.id, line.parent, line.owner, _now_ms(), b"")
-            self._opened.clear()
-            self._persons.clear()
-            self._rewrite()
+            self._destroy(self.lines.generations("person", line.owner))
             return True
+
+    def key_ids(self, tenant: str, interlocutor: str) -> list[bytes]:
+        """Ids of a person's data keys, oldest first; empty when there is none."""
+        line = self.find(tenant, interlocutor)
+        return [] if line is None else [one.id for one in self.lines.generations("person", line.owner)]
+
+    def shred(self, ids: Iterable[bytes]) -> None:
+        """Destroy data keys by their ids; gone from the file when this returns. Those destroyed before are passed over."""
+        with self.lock:
+            found = [self.lines.get(id) for id in ids]
+            self._destroy([line for line in found if line is not None and line.kind == "person"])
+
+    def signing_seed(self, generation: int) -> bytes:
+        """32 bytes: the private key number `generation` of the audit logs' checkpoints."""
+        return derive(self._hash_key, f"log signing {generation}")
+
+    def destroy_tenant(self, tenant: str) -> int:
+        """Crypto-shred a tenant with all its persons; gives how many keys were destroyed."""
+        with self.lock:
+            owner = self.tenant(tenant).hash
+            doomed = [line for line in self.lines.of_kind("person") if line.owner[:32] == owner]
+            self._destroy(doomed + self.lines.generations("tenant", owner))
+            return len(doomed)
+
+    def find(self, tenant: str, interlocutor: str) -> WrappedKey | None:
+        """The line of the person's newest key, by the present user hash or the one before."""
+        asked: Tenant | None = self.tenant(tenant)
+        while asked is not None:
+            line = self.lines.named(asked.hash, user_hash(asked, interlocutor))
+            if line is not None:
+                return line
+            asked = asked.before
+        return None
+
+    def _destroy(self, doomed: list[WrappedKey]) -> None:
+        if not doomed:
+            return
+        with self.lines.rewriting():
+            for line in doomed:
+                self.lines.bury(line)
+        self._opened.clear()
+        self._persons.clear()
+
+    def _make_person(self, tenant: Tenant, interlocutor: str) -> WrappedKey:
+        parents = self.lines.generations("tenant", tenant.hash)
+        parent = parents[-1] if parents else self.lines.make("tenant", owner=tenant.hash)
+        return self.lines.make("person", parent.id, tenant.hash + os.urandom(_PERSON),
+                               user_hash(tenant, interlocutor))
+
+    def _charge(self, key_id: bytes) -> int:
+        """Grant a key its next block of nonces; one that has spent its budget gets a successor for new seals."""
+        with self.lock:
+            line = self.lines.get(key_id)
+            if line is None or line.kind != "person":
+                return BLOCK  # destroyed meanwhile: nothing will open what it seals
+            granted = msgspec.structs.replace(line, spent=line.spent + BLOCK)
+            if granted.spent % NOTED:
+                self.lines.note(granted)
+            else:
+                missed = (self.lines.openings - line.opening) * NOTED
+                self.lines.put(msgspec.structs.replace(granted, spent=granted.spent + missed,
+                                                       opening=self.lines.openings))
+            if self.spent(granted) > BUDGET and self.lines.generations("person", line.owner)[-1].id == key_id:
+                self.succeed(line)
+            return BLOCK
+
+    def spent(self, line: WrappedKey) -> int:
+        """Nonces that a key has drawn at most: what was granted, and for every opening of the file what may be
+        missing in that."""
+        return line.spent + (self.lines.openings - line.opening + 1) * NOTED
+
+    def succeed(self, line: WrappedKey) -> WrappedKey:
+        """A new generation of a person's key."""
+        parent = self.lines.generations("tenant", line.owner[:32])[-1]
+        made = self.lines.make("person", parent.id, line.owner, line.name)
+        self._persons.clear()
+        return made
+
+    # --- files -----------------------------------------------------------------------------------------------
+
+    def newest_file_key(self) -> tuple[bytes, bytes]:
+        newest = next(reversed(self._file_keys))
+        return newest, self._file_keys[newest]
+
+    def file_key(self, id: bytes) -> bytes:
+        key = self._file_keys.get(id)
+        if key is None:
+            raise IntegrityError("a file names a journal key that the keyring does not hold")
+        return key
 
     @property
     def has_unwritten(self) -> bool:
-        return bool(self._unwritten)
+        return self.lines.file.has_unwritten
 
     def flush(self) -> None:
         """Put new keys on disk. Raises StorageFull (they wait for the next call) or StorageStopped."""
-        with self._lock:
-            if not self._unwritten:
-                return
-            descriptor = platform.open_private(self._path, os.O_WRONLY | os.O_APPEND)
-            size = os.fstat(descriptor).st_size
-            try:
-                self._disk.write(descriptor, b"".join(self._unwritten))
-                self._sync(descriptor)
-                self._mark.write(os.fstat(descriptor).st_size)
-            except OSError as error:
-                self._disk.truncate(descriptor, size)
-                raise platform.disk_error(error, "writing a key") from error
-            finally:
-                os.close(descriptor)
-            self._unwritten.clear()
-
-    def _sync(self, descriptor: int) -> None:
-        try:
-            self._disk.sync(descriptor)
-        except OSError as error:
-            raise StorageStopped("storage stopped: a sync of the keyring failed; restart the process") from error
+        with self.lock:
+            self.lines.flush()
 
     def close(self) -> None:
         """Forget every key."""
-        self._mark.close()
-        self._opened.clear()
-        self._persons.clear()
-        self._tenants.clear()
-        self._tenant_keys.clear()
-        self._root = self._wrapping = self._hash_key = self.journal_key = b""
-
-    # --- inside ----------------------------------------------------------------------------------------------
-
-    def _owner(self, tenant: str, interlocutor: str) -> bytes:
-        person = self.hash_user(tenant, interlocutor) if interlocutor else b""
-        return self.tenant(tenant).hash + person
-
-    def _make_person(self, tenant: str, owner: bytes) -> bytes:
-        parent = self._ids.get(b"tenant" + owner[:32])
-        if parent is None:
-            parent = self._add("tenant", b"", owner[:32], self._wrapping)
-        return self._add("person", parent, owner, self._tenant_key(parent))
-
-    def _tenant_key(self, id: bytes) -> bytes:
-        known = self._tenant_keys.get(id)
-        return known or self._tenant_keys.put(id, self._unwrap(self._lines[id], self._wrapping))
-
-    def _root_level(self, kind: str) -> bytes:
-        for line in self._lines.values():
-            if line.kind == kind:
-                return self._unwrap(line, self._wrapping)
-        raise IntegrityError(f"{self._path.name}: the {kind} key is missing from the keyring", file=str(self._path))
-
-    def _unwrap(self, line: WrappedKey, key: bytes) -> bytes:
-        try:
-            return AESGCM(key).decrypt(line.wrapped[:12], line.wrapped[12:], line.place())
-        except InvalidTag:
-            if line.parent == b"":
-                raise ConfigurationError("the root key is not the one that this data directory was made with; "
-                                         "bring back the right key, or choose another data directory") from None
-            raise IntegrityError(f"{self._path.name}: a wrapped key was changed", file=str(self._path)) from None
-
-    def _add(self, kind: Literal["journal", "hash", "tenant", "person"], parent: bytes, owner: bytes,
-             wrapping: bytes) -> bytes:
-        line = WrappedKey(kind, os.urandom(8), parent, owner, _now_ms(), b"")
-        drawn = nonce()
-        wrapped = drawn + AESGCM(wrapping).encrypt(drawn, os.urandom(KEY_BYTES), line.place())
-        self._index(msgspec.structs.replace(line, wrapped=wrapped))
-        self._sequence += 1
-        self._unwritten.append(frames.frame(self._sequence, self._sequence - 1, msgspec.msgpack.encode(
-            self._lines[line.id])))
-        return line.id
-
-    def _index(self, line: WrappedKey) -> None:
-        self._lines[line.id] = line
-        if line.kind == "tenant":
-            self._ids[b"tenant" + line.owner] = line.id
-        elif line.kind == "person":
-            self._ids[line.owner] = line.id
-
-    def _create(self) -> None:
-        self._add("hash", b"", b"", self._wrapping)
-        self._add("journal", b"", b"", self._wrapping)
-        self._unwritten.clear()
-        self._rewrite()
-
-    def _rewrite(self) -> None:
-        lines = list(self._lines.values())
-        content = [frames.header(_KIND, frames.new_salt(), 1)]
-        content += [frames.frame(number, number - 1, msgspec.msgpack.encode(line))
-                    for number, line in enumerate(lines, 1)]
-        self._mark.clear()
-        platform.write_atomically(self._path, b"".join(content))
-        self._mark.write(sum(map(len, content)))
-        self._sequence = len(lines)
-        self._unwritten.clear()
-
-    def _read(self) -> None:
-        content = self._path.read_bytes()
-        frames.read_header(content, _KIND, self._path)
-        found = frames.scan(content)
-        if found.end < max(len(content), self._mark.read()):
-            self._cut(found.end)
-        decoder = msgspec.msgpack.Decoder(WrappedKey)
-        for line in found.frames:
-            self._index(decoder.decode(line.body))
-        self._sequence = found.frames[-1].sequence if found.frames else 0
-
-    def _cut(self, bad: int) -> None:
-        """An append that was cut short by a crash was never used; anything else is damage."""
-        if bad < self._mark.read():
-            raise IntegrityError(f"{self._path.name}: damaged at byte {bad}; bring back a backup of the keyring",
-                                 file=str(self._path), offset=bad)
-        descriptor = platform.open_private(self._path, os.O_WRONLY)
-        try:
-            os.ftruncate(descriptor, bad)
-            platform.sync_data(descriptor)
-        finally:
-            os.close(descriptor)
+        self.lines.close()
+        for kept in (self._opened, self._persons, self._tenants):
+            kept.clear()
+        self._hash_key, self._user_keys, self._file_keys = b"", [], {}
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def user_hash(tenant: Tenant, interlocutor: str) -> bytes:
+    """What stands for a person in the keyring; empty for the tenant itself."""
+    return keyed_hash(tenant.user_key, interlocutor.encode()) if interlocutor else b""
+

@@ -18,8 +18,9 @@ _FORM: Final = struct.Struct("<QI")
 class Mark:
     """Holds its file open. A missing or damaged mark reads as 0: recovery is then less strict, not wrong."""
 
-    def __init__(self, path: Path) -> None:
-        self._descriptor = platform.open_private(path, os.O_CREAT | os.O_RDWR)
+    def __init__(self, path: Path, disk: platform.Disk) -> None:
+        self._disk = disk
+        self._descriptor = disk.open(path, os.O_CREAT | os.O_RDWR)
 
     def read(self) -> int:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
@@ -34,12 +35,12 @@ class Mark:
         packed = number.to_bytes(8, "little")
         with contextlib.suppress(OSError):
             os.lseek(self._descriptor, 0, os.SEEK_SET)
-            platform.write_all(self._descriptor, packed + zlib.crc32(packed).to_bytes(4, "little"))
+            self._disk.write(self._descriptor, packed + zlib.crc32(packed).to_bytes(4, "little"))
 
     def clear(self) -> None:
         """Forget the number, durably: what it stands beside is about to be replaced."""
-        os.ftruncate(self._descriptor, 0)
-        platform.sync_data(self._descriptor)
+        self._disk.truncate(self._descriptor, 0)
+        self._disk.sync(self._descriptor)
 
     def close(self) -> None:
         if self._descriptor >= 0:

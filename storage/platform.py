@@ -78,21 +78,6 @@ def check_tree(root: Path) -> None:
                 path.chmod(0o600)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Old content or new, never a mixture, also after a power loss. Raises OSError and leaves the old file."""
-    temporary = path.with_name(path.name + ".new")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
-    descriptor = open_private(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    try:
-        write_all(descriptor, content)
-        sync_data(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
 def write_all(descriptor: int, content: bytes) -> None:
     """os.write until everything is written."""
     view = memoryview(content)
@@ -101,15 +86,23 @@ def write_all(descriptor: int, content: bytes) -> None:
 
 
 def disk_error(error: OSError, doing: str) -> StorageFull | StorageStopped:
-    """What to raise for a write that failed: full disks are waited out, anything else needs a restart."""
+    """What to raise: a full disk or file table is waited out, anything else needs a restart."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull("the disk is full; free some space", retry_after=5.0)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return StorageFull("too many files are open; raise the limit of open files", retry_after=5.0)
     name = errno.errorcode.get(error.errno or 0, "unknown")
     return StorageStopped(f"storage stopped: {doing} failed ({name}); restart the process")
 
 
 class Disk:
-    """The calls that can fail when a disk does; handed in, so that a test can make any of them fail."""
+    """Every call that changes files; handed in, so that a test can make any of them fail, or be the last one.
+
+    All raise OSError. What is written to is named by the path that it was opened with.
+    """
+
+    def open(self, path: Path, flags: int) -> int:
+        return open_private(path, flags)
 
     def write(self, descriptor: int, content: bytes) -> None:
         write_all(descriptor, content)
@@ -119,6 +112,41 @@ class Disk:
 
     def truncate(self, descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
+
+    def allocate(self, descriptor: int, size: int) -> None:
+        """Make the file this large, with its space taken."""
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+        else:
+            self.write(descriptor, bytes(size))
+
+    def replace(self, path: Path, target: Path) -> None:
+        path.replace(target)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink()
+
+    def sync_directory(self, path: Path) -> None:
+        sync_directory(path)
+
+    def write_atomically(self, path: Path, content: bytes) -> None:
+        """Old content or new, never a mixture, also after a power loss; on OSError the old file is left."""
+        temporary = path.with_name(path.name + ".new")
+        if temporary.exists():
+            self.unlink(temporary)
+        descriptor = self.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        try:
+            self.write(descriptor, content)
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        self.replace(temporary, path)
+        self.sync_directory(path.parent)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Old content or new, never a mixture, also after a power loss. Raises OSError and leaves the old file."""
+    Disk().write_atomically(path, content)
 
 
 @contextlib.contextmanager

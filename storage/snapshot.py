@@ -1,4 +1,4 @@
-"""Sealed snapshots of the tables without the runs, which have their day files: what lost tables are rebuilt from.
+"""Sealed snapshots of the tables without what has its day files: what lost tables are rebuilt from.
 
 A snapshot is verified by reading it back before it counts. Two are kept; journal segments that the older one covers
 may go.
@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ruche.storage import frames, platform
 from ruche.storage.collection import Collection, Values
-from ruche.storage.errors import IntegrityError
-from ruche.storage.tables import OUTSIDE, Tables
-from ruche.storage.vault import keyed_hash, nonce
+from ruche.storage.errors import IntegrityError, Unavailable
+from ruche.storage.tables import Tables
+from ruche.storage.vault import FileKeys, keyed_hash, nonce
 
 _KIND: Final = b"S"
 KEPT: Final = 2
@@ -31,9 +31,10 @@ _decode = msgspec.msgpack.Decoder().decode
 class Snapshots:
     """The folder of snapshots, each named after the last journal frame that it holds."""
 
-    def __init__(self, directory: Path, key: bytes, collections: Sequence[Collection]) -> None:
+    def __init__(self, directory: Path, keys: FileKeys, collections: Sequence[Collection],
+                 disk: platform.Disk | None = None) -> None:
         platform.private_directory(directory)
-        self._directory, self._key = directory, keyed_hash(key, b"snapshot")
+        self._directory, self._keys, self._disk = directory, keys, disk or platform.Disk()
         self._collections = {collection.name: collection for collection in collections}
 
     def sequences(self) -> list[int]:
@@ -48,13 +49,18 @@ class Snapshots:
     def take(self, tables: Tables) -> int:
         """Write and verify a snapshot of what is applied; gives the journal sequence that may now be forgotten."""
         sequence, salt = tables.applied, frames.new_salt()
-        cipher = AESGCM(keyed_hash(self._key, salt))
-        content = [frames.header(_KIND, salt, sequence)]
+        key_id, key = self._keys.newest_file_key()
+        cipher = _cipher(key, salt)
+        content = [frames.header(_KIND, salt, sequence, key_id)]
         for number, body in enumerate(self._bodies(tables), 1):
             drawn = nonce()
             sealed = drawn + cipher.encrypt(drawn, body, _place(number, sequence))
             content.append(frames.frame(number, sequence, sealed))
-        platform.write_atomically(self._path(sequence), b"".join(content))
+        try:
+            self._disk.write_atomically(self._path(sequence), b"".join(content))
+        except OSError as error:
+            raise Unavailable(f"a snapshot could not be written ({type(error).__name__}); it is tried again",
+                              retry_after=5.0) from error
         for _ in self._read(sequence):
             pass
         return self._trim()
@@ -69,7 +75,7 @@ class Snapshots:
     def _bodies(self, tables: Tables) -> Iterator[bytes]:
         count = 0
         for collection in self._collections.values():
-            if collection.name != OUTSIDE:
+            if not collection.model.logged:
                 for rows in tables.everything(collection):
                     count += 1
                     yield _encode([collection.name, rows])
@@ -78,8 +84,8 @@ class Snapshots:
     def _read(self, sequence: int) -> Iterable[tuple[Collection, list[tuple[int, Values]]]]:
         path = self._path(sequence)
         content = path.read_bytes()
-        salt, _ = frames.read_header(content, _KIND, path)
-        cipher, found = AESGCM(keyed_hash(self._key, salt)), frames.scan(content)
+        header = frames.read_header(content, _KIND, path)
+        cipher, found = _cipher(self._keys.file_key(header.key), header.salt), frames.scan(content)
         bodies = [self._body(path, cipher, number, sequence, frame) for number, frame in enumerate(found.frames, 1)]
         if found.bad is not None or not bodies or bodies[-1] != ["end", len(bodies) - 1]:
             raise IntegrityError(f"{path.name}: damaged at byte {found.end}", file=str(path), offset=found.end)
@@ -97,11 +103,15 @@ class Snapshots:
     def _trim(self) -> int:
         found = self.sequences()
         for sequence in found[:-KEPT]:
-            self._path(sequence).unlink()
+            self._disk.unlink(self._path(sequence))
         return found[-KEPT] if len(found) >= KEPT else 0
 
     def _path(self, sequence: int) -> Path:
         return self._directory / f"{sequence:020d}.snap"
+
+
+def _cipher(key: bytes, salt: bytes) -> AESGCM:
+    return AESGCM(keyed_hash(keyed_hash(key, b"snapshot"), salt))
 
 
 def _place(number: int, sequence: int) -> bytes:

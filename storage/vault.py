@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ OVERHEAD: Final = 37
 _NONCE: Final = 12
 _START: Final = 21
 _DRAWN_AT_ONCE: Final = 256
+_UNCOUNTED: Final = 1 << 30
 
 _nonces: deque[bytes] = deque()
 os.register_at_fork(after_in_child=_nonces.clear) if hasattr(os, "register_at_fork") else None
@@ -61,26 +62,38 @@ class Column(msgspec.Struct, frozen=True):
         return cls(part(table.encode()) + part(column.encode()) + schema.to_bytes(4, "big"))
 
 
+Charge = Callable[[bytes], int]
+"""Take note that a key drew the nonces it was granted; gives how many more it may draw before it asks again."""
+
+
 class DataKey:
     """An opened key together with whom it belongs to. It seals and opens blobs of one person of one tenant."""
 
-    __slots__ = ("_decrypt", "_encrypt", "_head", "_place", "id", "person", "tenant")
+    __slots__ = ("_charge", "_decrypt", "_encrypt", "_head", "_left", "_place", "id", "person", "tenant")
 
-    def __init__(self, id: bytes, key: bytes, tenant: bytes, person: bytes) -> None:
+    def __init__(self, id: bytes, key: bytes, tenant: bytes, person: bytes, charge: Charge | None = None) -> None:
+        """Nonces are counted through `charge`; without it, as for a key that lives briefly, they are not."""
         cipher = AESGCM(key)
         self._encrypt, self._decrypt = cipher.encrypt, cipher.decrypt
         self._head = VERSION + id
         self._place = part(tenant) + part(person)
         self.id, self.tenant, self.person = id, tenant, person
+        self._charge, self._left = charge, charge(id) if charge else 0
 
     def seal(self, data: bytes, column: Column, row: bytes) -> bytes:
         """The blob of `data` for this row of this column."""
+        self._left -= 1
+        if self._left < 0:
+            self._spend()
         drawn = nonce()
         return self._head + drawn + self._encrypt(drawn, data, self._place + column.place + row)
 
     def seal_batch(self, rows: Iterable[tuple[bytes, bytes]], column: Column) -> list[bytes]:
         """The blobs of many (data, row) of one column; nonces are drawn in one go."""
         chosen = list(rows)
+        self._left -= len(chosen)
+        if self._left < 0:
+            self._spend()
         drawn, encrypt, head, place = os.urandom(_NONCE * len(chosen)), self._encrypt, self._head, self._place
         place += column.place
         made = []
@@ -88,6 +101,10 @@ class DataKey:
             one = drawn[at:at + _NONCE]
             made.append(head + one + encrypt(one, data, place + row))
         return made
+
+    def _spend(self) -> None:
+        while self._left < 0:
+            self._left += self._charge(self.id) if self._charge else _UNCOUNTED
 
     def open(self, blob: bytes, column: Column, row: bytes) -> bytes:
         """What was sealed. Raises IntegrityError when key, place or bytes are not the sealed ones."""
@@ -120,6 +137,16 @@ class Keys(Protocol):
     def hash_user(self, tenant: str, interlocutor: str) -> bytes: ...
 
 
+class FileKeys(Protocol):
+    """Keys that seal whole files, by id. Each file has its own key, derived from one of these and the file's salt."""
+
+    def newest_file_key(self) -> tuple[bytes, bytes]:
+        """Id (8 bytes) and key (32) for new files."""
+
+    def file_key(self, id: bytes) -> bytes:
+        """Raises IntegrityError for an id that is not there."""
+
+
 class Vault:
     """seal, open_sealed and hmac_user by plain names, over a keyring."""
 
@@ -132,8 +159,8 @@ class Vault:
 
     def open_sealed(self, blob: bytes, place: Place) -> bytes:
         """Raises IntegrityError for anything but the blob that was sealed for exactly this place."""
-        key = self._keys.opener(key_id(blob))
-        if key is not self._keys.person(place.tenant, place.person):
+        key, present = self._keys.opener(key_id(blob)), self._keys.person(place.tenant, place.person)
+        if (key.tenant, key.person) != (present.tenant, present.person):
             raise IntegrityError("a sealed value belongs to another person or tenant")
         return key.open(blob, Column.of(place.table, place.column, place.schema), place.row.encode())
 

@@ -25,6 +25,19 @@ class StaticKey:
         return self._key
 
 
+class OneKey:
+    """A file key for tests, known by one id."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def newest_file_key(self) -> tuple[bytes, bytes]:
+        return b"file key", self._key
+
+    def file_key(self, id: bytes) -> bytes:
+        return self._key
+
+
 def session_key(tenant: str = "acme", person: str = "ada", agent: str = "desk", channel: str = "api") -> SessionKey:
     return SessionKey(tenant=tenant, agent=agent, interlocutor=person, channel=channel)
 

@@ -8,6 +8,7 @@ import stat
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, RucheError
@@ -91,7 +92,7 @@ def test_a_destroyed_key_is_gone_from_the_file_and_its_blobs_are_erased(tmp_path
     blob = filled(path)
     before = path.read_bytes()
     ring = reopened(path)
-    wrapped = ring._lines[blob[1:9]].wrapped
+    wrapped = ring.lines._lines[blob[1:9]].wrapped
     assert wrapped in before
     assert ring.destroy("acme", "bob")
     assert wrapped not in path.read_bytes()
@@ -144,9 +145,9 @@ def test_a_keyring_cut_short_is_noticed(tmp_path: Path) -> None:
 def test_a_wrapped_key_moved_to_another_line_does_not_open(tmp_path: Path) -> None:
     ring = reopened(tmp_path / "keyring")
     ada, bob = ring.person("acme", "ada").id, ring.person("acme", "bob").id
-    line = ring._lines[ada]
-    ring._lines[ada] = type(line)(line.kind, line.id, line.parent, line.owner, line.made_ms, ring._lines[bob].wrapped)
-    ring._opened.clear()
+    lines = ring.lines._lines
+    lines[ada] = msgspec.structs.replace(lines[ada], wrapped=lines[bob].wrapped)
+    ring.reload()
     with pytest.raises(IntegrityError):
         ring.opener(ada)
 

@@ -1,0 +1,150 @@
+"""The keyring's file: lines of wrapped keys, appended, or rewritten in one step. The last line of an id counts.
+
+A line is on disk when `flush` returned. What a rewrite leaves out is really gone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from ruche.storage import frames, platform
+from ruche.storage.errors import IntegrityError, StorageStopped
+from ruche.storage.mark import Mark
+from ruche.storage.vault import part
+
+_KIND: Final = b"K"
+
+Kind = Literal["root", "hash", "users", "journal", "tenant", "person", "gone", "openings"]
+
+
+class WrappedKey(msgspec.Struct, frozen=True, array_like=True):
+    """A line of the keyring.
+
+    `owner` is the tenant's hash, for a person followed by a random id; `name` is the hash by which the person is
+    found. `spent` is an upper bound of the nonces drawn under the key up to opening number `opening` of the file.
+    """
+
+    kind: Kind
+    id: bytes
+    parent: bytes
+    owner: bytes
+    made_ms: int
+    wrapped: bytes
+    name: bytes = b""
+    spent: int = 0
+    opening: int = 0
+
+    def place(self) -> bytes:
+        return b"ruche:wrap:" + b"".join(map(part, (self.kind.encode(), self.id, self.parent, self.owner, self.name)))
+
+
+class KeyFile:
+    """One writer; the keyring holds its lock around every call."""
+
+    def __init__(self, path: Path, disk: platform.Disk) -> None:
+        self.path, self._disk = path, disk
+        self._mark = Mark(path.with_name("mark"), disk)
+        self._unwritten: list[bytes] = []
+        self._sequence = 0
+
+    @property
+    def has_unwritten(self) -> bool:
+        return bool(self._unwritten)
+
+    def read(self) -> Sequence[WrappedKey]:
+        """Every line in order; cuts an append that a crash cut short. Raises IntegrityError for any other damage."""
+        content = self.path.read_bytes()
+        lines, end = read_lines(content, self.path)
+        if end < max(len(content), self._mark.read()):
+            self._cut(end)
+        self._sequence = len(lines)
+        return lines
+
+    def queue(self, line: WrappedKey) -> None:
+        self._sequence += 1
+        self._unwritten += _framed([line], self._sequence)
+
+    def flush(self) -> None:
+        """Put queued lines on disk. Raises StorageFull (they wait for the next call) or StorageStopped."""
+        if not self._unwritten:
+            return
+        try:
+            descriptor = self._disk.open(self.path, os.O_WRONLY | os.O_APPEND)
+        except OSError as error:
+            raise platform.disk_error(error, "opening the keyring") from error
+        try:
+            self._append(descriptor)
+        finally:
+            os.close(descriptor)
+        self._unwritten.clear()
+
+    def rewrite(self, lines: Sequence[WrappedKey]) -> None:
+        """These lines and no others, in one step. Raises StorageFull (the old file is left) or StorageStopped."""
+        content = b"".join([frames.header(_KIND, frames.new_salt(), 1), *_framed(lines, 1)])
+        try:
+            self._mark.clear()
+            self._disk.write_atomically(self.path, content)
+        except OSError as error:
+            raise platform.disk_error(error, "writing the keyring") from error
+        self._mark.write(len(content))
+        self._sequence = len(lines)
+        self._unwritten.clear()
+
+    def close(self) -> None:
+        self._mark.close()
+
+    def _append(self, descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        try:
+            self._disk.write(descriptor, b"".join(self._unwritten))
+        except OSError as error:
+            self._take_back(descriptor, size)
+            raise platform.disk_error(error, "writing a key") from error
+        try:
+            self._disk.sync(descriptor)
+        except OSError as error:
+            raise StorageStopped("storage stopped: a sync of the keyring failed; restart the process") from error
+        self._mark.write(os.fstat(descriptor).st_size)
+
+    def _take_back(self, descriptor: int, size: int) -> None:
+        try:
+            self._disk.truncate(descriptor, size)
+        except OSError as error:
+            raise StorageStopped("storage stopped: a failed write to the keyring could not be taken back; restart "
+                                 "the process") from error
+
+    def _cut(self, bad: int) -> None:
+        """An append that was cut short by a crash was never used; anything else is damage."""
+        if bad < self._mark.read():
+            raise IntegrityError(f"{self.path.name}: damaged at byte {bad}; bring back a backup of the keyring",
+                                 file=str(self.path), offset=bad)
+        descriptor = self._disk.open(self.path, os.O_WRONLY)
+        try:
+            self._disk.truncate(descriptor, bad)
+            self._disk.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_decoder = msgspec.msgpack.Decoder(WrappedKey)
+
+
+def read_lines(content: bytes, path: Path) -> tuple[Sequence[WrappedKey], int]:
+    """The lines of a keyring file and where its good part ends."""
+    frames.read_header(content, _KIND, path)
+    found = frames.scan(content)
+    return [_decoder.decode(line.body) for line in found.frames], found.end
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _framed(lines: Iterable[WrappedKey], first: int) -> list[bytes]:
+    return [frames.frame(number, number - 1, msgspec.msgpack.encode(line)) for number, line in enumerate(lines, first)]

@@ -1,0 +1,247 @@
+"""The wrapped keys by id, owner and name: opens them, makes them, changes what wraps them, and keeps the file in step.
+
+Root keys open a master key; it wraps the keys of the first level and the tenants' keys, which wrap their persons'.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ruche.storage import platform
+from ruche.storage.errors import ConfigurationError, IntegrityError
+from ruche.storage.keyfile import KeyFile, Kind, WrappedKey, now_ms
+from ruche.storage.vault import KEY_BYTES, check_key, derive, nonce
+
+_SLACK: Final = 4096
+"""Replaced lines that the file may hold beyond as many as there are live ones, before opening rewrites it."""
+_OPENINGS: Final = b"openings"
+_FIRST: Final[tuple[Kind, ...]] = ("hash", "users", "journal")
+_UPPER: Final = (*_FIRST, "tenant")
+
+
+class KeyLines:
+    """Not safe by itself: the keyring holds its lock around every call that changes something."""
+
+    def __init__(self, path: Path, root_key: bytes, disk: platform.Disk) -> None:
+        """Reads or makes the file. Raises ConfigurationError for a wrong root key, IntegrityError for damage."""
+        self._root, self._master = check_key(root_key, "key source"), b""
+        self._lines: dict[bytes, WrappedKey] = {}
+        self._generations: dict[tuple[Kind, bytes], list[bytes]] = {}
+        self._by_name: dict[bytes, bytes] = {}
+        self._noted, self.openings = False, 1
+        self.file = KeyFile(path, disk)
+        try:
+            if path.exists():
+                self._read()
+            else:
+                self._create()
+        except BaseException:
+            self.file.close()
+            raise
+
+    # --- looking ---------------------------------------------------------------------------------------------
+
+    @property
+    def root(self) -> bytes:
+        """The root key that opens the file now."""
+        return self._root
+
+    def get(self, id: bytes) -> WrappedKey | None:
+        return self._lines.get(id)
+
+    def of_kind(self, kind: Kind) -> list[WrappedKey]:
+        """Oldest first."""
+        return [line for line in self._lines.values() if line.kind == kind]
+
+    def generations(self, kind: Kind, owner: bytes) -> list[WrappedKey]:
+        """Keys of one tenant or person, oldest first, without those that were destroyed."""
+        found = [self._lines[one] for one in self._generations.get((kind, owner), ())]
+        return [line for line in found if line.kind == kind]
+
+    def named(self, tenant: bytes, name: bytes) -> WrappedKey | None:
+        """The newest key of the person of a tenant who goes by this name."""
+        found = self._by_name.get(tenant + name)
+        return self._lines[found] if found is not None else None
+
+    def unwrap(self, line: WrappedKey) -> bytes:
+        """The key in a line. Raises IntegrityError when the line was changed."""
+        try:
+            return _open(line, self._wrapping(line.parent))
+        except InvalidTag:
+            raise IntegrityError(f"{self.file.path.name}: a wrapped key was changed",
+                                 file=str(self.file.path)) from None
+
+    # --- changing --------------------------------------------------------------------------------------------
+
+    def make(self, kind: Kind, parent: bytes = b"", owner: bytes = b"", name: bytes = b"") -> WrappedKey:
+        """A new random key, queued for the disk."""
+        line = WrappedKey(kind, os.urandom(8), parent, owner, now_ms(), b"", name, 0, self.openings)
+        return self.put(self._wrap(line, os.urandom(KEY_BYTES)))
+
+    def put(self, line: WrappedKey) -> WrappedKey:
+        """Add a line or replace the one with its id, queued for the disk."""
+        self._index(line)
+        self.file.queue(line)
+        return line
+
+    def note(self, line: WrappedKey) -> None:
+        """Replace a line in memory alone: it differs from the disk's in its counts only."""
+        self._lines[line.id] = line
+
+    def rewrap(self, line: WrappedKey, *, parent: bytes | None = None, name: bytes | None = None) -> WrappedKey:
+        """The same key under another parent or name, queued for the disk."""
+        changed = msgspec.structs.replace(line, parent=line.parent if parent is None else parent,
+                                          name=line.name if name is None else name)
+        return self.put(self._wrap(changed, self.unwrap(line)))
+
+    def bury(self, line: WrappedKey) -> None:
+        """Leave a tombstone. Inside `rewriting`, after which the key is gone from the disk."""
+        self._forget_name(line)
+        self._lines[line.id] = WrappedKey("gone", line.id, b"", line.owner, now_ms(), b"")
+
+    def drop(self, line: WrappedKey) -> None:
+        """Leave nothing. Inside `rewriting`, after which the key is gone from the disk."""
+        self._forget_name(line)
+        del self._lines[line.id]
+        if line.kind in ("tenant", "person"):
+            self._generations[line.kind, line.owner].remove(line.id)
+
+    def add_root(self, root_key: bytes) -> None:
+        """A new master key over everything it wraps, opened by the present root key and by this one, in one step."""
+        check_key(root_key, "the new root key")
+        upper = [(line, self.unwrap(line)) for line in self._lines.values() if line.kind in _UPPER]
+        with self.rewriting():
+            for line in self.of_kind("root"):
+                self.drop(line)
+            self._master = os.urandom(KEY_BYTES)
+            for line, key in upper:
+                self._index(self._wrap(line, key))
+            for one in (self._root, root_key):
+                self._add_slot(one)
+
+    def keep_root(self, root_key: bytes) -> int:
+        """Only this root key opens the file from now on; gives how many others were shut out."""
+        mine = self._slot(root_key)
+        if mine is None:
+            raise ConfigurationError("this root key does not open the keyring; nothing was changed")
+        others = [line for line in self.of_kind("root") if line.id != mine.id]
+        if others:
+            with self.rewriting():
+                for line in others:
+                    self.drop(line)
+        self._root = root_key
+        return len(others)
+
+    def flush(self) -> None:
+        """Put queued lines on disk, the first time with a note that the file was opened once more."""
+        if not self._noted:
+            self.put(WrappedKey("openings", _OPENINGS, b"", b"", now_ms(), b"", b"", self.openings))
+            self._noted = True
+        self.file.flush()
+
+    @contextlib.contextmanager
+    def rewriting(self) -> Iterator[None]:
+        """Write the file anew with what is changed inside, in one step; on an error memory is as before as well."""
+        before = (self._lines.copy(), {owner: ids.copy() for owner, ids in self._generations.items()},
+                  self._by_name.copy(), self._master)
+        try:
+            yield
+            self.rewrite()
+        except BaseException:
+            self._lines, self._generations, self._by_name, self._master = before
+            raise
+
+    def rewrite(self) -> None:
+        """The file as the lines are now, in one step."""
+        self.file.rewrite(list(self._lines.values()))
+
+    def close(self) -> None:
+        """Forget every key."""
+        self.file.close()
+        self._root = self._master = b""
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    def _wrapping(self, parent: bytes) -> bytes:
+        if parent == b"":
+            return self._master
+        line = self._lines.get(parent)
+        if line is None or line.kind != "tenant":
+            raise IntegrityError(f"{self.file.path.name}: the key that wraps another is missing",
+                                 file=str(self.file.path))
+        return self.unwrap(line)
+
+    def _wrap(self, line: WrappedKey, key: bytes, wrapping: bytes | None = None) -> WrappedKey:
+        drawn = nonce()
+        cipher = AESGCM(self._wrapping(line.parent) if wrapping is None else wrapping)
+        return msgspec.structs.replace(line, wrapped=drawn + cipher.encrypt(drawn, key, line.place()))
+
+    def _slot(self, root_key: bytes) -> WrappedKey | None:
+        """The root line that a root key opens; takes the master key out of it."""
+        wrapping = derive(root_key, "wrap")
+        for line in self.of_kind("root"):
+            try:
+                self._master = _open(line, wrapping)
+            except InvalidTag:
+                continue
+            return line
+        return None
+
+    def _add_slot(self, root_key: bytes) -> None:
+        line = WrappedKey("root", os.urandom(8), b"", b"", now_ms(), b"")
+        self._index(self._wrap(line, self._master, derive(root_key, "wrap")))
+
+    def _index(self, line: WrappedKey) -> None:
+        before = self._lines.get(line.id)
+        if before is not None:
+            self._forget_name(before)
+        self._lines[line.id] = line
+        if line.kind not in ("person", "tenant"):
+            return
+        generations = self._generations.setdefault((line.kind, line.owner), [])
+        if line.id not in generations:
+            generations.append(line.id)
+        if line.kind == "person":
+            newest = next(one for one in reversed(generations)
+                          if self._lines[one].kind == "person" and self._lines[one].name == line.name)
+            self._by_name[line.owner[:32] + line.name] = newest
+
+    def _forget_name(self, line: WrappedKey) -> None:
+        if self._by_name.get(line.owner[:32] + line.name) == line.id:
+            del self._by_name[line.owner[:32] + line.name]
+
+    def _create(self) -> None:
+        self._master = os.urandom(KEY_BYTES)
+        self._add_slot(self._root)
+        for kind in _FIRST:
+            line = WrappedKey(kind, os.urandom(8), b"", b"", now_ms(), b"")
+            self._index(self._wrap(line, os.urandom(KEY_BYTES)))
+        self.rewrite()
+
+    def _read(self) -> None:
+        lines = self.file.read()
+        for line in lines:
+            self._index(line)
+        noted = self._lines.get(_OPENINGS)
+        self.openings = 1 + (noted.spent if noted else 1)
+        if self._slot(self._root) is None:
+            raise ConfigurationError("the root key is not the one that this data directory was made with; "
+                                     "bring back the right key, or choose another data directory")
+        missing = next((kind for kind in _FIRST if not self.of_kind(kind)), None)
+        if missing is not None:
+            raise IntegrityError(f"{self.file.path.name}: the {missing} key is missing from the keyring",
+                                 file=str(self.file.path))
+        if len(lines) > 2 * len(self._lines) + _SLACK:
+            self.rewrite()
+
+
+def _open(line: WrappedKey, wrapping: bytes) -> bytes:
+    return AESGCM(wrapping).decrypt(line.wrapped[:12], line.wrapped[12:], line.place())
