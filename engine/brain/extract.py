@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ruche.engine.brain.dates import bare_hour, find_dates, find_times
-from ruche.engine.brain.fields import CompiledField
+from ruche.engine.brain.fields import CompiledField, matches
 from ruche.engine.brain.numbers import find_numbers, plain
 from ruche.engine.brain.phones import find_phones
 from ruche.engine.brain.spelling import close
@@ -76,7 +76,7 @@ _CURRENCIES = {
 _UNIT = "|".join(sorted(map(re.escape, _CURRENCIES), key=lambda unit: (-len(unit), unit)))
 _BEFORE = re.compile(rf"(?<!\w)({_UNIT})\s*$")
 _AFTER = re.compile(rf"^\s*({_UNIT})(?!\w)")
-_ORDER = ("email", "pattern", "money", "date", "time", "phone", "allowed", "number", "boolean", "string")
+_ORDER = ("email", "pattern", "money", "name", "date", "time", "phone", "allowed", "number", "boolean", "string")
 
 
 def extract(source: Source, wanted: Wanted) -> tuple[Candidate, ...]:
@@ -97,7 +97,7 @@ def way_of(field: CompiledField) -> str:
     if field.allowed:
         return "allowed"
     if field.kind == "string":
-        return "pattern" if field.pattern is not None else "string"
+        return "pattern" if field.pattern is not None else "name" if field.person else "string"
     return field.kind
 
 
@@ -228,7 +228,7 @@ def _matching(text: str, field: CompiledField, used: Taken, *, asked: bool) -> V
         piece = text[start:end]
         if len(piece) > 100 or any(start < last and end > first for first, last in used):
             continue
-        if field.pattern is not None and field.pattern.fullmatch(piece) and (asked or _has_digit(piece)):
+        if field.pattern is not None and matches(field.pattern, piece) and (asked or _has_digit(piece)):
             return start, end, piece, 1.0 if asked else 0.9
     return None
 
@@ -250,17 +250,19 @@ def _booleans(source: Source, wanted: Wanted, taken: Taken) -> Found:
         yield wanted.asked[0], (0, 0, source.answer == "yes", 0.9)
 
 
+def _names(source: Source, wanted: Wanted, taken: Taken) -> Found:
+    """A person's name. What only hints at one is not taken to replace a name that is known."""
+    found = person_name(source.text, asked=bool(wanted.asked) and source.statement,
+                        hinted=bool(wanted.asked or wanted.open))
+    if found is not None:
+        yield from _named([*wanted.asked, *wanted.open, *wanted.others], found)
+
+
 def _strings(source: Source, wanted: Wanted, taken: Taken) -> Found:
-    fields = (*wanted.asked, *wanted.open, *wanted.others)
-    names = [field for field in fields if field.person]
-    introduced = person_name(source.text, asked=bool(names) and names[0] in wanted.asked and source.statement)
-    if introduced is not None and names:
-        yield from _named(names, introduced)
-    asked = [field for field in wanted.asked if not field.person]
-    if asked and source.statement and not taken and introduced is None:
-        value = free_text(source.text, asked[0].label)
+    if wanted.asked and source.statement and not taken:
+        value = free_text(source.text, wanted.asked[0].label)
         if value is not None:
-            yield asked[0], value
+            yield wanted.asked[0], value
 
 
 def _named(fields: list[CompiledField], value: Value) -> Found:
@@ -278,5 +280,6 @@ def _named(fields: list[CompiledField], value: Value) -> Found:
 
 _FINDERS: dict[str, Callable[[Source, Wanted, Taken], Found]] = {
     "email": _typed(_emails), "pattern": _patterns, "money": _money, "date": _typed(_dates), "time": _times,
-    "phone": _phones, "allowed": _allowed, "number": _numbers, "boolean": _booleans, "string": _strings,
+    "phone": _phones, "allowed": _allowed, "name": _names, "number": _numbers, "boolean": _booleans,
+    "string": _strings,
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from typing import Any
 
 import msgspec
 
 from ruche.engine.brain.numbers import find_numbers
 from ruche.engine.brain.signals import phrase
+from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import InterlocutorField
 
@@ -21,9 +22,11 @@ class CompiledField(msgspec.Struct, frozen=True, kw_only=True):
     """One field with its pattern, its allowed values and the words that announce it."""
 
     spec: InterlocutorField
-    pattern: re.Pattern[str] | None
+    pattern: Automaton | None
+    """The author's pattern for the whole value; linear in its length, whatever was written."""
     allowed: dict[str, str]
-    """Comparable form to the value as the author wrote it, in the author's order."""
+    """Comparable form to the value as the author wrote it, in the author's order; what a name is called for short
+    comes after the names."""
     label: str
     """The name as words: `check in date`."""
     cues: frozenset[str]
@@ -45,13 +48,30 @@ class CompiledField(msgspec.Struct, frozen=True, kw_only=True):
 def compile_field(spec: InterlocutorField) -> CompiledField:
     """Raises ConfigurationError when the pattern does not compile."""
     try:
-        pattern = re.compile(spec.pattern) if spec.pattern else None
-    except re.error as error:
-        raise ConfigurationError(f"field {spec.name}: the pattern is not a regular expression ({error})") from None
+        pattern = Automaton(f"^(?:{spec.pattern})$") if spec.pattern else None
+    except ConfigurationError as error:
+        raise ConfigurationError(f"field {spec.name}: {error.message}") from None
     words = spec.name.split("_")
     return CompiledField(
-        spec=spec, pattern=pattern, allowed={phrase(value): value for value in spec.allowed}, label=" ".join(words),
+        spec=spec, pattern=pattern, allowed=_allowed(spec.allowed), label=" ".join(words),
         cues=_cues(spec, words), kept=spec.persist and spec.scope in ("IDENTITY", "BUSINESS"), person="name" in words)
+
+
+def _allowed(values: tuple[str, ...]) -> dict[str, str]:
+    found = {phrase(value): value for value in values}
+    return {**found, **_short_names(found)}
+
+
+def _short_names(names: dict[str, str]) -> dict[str, str]:
+    """`the Hyatt` for `Hyatt Hotel`: a proper name without the words at its ends that other values share."""
+    shared = Counter(word for name in names for word in set(name.split()))
+    short: dict[str, str] = {}
+    for name, value in names.items():
+        words = name.split()
+        own = [place for place, word in enumerate(words) if shared[word] == 1]
+        if own and value.istitle() and len(own) < len(words) and own[-1] - own[0] == len(own) - 1:
+            short[" ".join(words[own[0]:own[-1] + 1])] = value
+    return {name: value for name, value in short.items() if len(name) >= 4 and name not in names}
 
 
 def _cues(spec: InterlocutorField, words: list[str]) -> frozenset[str]:
@@ -66,12 +86,17 @@ def _cues(spec: InterlocutorField, words: list[str]) -> frozenset[str]:
     return frozenset(cue.strip(".,!?") for cue in cues)
 
 
+def matches(pattern: Automaton, text: str) -> bool:
+    """True when the whole text is what the author's pattern describes."""
+    return pattern.search(text) == len(text)
+
+
 def fault_of(field: CompiledField, value: Any) -> str:
     """Why `value` may not be kept; empty when it may."""
     spec = field.spec
     if isinstance(value, str) and len(value) > MAX_TEXT:
         return f"longer than {MAX_TEXT} characters"
-    if field.pattern is not None and isinstance(value, str) and not field.pattern.fullmatch(value):
+    if field.pattern is not None and isinstance(value, str) and not matches(field.pattern, value):
         return "does not match the pattern"
     if spec.allowed and str(value) not in spec.allowed:
         return "is not one of the allowed values"

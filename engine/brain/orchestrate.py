@@ -89,6 +89,8 @@ class _Desk:
         self._standings: list[Standing] = []
         self._sayings: list[str] = []
         self._notes: dict[str, Any] = {}
+        self._answered = False
+        """True when the message answers what was asked."""
         self._served = False
         """True once the message meant something to a scenario in progress."""
 
@@ -105,7 +107,10 @@ class _Desk:
     def go_on(self, answered: bool) -> None:
         signals, learned = self._sensed.signals, self._knowledge.learned
         focus = next((place for place, one in enumerate(self._standings) if one.instance.status == "active"), None)
-        self._served = any(name in self._sensed.asked for name in learned)
+        active = [one.scenario for one in self._standings if one.instance.status == "active"]
+        told = {field.name for scenario in active for field in scenario.collects}
+        self._answered = any(name in self._sensed.asked for name in learned)
+        self._served = self._answered or any(name in told for name in learned)
         if focus is not None and signals.cancel and not self._served:
             self._end(focus, "CANCEL", "cancelled on request", "cancelled")
         elif focus is not None and signals.back and self._go_back(focus):
@@ -117,7 +122,7 @@ class _Desk:
 
     def begin(self) -> None:
         """The likeliest scenario that is not in progress begins, or returns when it was resting."""
-        needed = self._view.threshold + (AHEAD if self._served else 0.0)
+        needed = self._view.threshold if not self._served else self._claim()
         active = {one.scenario.id for one in self._standings if one.instance.status != "paused"}
         for score, name, told in self._likely():
             scenario = self._who.agent.scenarios.get(name)
@@ -128,6 +133,12 @@ class _Desk:
             values = f" with {told} of its fields named" if told else ""
             self._take_up(scenario, f"the message scored {score:.4f}{values}, at least {needed:g}")
             break
+
+    def _claim(self) -> float:
+        """What a new scenario must score to claim a message that has served one in progress: clearly more than that."""
+        running = {one.scenario.id for one in self._standings if one.instance.status == "active"}
+        own = max((hit.score for hit in self._retrieved.hits.scenarios if hit.id in running), default=0.0)
+        return round(max(self._view.threshold, own) + (2 * AHEAD if self._answered else AHEAD), 4)
 
     def _likely(self) -> list[tuple[float, str, int]]:
         """(score, scenario, fields that only it collects and that the message named), likeliest first."""

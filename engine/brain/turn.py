@@ -14,6 +14,7 @@ from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.contributions import Speaker
 from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.enforce import enforce
+from ruche.engine.brain.explain import Explained, explain
 from ruche.engine.brain.gate import Enforcing, Gate
 from ruche.engine.brain.identify import Identified, identify
 from ruche.engine.brain.invoke import Invoker
@@ -100,6 +101,11 @@ class PhasedBrain:
         decided = Decided(who=who, sensed=sensed, retrieved=retrieved, matched=matched, orchestrated=orchestrated,
                           acted=acted, planned=planned, enforced=enforced)
         return record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
+
+    async def explain(self, turn: TurnInput, tape: Tape) -> Explained:
+        """What `think` would match and where scenarios would go; nothing is called, said or kept. Raises NotFound."""
+        who = identify(turn, self._agents.current(turn.tenant, turn.agent), tape)
+        return await explain(who, self._retrieval, self._selector, self._threshold, tape)
 
     async def _act(self, who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
                    matched: Matched, invoker: Invoker) -> tuple[Orchestrated, Acted]:

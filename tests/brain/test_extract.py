@@ -134,6 +134,29 @@ def test_a_name_that_was_asked_for_is_taken_without_its_lead_in(said: str, name:
     assert found(said, asked=("full_name",))["full_name"] == name
 
 
+@pytest.mark.parametrize(("said", "name"), [
+    ("My name is Alexis. I want to reserve a room.", "Alexis"),
+    ("My name is john and I need to see my doctor", "john"),
+    ("Angela is my name and I want to check my balance", "Angela"),
+    ("I need a table, my name's Omar Sy please", "Omar Sy"),
+    ("Could you help? My name is Dr. Rosa de Luca, from Bern", "Dr. Rosa de Luca")])
+def test_a_name_is_heard_wherever_it_is_introduced(said: str, name: str) -> None:
+    assert found(said)["full_name"] == name
+
+
+@pytest.mark.parametrize(("said", "name"), [
+    ("I'm Angela and I'd like to book a hotel", "Angela"), ("Hi, this is Ben, I want to know where my ride is", "Ben"),
+    ("Hello! I am Lena Brandt from Ulm.", "Lena Brandt")])
+def test_a_hint_gives_a_name_that_is_still_wanted(said: str, name: str) -> None:
+    assert found(said, opened=("full_name",))["full_name"] == name
+    assert "full_name" not in found(said)
+
+
+@pytest.mark.parametrize("said", ["I am looking for a hotel", "it's Not there", "this is a test", "I'm here"])
+def test_a_hint_without_a_written_name_gives_none(said: str) -> None:
+    assert "full_name" not in found(said, opened=("full_name",))
+
+
 @pytest.mark.parametrize("said", ["why do you need that?", "what is your name?", "Not at the moment.",
                                   "I want the Hyatt", "I've changed my mind and want to stay somewhere else"])
 def test_what_is_no_name_is_not_taken_for_one(said: str) -> None:
