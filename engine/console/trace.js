@@ -3,6 +3,9 @@
 import { make, milliseconds } from "/dom.js";
 import { scenarioGraph } from "/graph.js";
 
+// The order in which a turn goes through them; a run that was read back has lost it.
+const PHASES = ["identify", "sense", "learn", "retrieve", "match", "orchestrate", "act", "plan", "speak", "enforce", "record"];
+
 const RISKS = { GREEN: ["✓", "all checks passed"], YELLOW: ["◐", "passed after correction, or unsure"],
                 RED: ["✕", "a hard rule was broken: the fallback was sent"],
                 UNKNOWN: ["?", "could not be judged"], ERROR: ["!", "the turn failed"] };
@@ -40,7 +43,8 @@ function section(title, count, ...content) {
 // Phases run one after the other: each begins where the one before it ended. Waiting for more words is no work, and
 // has a line of its own.
 export function waterfall(timings) {
-  const phases = Object.entries(timings).filter(([name]) => name !== "total" && name !== "accumulate");
+  const phases = Object.entries(timings).filter(([name]) => name !== "total" && name !== "accumulate")
+    .sort(([left], [right]) => PHASES.indexOf(left) - PHASES.indexOf(right));
   if (!phases.length) return null;
   const whole = Math.max(timings.total ?? 0, phases.reduce((sum, [, ms]) => sum + ms, 0), 0.001);
   let begun = 0;
