@@ -18,6 +18,7 @@ from ruche.actors.supersede import Decider, default_decider
 from ruche.plugins.contracts import Brain
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.model.ids import make_id
+from ruche.storage.model.run import Run
 
 REFUSAL = "I am sorry, something went wrong on my side. Please try again."
 
@@ -52,6 +53,8 @@ class Hosting:
     orphans: dict[str, list[Orphan]] = field(default_factory=dict)
     """By session key: what the next activation takes up before anything else."""
     stats: Counter[str] = field(default_factory=Counter)
+    on_turn: Callable[[Run], object] = lambda run: None
+    """Hears of every run once it is durable, on the loop; it must not raise."""
 
     def new_id(self) -> str:
         return make_id(self.clock_ms(), self.entropy(10))

@@ -136,6 +136,7 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
         turn.answer(error)
     else:
         hosting.stats["turns"] += 1
+        hosting.on_turn(outcome.run)
         turn.open.state = kept[0].session
         if profile is not None:
             line.person.profile = profile

@@ -37,15 +37,38 @@ class ServerSettings(Section):
     anonymous_per_hour: int = Field(default=20, ge=0)
 
 
+class TenantLimits(Section):
+    """What one tenant may use where that differs from the others; None takes what holds for all."""
+
+    requests_per_minute: int | None = Field(default=None, ge=0)
+    turns_at_once: int | None = Field(default=None, ge=1)
+    storage_mb: int | None = Field(default=None, ge=0)
+    tokens_per_day: int | None = Field(default=None, ge=0)
+
+
 class LimitSettings(Section):
+    """What tenants may use; `[limits.tenants.NAME]` says otherwise for one. 0 means no limit, where 0 is allowed."""
+
     requests_per_minute: int = Field(default=6_000, ge=0)
-    """Per tenant; 0 means no limit."""
+    """Per tenant."""
     turns_at_once: int = Field(default=64, ge=1)
     turns_at_once_per_tenant: int = Field(default=32, ge=1)
+    storage_mb_per_tenant: int = Field(default=0, ge=0)
+    """Megabytes (10**6 bytes) of turn records; what else is kept of a tenant is about as much again."""
+    tokens_per_day_per_tenant: int = Field(default=0, ge=0)
+    """Tokens that language models read and wrote for the tenant, by UTC day."""
+    tenants: dict[str, TenantLimits] = {}
     turn_seconds: float = Field(default=60.0, gt=0)
     active_sessions: int = Field(default=20_000, ge=1)
     idle_seconds: float = Field(default=300.0, gt=0)
     mailbox: int = Field(default=100, ge=1)
+
+    def for_tenant(self, tenant: str) -> TenantLimits:
+        """What holds for a tenant, every value filled in."""
+        own = self.tenants.get(tenant, TenantLimits())
+        every = {"requests_per_minute": self.requests_per_minute, "turns_at_once": self.turns_at_once_per_tenant,
+                 "storage_mb": self.storage_mb_per_tenant, "tokens_per_day": self.tokens_per_day_per_tenant}
+        return TenantLimits(**{**every, **own.model_dump(exclude_none=True)})
 
 
 class ModelSettings(Section):

@@ -30,6 +30,7 @@ from ruche.engine.authoring.samples import served_samples
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
+from ruche.engine.limits import Quotas
 from ruche.engine.speakers import Speakers
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
@@ -86,7 +87,8 @@ class Host:
     """Everything that runs for one data directory. Made by `Host.start`."""
 
     def __init__(self, settings: Settings, store: Store, scribe: Scribe, catalog: Catalog, hosting: Hosting,
-                 sessions: Directory[SessionActor], retriever: Retriever, notices: tuple[str, ...]) -> None:
+                 sessions: Directory[SessionActor], retriever: Retriever, quotas: Quotas,
+                 notices: tuple[str, ...]) -> None:
         self.settings = settings
         self.store = store
         self.scribe = scribe
@@ -94,6 +96,7 @@ class Host:
         self.hosting = hosting
         self.sessions = sessions
         self.retriever = retriever
+        self.quotas = quotas
         self.notices = notices
         """What an operator should know about this start, such as a substitute for missing weights."""
 
@@ -150,16 +153,21 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     brain = plugins.brain or PhasedBrain(
         agents=catalog, retrieval=retriever, tools=tools, generators=plugins.generator or speakers,
         enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name())
-    hosting = _hosting(settings, plugins, brain, scribe, catalog)
     limits = settings.limits
+    quotas = Quotas(limits, scribe, plugins.clock_ms)
+    hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas)
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
                                                              max_active=limits.active_sessions, buffer=limits.mailbox))
     Clock(sessions, scribe)
-    return kind(settings, store, scribe, catalog, hosting, sessions, retriever, (notice,) if notice else ())
+    return kind(settings, store, scribe, catalog, hosting, sessions, retriever, quotas,
+                (notice,) if notice else ())
 
 
-def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe, catalog: Catalog) -> Hosting:
+def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe, catalog: Catalog,
+             quotas: Quotas) -> Hosting:
     limits = settings.limits
+    at_once = {tenant: limits.for_tenant(tenant).turns_at_once or limits.turns_at_once_per_tenant
+               for tenant in limits.tenants}
 
     def refusal(key: SessionKey) -> str:
         try:
@@ -167,7 +175,8 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
         except RucheError:
             return REFUSAL
 
-    return Hosting(brain=brain, scribe=scribe, gate=FairGate(limits.turns_at_once, limits.turns_at_once_per_tenant),
+    return Hosting(brain=brain, scribe=scribe, on_turn=quotas.count,
+                   gate=FairGate(limits.turns_at_once, limits.turns_at_once_per_tenant, limits=at_once),
                    engine=engine_name(), turn_seconds=limits.turn_seconds, waiting_limit=limits.mailbox,
                    refusal=refusal, clock_ms=plugins.clock_ms, entropy=plugins.entropy,
                    channel_bases={name: channel.window_ms for name, channel in built_in_channels().items()})

@@ -52,9 +52,10 @@ class Request:
 
 
 async def say(host: Host, request: Request, want: Literal["reply", "accepted", "events"]) -> Any:
-    """Ask the session. Raises InvalidRequest and NotFound before anything is journalled."""
+    """Ask the session. Raises InvalidRequest, NotFound and QuotaExceeded before anything is journalled."""
     request.check()
     host.catalog.published(request.tenant, request.agent)
+    await host.quotas.check(request.tenant)
     hosting = host.hosting
     message = Message(id=hosting.new_id(), text=request.message, at_ms=hosting.clock_ms(),
                       request_id=request.request_id or "", idempotency_key=request.idempotency_key,

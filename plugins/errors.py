@@ -17,9 +17,9 @@ from ruche.storage.errors import (
 
 __all__ = [
     "ConfigurationError", "Conflict", "DataLocked", "DeadlineExceeded", "Erased", "Forbidden", "IdempotencyMismatch",
-    "IntegrityError", "InvalidRequest", "MailboxFull", "Malformed", "NotFound", "ProviderFailed", "RateLimited",
-    "ReadOnly", "RucheError", "StorageFull", "StorageStopped", "Superseded", "TenantMismatch", "TooLarge",
-    "Unauthenticated", "Unavailable",
+    "IntegrityError", "InvalidRequest", "MailboxFull", "Malformed", "NotFound", "ProviderFailed", "QuotaExceeded",
+    "RateLimited", "ReadOnly", "RucheError", "StorageFull", "StorageStopped", "Superseded", "TenantMismatch",
+    "TooLarge", "Unauthenticated", "Unavailable",
 ]
 
 
@@ -61,6 +61,12 @@ class RateLimited(RucheError):
 
 class MailboxFull(RateLimited):
     code = "MAILBOX_FULL"
+
+
+class QuotaExceeded(RucheError):
+    """The tenant has used up what its settings allow; `retry_after` where waiting helps."""
+
+    code, status = "QUOTA_EXCEEDED", 429
 
 
 class ProviderFailed(RucheError):

@@ -36,6 +36,7 @@ class Runs:
     def __init__(self, door: Door, tenant: str, sessions: Sessions) -> None:
         self._runs, self._advisories = door.handle(tenant, RunRow), door.handle(tenant, AdvisoryRow)
         self._tenant, self._sessions = tenant, sessions
+        self.bytes = door.meter(tenant, RunRow)
 
     def get(self, run_id: str) -> Run | None:
         row = self._runs.get(run_id)

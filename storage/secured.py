@@ -105,6 +105,19 @@ class Door:
 
         return Handle(get, find)
 
+    def meter(self, tenant: str, model: type[Stored]) -> Callable[[], int]:
+        """Asks how many bytes a tenant's rows take in the day files; the model must be one that is kept there."""
+        self._policies.allow(model, "reader")
+        collection, tag, tables, lock, check = (
+            self._by_model[model], self._keyring.tenant(tenant).tag, self._tables, self._lock, self._check)
+
+        def measure() -> int:
+            check()
+            with lock:
+                return tables.outside_bytes(collection, tag)
+
+        return measure
+
 
 def make_cursor(values: Sequence[Any]) -> str:
     """The opaque text of a position in a list."""

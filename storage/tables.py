@@ -179,6 +179,12 @@ class Tables:
         rows = self._rows(collection, f"tenant = ? AND {collection.model.key} = ?", "", [tag, key])
         return rows[0] if rows else None
 
+    def outside_bytes(self, collection: Collection, tag: int) -> int:
+        """What a tenant's rows of this collection take in the day files."""
+        found = self._connection.execute(
+            f"SELECT coalesce(sum(length), 0) FROM {collection.name} WHERE tenant = ?", [tag]).fetchall()  # noqa: S608
+        return int(found[0][0])
+
     def find(self, collection: Collection, tag: int | None, query: Query) -> list[Values]:
         """Rows that meet every condition; of all tenants when `tag` is None."""
         texts: list[str] = []

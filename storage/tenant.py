@@ -51,6 +51,10 @@ class TenantStore:
         """The run's canonical bytes, as they were hashed."""
         return self._runs.canonical(run_id)
 
+    def run_bytes(self) -> int:
+        """What the tenant's runs take on disk, in bytes; those of the last second may not be in it yet."""
+        return self._runs.bytes()
+
     def runs(self, *, session: str | None = None, agent: str | None = None, risk: str | None = None,
              status: str | None = None, since_ms: int | None = None, until_ms: int | None = None, limit: int = 20,
              cursor: str | None = None, oldest_first: bool = False) -> Page[Run]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -17,37 +17,45 @@ _KEPT = 10_000
 
 
 class Rate:
-    """A token bucket per key: `burst` at once, refilled evenly. At most 10,000 keys; the longest unused goes first."""
+    """A token bucket per key: `burst` at once, refilled evenly. At most 10,000 keys; the longest unused goes first.
 
-    def __init__(self, per_second: float, burst: int, what: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second = per_second
-        self._burst = burst
+    `special` has (per second, burst) of keys that differ.
+    """
+
+    def __init__(self, per_second: float, burst: int, what: str, clock: Callable[[], float] = time.monotonic,
+                 special: Mapping[str, tuple[float, int]] | None = None) -> None:
+        self._usual = (per_second, burst)
+        self._special = dict(special or {})
         self._what = what
         self._clock = clock
         self._levels: dict[str, tuple[float, float]] = {}
 
     def take(self, key: str) -> None:
         """Use one. Raises RateLimited with the seconds until the next one; a burst of 0 means no limit."""
-        if not self._burst:
+        per_second, burst = self._special.get(key, self._usual)
+        if not burst:
             return
         now = self._clock()
-        level, at = self._levels.pop(key, (float(self._burst), now))
-        level = min(float(self._burst), level + (now - at) * self._per_second)
+        level, at = self._levels.pop(key, (float(burst), now))
+        level = min(float(burst), level + (now - at) * per_second)
         allowed = level >= 1.0
         while len(self._levels) >= _KEPT:
             del self._levels[next(iter(self._levels))]
         self._levels[key] = (level - allowed, now)
         if not allowed:
-            raise RateLimited(f"too many requests for this {self._what}", retry_after=(1.0 - level) / self._per_second)
+            raise RateLimited(f"too many requests for this {self._what}", retry_after=(1.0 - level) / per_second)
 
 
 class Limits:
     """All limits of one server."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        per_minute = settings.limits.requests_per_minute
+        limits = settings.limits
+        per_minute = limits.requests_per_minute
+        special = {tenant: limits.for_tenant(tenant).requests_per_minute or 0 for tenant in limits.tenants}
         hourly = settings.server.anonymous_per_hour
-        self.tenants = Rate(per_minute / 60, per_minute, "tenant", clock)
+        self.tenants = Rate(per_minute / 60, per_minute, "tenant", clock,
+                            {tenant: (rate / 60, rate) for tenant, rate in special.items()})
         self.anonymous = Rate(hourly / 3600, hourly, "address", clock) if hourly else _Closed()
         self.header_bytes = settings.server.header_bytes
         self.body_bytes = settings.server.body_bytes
