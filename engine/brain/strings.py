@@ -27,9 +27,9 @@ _NEVER = frozenset({"i", "you", "my", "your", "me", "is", "are", "want", "would"
                     "i've", "request"})
 """Words that show a short message to be no name; particles such as `de` and `van` are not among them."""
 _BEHIND = frozenset({"and", "but", "so", "from", "with", "for", "in", "on", "to", "here", "speaking", "calling",
-                     "again", "please", "thanks", "thank", "und", "aber", "et", "mais", "y", "pero", "e", "ma", "en", "maar",
-                     "i'm", "i'd", "i'll"}) | _NEVER
-"""Words with which something else begins behind a name."""
+_BEHIND = frozenset({"and", "but", "so", "from", "with", "for", "in", "on", "to", "here", "speaking",
+                     "calling", "again", "please", "thanks", "thank", "und", "aber", "et", "mais", "y", "pero", "e",
+                     "ma", "en", "maar", "i'm", "i'd", "i'll"}) | _NEVER
 _MOST_WORDS = 4
 _TAIL = re.compile(r"[\s.,!;]+(?:please|thanks|thank you)?[\s.,!;]*$", re.IGNORECASE)
 
