@@ -26,10 +26,10 @@ _NEVER_FIRST = frozenset({"not", "no", "none", "nothing", "never", "please", "ok
 _NEVER = frozenset({"i", "you", "my", "your", "me", "is", "are", "want", "would", "the", "at", "need", "don't",
                     "i've", "request"})
 """Words that show a short message to be no name; particles such as `de` and `van` are not among them."""
-_BEHIND = frozenset({"and", "but", "so", "from", "with", "for", "in", "on", "to", "here", "speaking", "calling",
 _BEHIND = frozenset({"and", "but", "so", "from", "with", "for", "in", "on", "to", "here", "speaking",
                      "calling", "again", "please", "thanks", "thank", "und", "aber", "et", "mais", "y", "pero", "e",
                      "ma", "en", "maar", "i'm", "i'd", "i'll"}) | _NEVER
+"""Words with which something else begins behind a name."""
 _MOST_WORDS = 4
 _TAIL = re.compile(r"[\s.,!;]+(?:please|thanks|thank you)?[\s.,!;]*$", re.IGNORECASE)
 
