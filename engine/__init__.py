@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from ruche.actors.logical import Taken
     from ruche.engine.blocking import BlockingEngine
+    from ruche.engine.brain.explain import Explained
     from ruche.engine.catalog import PublishedAgent
     from ruche.engine.config import Settings
     from ruche.engine.host import Component, Host
     from ruche.storage.audit import Verification
     from ruche.storage.model.conversation import SessionState
     from ruche.storage.model.event import Event
+    from ruche.storage.model.record import AgentPublished
     from ruche.storage.model.run import Run
     from ruche.storage.model.turn import Turn
     from ruche.storage.secured import Page
@@ -142,9 +144,31 @@ class Engine:
         """Raises NotFound."""
         return self._host.catalog.published(tenant, agent_id)
 
+    async def explain(self, tenant: str, agent_id: str, text: str, session_id: str | None = None) -> Explained:
+        """What a text would match and move, in a new conversation or in this session's place; nothing is kept.
+
+        Raises NotFound (agent, session of this agent), InvalidRequest (a brain that does not explain).
+        """
+        from ruche.engine.explaining import explain
+
+        session = None if session_id is None else await self.session(tenant, session_id)
+        return await explain(self._host, tenant, agent_id, text, session)
+
     async def publish(self, folder: Path | str) -> list[PublishedAgent]:
         """Publish an agent folder, or every one below it; nothing when one does not check (ConfigurationError)."""
         return await self._host.catalog.publish_all(Path(folder))
+
+    async def versions(self, tenant: str, agent_id: str, *, below: int | None = None,
+                       limit: int = 20) -> list[AgentPublished]:
+        """The published versions of an agent below a number, newest first. Raises NotFound."""
+        return await self._host.catalog.versions(tenant, agent_id, below=below, limit=limit)
+
+    async def rollback(self, tenant: str, agent_id: str, version: int) -> PublishedAgent:
+        """Publish what an earlier version holds as the newest; turns that run keep theirs. Raises NotFound.
+
+        An agent that comes from a folder is published from there again at the next start.
+        """
+        return await self._host.catalog.rollback(tenant, agent_id, version)
 
     async def health(self) -> list[Component]:
         """Every part with its state and what a small request to it took."""

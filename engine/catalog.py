@@ -14,6 +14,8 @@ from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.contracts import Enforcer, Retrieval
 from ruche.plugins.errors import ConfigurationError, NotFound
 from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.record import AgentPublished
+from ruche.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,27 @@ class Catalog:
                                      "agent.yaml); `ruche init NAME` makes one")
         bundles = [load_folder(folder).require() for folder in folders]
         return [await self.publish(bundle) for bundle in bundles]
+
+    async def versions(self, tenant: str, agent: str, *, below: int | None = None,
+                       limit: int = 20) -> list[AgentPublished]:
+        """The published versions below a number, newest first. Raises NotFound."""
+        newest = self.published(tenant, agent).version
+        first = newest if below is None else min(newest, below - 1)
+
+        def read(store: Store) -> list[AgentPublished]:
+            kept = store.tenant(tenant)
+            found = (kept.agent(agent, number) for number in range(first, max(0, first - limit), -1))
+            return [one for one in found if one is not None]
+
+        return await self._scribe.read(read)
+
+    async def rollback(self, tenant: str, agent: str, version: int) -> PublishedAgent:
+        """Publish what an earlier version holds as the newest one; turns that run keep theirs. Raises NotFound."""
+        self.published(tenant, agent)
+        kept = await self._scribe.read(lambda store: store.tenant(tenant).agent(agent, version))
+        if kept is None:
+            raise NotFound(f"agent {agent} has no version {version}")
+        return await self.publish(AgentBundle.model_validate_json(kept.bundle))
 
     async def publish(self, bundle: AgentBundle) -> PublishedAgent:
         """Make a bundle the current version; one that is published already keeps its version. Durable on return."""

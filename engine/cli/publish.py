@@ -19,25 +19,33 @@ if TYPE_CHECKING:
 
 @ruche_command("publish", example="ruche publish agents/support --data data")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--rollback", "restored", type=click.IntRange(min=1), metavar="VERSION",
+              help="Publish what this version of the one named agent held; its folder is only named, not read.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def command(folders: tuple[Path, ...], data: Path | None, config: Path | None, as_json: bool) -> int:
+def command(folders: tuple[Path, ...], restored: int | None, data: Path | None, config: Path | None,
+            as_json: bool) -> int:
     """Publish agent folders (default: agents), all or none. What has not changed keeps its version.
 
-    A running server publishes changed folders itself, at its start and with --watch.
+    A running server publishes changed folders itself, at its start and with --watch; so after a rollback mend the
+    folder too.
     """
-    bundles = _checked(agent_folders(folders))
+    bundles = [] if restored is not None else _checked(agent_folders(folders))
     if bundles is None:
         return 1
     import anyio
 
+    from ruche.engine.cli.verify import require_data
     from ruche.engine.config import read_settings
     from ruche.engine.host import open_store
 
-    store = anyio.run(open_store, read_settings(config, data=data))
+    settings = read_settings(config, data=data)
+    if restored is not None:
+        require_data(settings.data)
+    store = anyio.run(open_store, settings)
     try:
-        published = _publish(store, bundles)
+        published = _publish(store, bundles if restored is None else [_earlier(store, folders, restored)])
     finally:
         store.close()
     if as_json:
@@ -47,6 +55,21 @@ def command(folders: tuple[Path, ...], data: Path | None, config: Path | None, a
             state = "published" if one["new"] else "unchanged"
             click.echo(f"{one['tenant']}/{one['agent']} version {one['version']} {state} ({one['hash'][:12]})")
     return 0
+
+
+def _earlier(store: Store, folders: tuple[Path, ...], version: int) -> AgentBundle:
+    """What a version of the one named agent held. Raises NotFound, ConfigurationError (not one agent)."""
+    from ruche.plugins.errors import ConfigurationError, NotFound
+    from ruche.storage.model.agent import AgentBundle
+
+    if len(folders) != 1:
+        raise ConfigurationError("name the one agent to roll back, such as ruche publish --rollback 3 agents/support")
+    folder = folders[0].absolute()
+    tenant = folder.parent.name[1:] if folder.parent.name.startswith("@") else "default"
+    kept = store.tenant(tenant).agent(folder.name, version)
+    if kept is None:
+        raise NotFound(f"agent {folder.name} of tenant {tenant} has no version {version}")
+    return AgentBundle.model_validate_json(kept.bundle)
 
 
 def _checked(folders: list[Path]) -> list[AgentBundle] | None:

@@ -15,10 +15,10 @@ from ruche.plugins.errors import NotFound
 from ruche.storage.model.conversation import SessionState
 
 
-async def own_session(request: web.Request) -> SessionState:
-    """The session of the path, if this identity may see it; NotFound otherwise, whatever the reason."""
+async def own_session(request: web.Request, session_id: str | None = None) -> SessionState:
+    """The session of the path (or this one), if this identity may see it; NotFound otherwise, whatever the reason."""
     identity = request[IDENTITY]
-    session = await request.app[ENGINE].session(identity.tenant, request.match_info["id"])
+    session = await request.app[ENGINE].session(identity.tenant, session_id or request.match_info["id"])
     mine = session.key.interlocutor == identity.interlocutor and identity.may_use(session.key.agent)
     if mine or identity.sees_everybody or "channel" in identity.roles:
         return session

@@ -14,6 +14,8 @@ from tests.server.served import Served
 TABLE = route_table()
 CHAT = {"agent_id": "kiosk", "message": "When do you open?", "channel": "api"}
 BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
+                          "/v1/agents/{agent}/explain": {"text": "When do you open?"},
+                          "/v1/agents/{agent}/rollback": {"version": 1},
                           "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
 ALLOWED = {
     "POST /v1/chat": "interlocutor channel agent_author operator admin",
@@ -29,6 +31,9 @@ ALLOWED = {
     "GET /v1/runs/{id}/verify": "operator auditor admin",
     "GET /v1/agents": "agent_author operator admin",
     "GET /v1/agents/{agent}": "agent_author operator admin",
+    "GET /v1/agents/{agent}/versions": "agent_author operator admin",
+    "POST /v1/agents/{agent}/explain": "agent_author operator admin",
+    "POST /v1/agents/{agent}/rollback": "agent_author operator admin",
     "GET /v1/admin/actors": "operator admin",
     **{f"GET {path}": "" for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/console.css",
                                       "/console.js", "/stream.js", "/trace.js", "/graph.js", "/dom.js", "/icon.svg")},

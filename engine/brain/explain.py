@@ -1,0 +1,181 @@
+"""Why a text would match what it matches: the turn's phases up to orchestration, without a tool, a reply or a trace.
+
+Every rule and every scenario of the agent is told about, also those that the text is far from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from ruche.engine.brain.doubt import reconsider
+from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.learn import learn
+from ruche.engine.brain.match import Matched, match, match_entered
+from ruche.engine.brain.names import names_of
+from ruche.engine.brain.orchestrate import Orchestrated, orchestrate
+from ruche.engine.brain.retrieve import Retrieved, retrieve
+from ruche.engine.brain.sense import sense
+from ruche.engine.brain.walk import Standing
+from ruche.plugins.contracts import Hit, Hits, Retrieval, Selector
+from ruche.plugins.errors import RucheError
+from ruche.plugins.tape import Tape
+
+
+class RuleExplained(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule. `candidate` tells that it was among the likeliest, which alone are looked at; scores are from 0 to 1.
+
+    `filter` names what dropped it: disabled, scope, cooldown, max_fires, threshold, when, selection, a relationship.
+    """
+
+    id: str
+    name: str
+    candidate: bool
+    score: float
+    vector: float
+    lexical: float
+    threshold: float
+    verdict: Literal["applied", "dropped", "not a candidate"]
+    filter: str
+    reason: str
+    always_judged: bool
+    """True for a hard rule that every reply is checked against, whether it is applied or not."""
+
+
+class ScenarioExplained(msgspec.Struct, frozen=True, kw_only=True):
+    """One scenario. `step` and `status` are where it would stand after the turn; empty when it is not in progress."""
+
+    id: str
+    score: float
+    threshold: float
+    step: str
+    status: str
+    actions: tuple[tuple[str, str], ...]
+    """(START | CONTINUE | PAUSE | RESUME | COMPLETE | CANCEL, why), in order."""
+    reason: str
+    transitions: tuple[dict[str, Any], ...]
+    """The transitions that were considered: {to, holds, score, why}."""
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """`fault` says why nothing was retrieved, `learned` which fields the text gives values for."""
+
+    agent: str
+    version: int
+    text: str
+    language: str
+    intent: str
+    intent_score: float
+    learned: tuple[str, ...]
+    fault: str
+    rules: tuple[RuleExplained, ...]
+    """The applied ones first, then by score."""
+    scenarios: tuple[ScenarioExplained, ...]
+
+
+async def explain(who: Identified, retrieval: Retrieval, selector: Selector, threshold: float, tape: Tape) -> Explained:
+    """What a turn with this input would decide before it acts and speaks."""
+    sensed = sense(who)
+    knowledge = learn(who, sensed)
+    retrieved = await retrieve(who, retrieval, threshold, tape)
+    sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
+    names = names_of(who, knowledge, sensed.language, retrieved.intent)
+    matched = match(who, retrieved, names, selector)
+    moved = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules))
+    matched = match_entered(who, retrieved, moved.names, selector, matched, moved.positions())
+    everything = await _everything(who, retrieval)
+    return Explained(
+        agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
+        intent=retrieved.intent, intent_score=retrieved.intent_score, learned=moved.knowledge.learned,
+        fault=retrieved.fault, rules=tuple(_rules(who, retrieved, matched, everything)),
+        scenarios=tuple(_scenarios(who, retrieved, moved, everything)))
+
+
+async def _everything(who: Identified, retrieval: Retrieval) -> Hits:
+    """The scores of all rules and scenarios, not of the likeliest only; none where retrieval fails."""
+    agent = who.agent
+    try:
+        return await retrieval.retrieve(who.turn.tenant, agent.id, agent.version, who.text,
+                                        max(len(agent.rules), len(agent.scenarios), 1))
+    except RucheError:
+        return Hits()
+
+
+def _rules(who: Identified, retrieved: Retrieved, matched: Matched, everything: Hits) -> list[RuleExplained]:
+    applied = {one.id: one for one in matched.rules}
+    scores = {hit.id: hit for hit in (*everything.rules, *retrieved.hits.rules)}
+    candidates = {hit.id for hit in retrieved.hits.rules}
+    dropped = {**{rule.id: "disabled" for rule in who.agent.rules.values() if not rule.rule.enabled},
+               **dict(_dropped(matched.notes))}
+    always = {rule.id for rule in who.agent.always}
+    found = []
+    for rule in who.agent.rules.values():
+        hit = scores.get(rule.id, Hit(id=rule.id, score=0.0))
+        by = "" if rule.id in applied else dropped.get(rule.id, "")
+        verdict: Literal["applied", "dropped", "not a candidate"] = (
+            "applied" if rule.id in applied else "dropped" if by else "not a candidate")
+        reason = applied[rule.id].why if rule.id in applied else _reason(by, hit, retrieved, matched.notes)
+        found.append(RuleExplained(
+            id=rule.id, name=rule.rule.if_, candidate=rule.id in candidates, score=hit.score, vector=hit.vector,
+            lexical=hit.lexical, threshold=retrieved.threshold, verdict=verdict, filter=by.partition(":")[0],
+            reason=reason, always_judged=rule.id in always))
+    return sorted(found, key=lambda one: (one.verdict != "applied", -one.score, one.id))
+
+
+def _dropped(notes: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(rule, filter) of both passes; what the second pass says of a rule counts."""
+    for reason, ids in notes.get("dropped", {}).items():
+        yield from ((name, reason) for name in ids)
+    yield from ((name, "selection") for name in notes.get("cut", ()))
+    yield from notes.get("related", {}).get("removed", {}).items()
+    if "entered" in notes:
+        yield from _dropped(notes["entered"])
+
+
+def _reason(by: str, hit: Hit, retrieved: Retrieved, notes: dict[str, Any]) -> str:
+    if by == "threshold":
+        return f"scored {hit.score:.4f}, less than {retrieved.threshold:g}"
+    if by == "selection":
+        return f"scored {hit.score:.4f}, below the gap at {notes.get('cutoff', 0.0):.4f}"
+    if by:
+        return _REASONS.get(by, by)
+    return retrieved.fault or "others are likelier, or it belongs to a scenario or step that is not in progress"
+
+
+_REASONS = {"disabled": "the rule is disabled", "scope": "its scenario or step is not in progress",
+            "cooldown": "it was applied too few turns ago", "max_fires": "it was applied as often as it may be",
+            "when": "its expression is false"}
+
+
+def _scenarios(who: Identified, retrieved: Retrieved, moved: Orchestrated,
+               everything: Hits) -> Iterator[ScenarioExplained]:
+    scores = {hit.id: hit.score for hit in (*everything.scenarios, *retrieved.hits.scenarios)}
+    standings = {one.scenario.id: one for one in moved.standings}
+    threshold = retrieved.scenario_threshold
+    for scenario in who.agent.scenarios.values():
+        score, standing = scores.get(scenario.id, 0.0), standings.get(scenario.id)
+        yield ScenarioExplained(
+            id=scenario.id, score=score, threshold=threshold, step=standing.instance.step if standing else "",
+            status=standing.instance.status if standing else "", actions=standing.actions if standing else (),
+            reason=_standing(standing) if standing else _absent(scenario.spec.enabled, score, threshold),
+            transitions=tuple(_considered(standing)) if standing else ())
+
+
+def _standing(standing: Standing) -> str:
+    reasons = [why for _, why in standing.actions if why] + list(standing.why)
+    return "; ".join(dict.fromkeys(reasons)) or "in progress, the text does not move it"
+
+
+def _absent(enabled: bool, score: float, threshold: float) -> str:
+    if not enabled:
+        return "the scenario is disabled"
+    if score < threshold:
+        return f"scored {score:.4f}, less than {threshold:g}"
+    return f"scored {score:.4f}; another scenario is likelier or in progress"
+
+
+def _considered(standing: Standing) -> Iterator[dict[str, Any]]:
+    for choice in standing.choices:
+        yield from choice.considered

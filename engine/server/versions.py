@@ -1,0 +1,80 @@
+"""The published versions of an agent, and the way back to one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aiohttp import web
+from msgspec import Meta
+
+from ruche.engine.observe import log
+from ruche.engine.server.answers import Shown, answer, rfc3339
+from ruche.engine.server.auth import IDENTITY
+from ruche.engine.server.context import ENGINE
+from ruche.engine.server.errors import REQUEST_ID
+from ruche.engine.server.requests import Body, query, read, whole
+from ruche.engine.server.routes import AUTHOR, Route
+
+_MOST = 1_000_000_000
+
+
+class RollbackRequest(Body, frozen=True, kw_only=True):
+    version: Annotated[int, Meta(ge=1, le=_MOST)]
+
+
+class VersionShown(Shown, kw_only=True):
+    """`hash` is the SHA-256 of the agent's canonical form: two versions with one hash hold the same."""
+
+    version: int
+    hash: str
+    published_at: str
+    source: str
+    current: bool
+
+
+class VersionPage(Shown, kw_only=True):
+    items: list[VersionShown]
+    next_cursor: str | None
+
+
+class RolledBack(Shown, kw_only=True):
+    """The version that serves now; it holds what version `restored` holds."""
+
+    agent_id: str
+    version: int
+    hash: str
+    restored: int
+
+
+async def list_versions(request: web.Request) -> web.Response:
+    """The newest first."""
+    values = query(request, "limit", "cursor")
+    engine, tenant, agent = request.app[ENGINE], request[IDENTITY].tenant, request.match_info["agent"]
+    current = (await engine.agent(tenant, agent)).version
+    limit = whole(values, "limit", 20, 1, 100)
+    found = await engine.versions(tenant, agent, below=whole(values, "cursor", current + 1, 1, _MOST), limit=limit)
+    more = bool(found) and found[-1].version > 1
+    return answer(VersionPage(
+        items=[VersionShown(version=one.version, hash=one.hash, published_at=rfc3339(one.at_ms), source=one.source,
+                            current=one.version == current) for one in found],
+        next_cursor=str(found[-1].version) if more else None))
+
+
+async def roll_back(request: web.Request) -> web.Response:
+    """What an earlier version holds becomes the newest version; turns that run keep the one they began with."""
+    query(request)
+    engine, identity, agent = request.app[ENGINE], request[IDENTITY], request.match_info["agent"]
+    await engine.agent(identity.tenant, agent)
+    body = await read(request, RollbackRequest)
+    now = await engine.rollback(identity.tenant, agent, body.version)
+    log.info("agent.rollback", request_id=request[REQUEST_ID], tenant=identity.tenant, agent=agent,
+             version=now.version, restored=body.version)
+    return answer(RolledBack(agent_id=agent, version=now.version, hash=now.hash, restored=body.version))
+
+
+ROUTES = (
+    Route("GET", "/v1/agents/{agent}/versions", list_versions, "List an agent's published versions, newest first",
+          AUTHOR, answer=VersionPage, query=("limit", "cursor")),
+    Route("POST", "/v1/agents/{agent}/rollback", roll_back, "Publish an earlier version of an agent again", AUTHOR,
+          body=RollbackRequest, answer=RolledBack),
+)
