@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.report import median, percentile
+from bench.report import percentile
 
 WIDTH, LEFT, RIGHT = 860, 64, 96
 TOP, LATENCY, GAP, MEMORY, BOTTOM = 56, 220, 44, 90, 44
@@ -32,9 +32,9 @@ def seconds_of(answered: Sequence[tuple[float, float]], memory: Sequence[float])
         by_second.setdefault(int(at), []).append(ms)
     rows = []
     for at in range(max(by_second, default=-1) + 1):
-        ms = by_second.get(at)
-        shown = (median(ms), percentile(ms, 0.95), percentile(ms, 0.99)) if ms else (None, None, None)
-        rows.append(Second(at, *shown, memory[min(at, len(memory) - 1)]))
+        due = by_second.get(at)
+        p50, p95, p99 = ([percentile(due, share) for share in (0.5, 0.95, 0.99)] if due else (None, None, None))
+        rows.append(Second(at, p50, p95, p99, memory[min(at, len(memory) - 1)]))
     return rows
 
 

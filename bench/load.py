@@ -129,7 +129,8 @@ async def fairness(server: Server, seconds: float, runs: int = 5) -> dict[str, A
     """A quiet tenant's p99 alone and beside a flooding tenant, in turns."""
     plan = Plan(url=server.url, token=server.token_for("quiet", "channel"), sessions=QUIET_PEOPLE, rate=QUIET_RATE,
                 seconds=seconds)
-    rows, flood = [], Flood(server)
+    rows: list[dict[str, Any]] = []
+    flood = Flood(server)
     await warmed(plan)
     for number in range(runs):
         progress(f"flood, run {number + 1} of {runs}")

@@ -60,8 +60,8 @@ async def stream_keys(server: Server, keys: int, cap: int) -> dict[str, Any]:
             "turns_per_s": len(found) / spent, "cpu_ms_per_turn": 1000 * cpu / max(1, len(found)),
             "errors": faults.total(), "faults": dict(faults), "readable": len(found) - faults["unread"],
             "reads_per_s": len(found) / reading, "rss_mib_start": memory[0],
-            "rss_mib_quarter": memory[len(memory) // 4], "rss_mib_half": memory[len(memory) // 2], "rss_mib_end": memory[-1],
-            "rss_mib_after_reading": server.rss_mib()}
+            "rss_mib_quarter": memory[len(memory) // 4], "rss_mib_half": memory[len(memory) // 2],
+            "rss_mib_end": memory[-1], "rss_mib_after_reading": server.rss_mib()}
 
 
 async def _all(work: Callable[[int], Awaitable[None]], people: Any) -> None:
