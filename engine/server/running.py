@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ruche.actors.system import calm_collector
 from ruche.engine import Engine
 from ruche.engine.authoring.load import find_folders
 from ruche.engine.config import ServerSettings, Settings
@@ -79,6 +80,7 @@ async def serve(settings: Settings, announce: Callable[[Ready], None], watch: bo
     stopped = asyncio.Event()
     _on_signals(stopped)
     async with Engine.open(settings=settings) as engine, serving(engine, settings) as ready:
+        calm_collector()
         announce(ready)
         log.info("serving", port=settings.server.port, agents=len(ready.agents))
         watcher = asyncio.create_task(_watch(engine, settings.agents)) if watch and settings.agents else None
