@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from weakref import WeakKeyDictionary
 
 from ruche.plugins.errors import Unavailable
 from ruche.storage.model.event import Event
@@ -30,7 +31,7 @@ class Listener:
     what it has not read is thrown away and its next read raises ListenerDropped.
     """
 
-    __slots__ = ("_error", "_events", "_feeds", "_limit", "_waiter", "cursor", "session_id")
+    __slots__ = ("__weakref__", "_error", "_events", "_feeds", "_limit", "_waiter", "cursor", "session_id")
 
     def __init__(self, feeds: Feeds, session_id: str, cursor: int, limit: int) -> None:
         self.session_id = session_id
@@ -85,36 +86,44 @@ class Listener:
 
 
 class Feeds:
-    """All listeners of a process, by session. Loop thread only."""
+    """All listeners of a process, by session. Loop thread only.
+
+    A listener that nobody holds any more is gone, so a caller who leaves before it is handed over costs nothing.
+    """
 
     def __init__(self, limit: int = 256) -> None:
         self._limit = limit
-        self._listeners: dict[str, list[Listener]] = {}
+        self._listeners: dict[str, WeakKeyDictionary[Listener, None]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._listeners.values()))
 
     def watched(self, session_id: str) -> bool:
-        return session_id in self._listeners
+        return bool(self._listeners.get(session_id))
 
     def listen(self, session_id: str, cursor: int) -> Listener:
         """From now on, for a caller that knows that nothing after `cursor` has happened yet."""
         listener = Listener(self, session_id, cursor, self._limit)
-        self._listeners.setdefault(session_id, []).append(listener)
+        self._listeners.setdefault(session_id, WeakKeyDictionary())[listener] = None
         return listener
 
     def leave(self, listener: Listener) -> None:
-        listeners = self._listeners.get(listener.session_id, [])
-        if listener in listeners:
-            listeners.remove(listener)
+        listeners = self._listeners.get(listener.session_id)
+        if listeners is not None:
+            listeners.pop(listener, None)
             if not listeners:
                 del self._listeners[listener.session_id]
 
     def publish(self, session_id: str, events: Sequence[Event]) -> None:
         """Hand durable events, in order, to whoever listens. Never waits."""
-        for listener in tuple(self._listeners.get(session_id, ())):
+        listeners = self._listeners.get(session_id)
+        if listeners is None:
+            return
+        for listener in list(listeners):
             for event in events:
                 listener.offer(event)
+        if not listeners:
+            self._listeners.pop(session_id, None)  # the last of them was let go of without a word
 
     def close(self) -> None:
         """The engine stops: listeners are told once they have read what is queued."""
