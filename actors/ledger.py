@@ -27,13 +27,15 @@ class Ledger:
     """At most one group of records is under way, and what is written meanwhile forms the next group.
 
     A group is kept wholly or not at all and is numbered when it leaves, so numbers have no gap even when the disk is
-    full for a while. `seq` is the number of the last durable event.
+    full for a while. `seq` is the number of the last durable event. Nothing leaves before what the ledger `after`,
+    that of the session before this one, was given until then.
     """
 
-    __slots__ = ("_busy", "_feeds", "_holding", "_poster", "_quiet", "_session_id", "_singly", "_waiting", "seq")
+    __slots__ = ("_after", "_busy", "_feeds", "_holding", "_poster", "_quiet", "_session_id", "_singly", "_waiting", "seq")
 
-    def __init__(self, poster: Poster, feeds: Feeds, session_id: str, seq: int) -> None:
+    def __init__(self, poster: Poster, feeds: Feeds, session_id: str, seq: int, after: Ledger | None = None) -> None:
         self.seq = seq
+        self._after = after
         self._poster = poster
         self._feeds = feeds
         self._session_id = session_id
@@ -41,7 +43,7 @@ class Ledger:
         self._busy = False
         self._singly = 0
         self._holding: asyncio.TimerHandle | None = None
-        self._quiet: list[asyncio.Future[None]] = []
+        self._quiet: list[Callable[[], None]] = []
 
     def write(self, build: Build, done: Done, *, hold_s: float = 0.0) -> None:
         """Append a record in order. `done` is called on the loop, after the events were published.
@@ -64,12 +66,19 @@ class Ledger:
 
     async def quiet(self) -> None:
         """Let go of what is held, and return when nothing is under way."""
+        while True:
+            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if self._is_quiet(partial(_settle, idle, None)):
+                return
+            await idle
+
+    def _is_quiet(self, then: Callable[[], None]) -> bool:
+        """Let go of what is held; False when something is under way, and `then()` is called after it."""
         if not self._busy:
             self._send()
-        while self._busy:
-            idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._quiet.append(idle)
-            await idle
+        if self._busy:
+            self._quiet.append(then)
+        return not self._busy
 
     def _send(self) -> None:
         """Let what waits leave as one group; after a record that could not be encoded, one by one."""
@@ -77,6 +86,10 @@ class Ledger:
         if self._holding is not None:
             self._holding.cancel()
             self._holding = None
+        if self._after is not None:
+            if self._waiting and not self._after._is_quiet(self._send):
+                return
+            self._after = None
         while self._waiting:
             count = 1 if self._singly else len(self._waiting)
             self._singly = max(0, self._singly - 1)
@@ -88,7 +101,7 @@ class Ledger:
         self._busy = False
         idle, self._quiet = self._quiet, []
         for each in idle:
-            _settle(each, None)
+            each()
 
     def _numbered(self, taken: list[tuple[Build, Done]]) -> list[tuple[Numbered, Build, Done]]:
         seq, group = self.seq, []

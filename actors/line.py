@@ -15,13 +15,18 @@ from ruche.actors.ledger import Ledger
 from ruche.actors.logical import Closing, Item, LogicalTurn, Open, Orphan
 from ruche.actors.people import Person
 from ruche.actors.supersede import REQUEST_CHANNELS, Decision, Situation, decide
+from ruche.plugins.errors import RucheError, Unavailable
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
 
 
 class Line:
-    """`items` wait in order, `current` is thought about or committed, `owed` lost its commit to a full disk."""
+    """`items` wait in order, `current` is thought about or committed.
 
-    __slots__ = ("current", "hosting", "inflight", "items", "key", "open", "owed", "person")
+    `owed` could not be committed, or not even begun, for the reason `debt`: it comes before anything newer, so what
+    follows it is put off as well.
+    """
+
+    __slots__ = ("_before", "current", "debt", "hosting", "inflight", "items", "key", "open", "owed", "person")
 
     def __init__(self, key: SessionKey, hosting: Hosting) -> None:
         self.key = key
@@ -31,7 +36,9 @@ class Line:
         self.open: Open | None = None
         self.items: list[Item] = []
         self.current: LogicalTurn | None = None
-        self.owed: list[Orphan] = []
+        self.owed: list[Item] = []
+        self.debt: RucheError = Unavailable("not now")
+        self._before: Ledger | None = None
         self.inflight: dict[str, Message] = {}
         """By idempotency key: messages without a committed answer."""
 
@@ -45,7 +52,7 @@ class Line:
 
     def sessions(self) -> list[Open]:
         """Every session that something in hand belongs to, and the open one."""
-        found = [turn.open for turn in self.turns()] + [item.open for item in self.items]
+        found = [turn.open for turn in self.turns()] + [item.open for item in (*self.items, *self.owed)]
         return list(dict.fromkeys([*found, *([] if self.open is None else [self.open])]))
 
     def waiting(self) -> int:
@@ -65,14 +72,14 @@ class Line:
 
     def resume(self, state: SessionState, seq: int) -> Open:
         """Go on in a session whose last event has the number `seq`."""
-        self.open = Open(state, Ledger(self.hosting.scribe, self.hosting.feeds, state.id, seq))
+        self.open = Open(state, Ledger(self.hosting.scribe, self.hosting.feeds, state.id, seq, self._before))
         return self.open
 
     def shut(self, promise: AioFuture[SessionState] | None = None) -> None:
         """Close the open session, after the turns that it has; the next message opens another."""
         if self.open is not None:
             self.items.append(Closing(self.open, promise))
-            self.open = None
+            self._before, self.open = self.open.ledger, None
 
     def place(self, message: Message, new_session: bool) -> LogicalTurn:
         """The turn that takes a message: one that still gathers, one that supersedes what runs, or the next."""
@@ -81,22 +88,54 @@ class Line:
         opened = self.opened()
         last = self.items[-1] if self.items else self.current
         if isinstance(last, LogicalTurn) and last.open is opened:
-            if last is self.current:
+            if last is self.current and not last.again():
                 return self._meet(last, message)
-            if not last.interrupted and self.key.channel not in REQUEST_CHANNELS:
+            if not last.replaced and not last.interrupted and self.key.channel not in REQUEST_CHANNELS:
                 return last
         if self.current is not None and self.current.stage is not None:
             self.current.stage.newer_waits()
         return self._next(opened)
 
-    def take_up(self, orphan: Orphan, *, first: bool = False, segments: tuple[str, ...] = ()) -> LogicalTurn:
+    def take_up(self, orphan: Orphan, *, segments: tuple[str, ...] = ()) -> LogicalTurn:
         """Put accepted messages that nobody works on back into the line; with segments, only to be closed."""
-        turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.turn_id, list(orphan.messages), interrupted=segments)
-        self.items.insert(0 if first else len(self.items), turn)
+        turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.group, list(orphan.messages), interrupted=segments)
+        self.items.append(turn)
         for message in orphan.messages:
-            if message.idempotency_key is not None:
-                self.inflight[message.idempotency_key] = message
+            self.expect(message)
         return turn
+
+    def owe(self, item: Item, error: RucheError) -> None:
+        """Put an item off and tell those who wait for it. Its messages stay accepted.
+
+        A session that cannot be closed stays open, or is closed later if another is open already.
+        """
+        self.debt = error
+        if isinstance(item, LogicalTurn):
+            for message in item.messages:
+                self.forget(message)
+            item.put_off()
+            self.owed.append(item)
+            return item.answer(error)
+        if self.open is None:
+            self.open = item.open
+        elif self.open is not item.open:
+            self.owed.append(Closing(item.open))
+        if item.promise is not None:
+            item.promise.fail(error)
+
+    def pay(self) -> bool:
+        """Have what is owed done next; False when nothing is."""
+        owed, self.owed = self.owed, []
+        self.items[:0] = owed
+        for item in owed:
+            for message in item.messages if isinstance(item, LogicalTurn) else ():
+                self.expect(message)
+        return bool(owed)
+
+    def expect(self, message: Message) -> None:
+        """The message is to be answered once, however often it comes."""
+        if message.idempotency_key is not None:
+            self.inflight[message.idempotency_key] = message
 
     def extend(self, turn: LogicalTurn, message: Message) -> None:
         """Keep a turn's window open for what may follow this message."""
@@ -122,11 +161,11 @@ class Line:
 
     def orphans(self) -> list[Orphan]:
         """Everything durable and unanswered, for the next activation."""
-        left = list(self.owed)
-        for turn in self.turns():
+        left = []
+        for turn in (*(item for item in self.owed if isinstance(item, LogicalTurn)), *self.turns()):
             durable = tuple(message for message in turn.messages if message.id not in turn.writing)
             if durable:
-                left.append(Orphan(turn.open.state.id, turn.turn_id, durable))
+                left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group))
         return left
 
     def _next(self, opened: Open) -> LogicalTurn:
@@ -163,6 +202,8 @@ class Line:
 
     def _rethink(self, running: LogicalTurn, turn: LogicalTurn) -> LogicalTurn:
         self.items.append(turn)
+        if running.stage is not None:
+            running.stage.end()  # a brain that does not stop when it is cancelled says nothing more
         if running.scope is not None:
             running.scope.cancel()
         return turn

@@ -110,6 +110,13 @@ class LogicalTurn:
         if self.scope is not None:
             self.scope.cancel()
 
+    def put_off(self) -> None:
+        """Nothing came of thinking: to be thought again, or closed with what was said, when its time comes again."""
+        if self.stage is not None:
+            self.interrupted = self.interrupted or tuple(self.stage.segments)
+        self.begun = self.sealed = self.held = False
+        self.stage, self.lost = None, None
+
     def despair(self, error: BaseException) -> None:
         """Tell everybody who waits that the outcome is not known; the turn itself goes on."""
         for caller in [*self.callers, *chain.from_iterable(self.writing.values())]:
@@ -143,3 +150,5 @@ class Orphan:
     session_id: str
     turn_id: str
     messages: tuple[Message, ...]
+    group: str
+    """The first of the turns that replaced each other, whose effects count as this turn's."""

@@ -38,12 +38,15 @@ async def recover(directory: Directory[SessionActor], hosting: Hosting, unanswer
 
 def orphans_of(unanswered: Iterable[Accepted], hosting: Hosting) -> dict[str, list[Orphan]]:
     """Unanswered messages by session key and by the turn that was to answer them; a superseded turn counts as the one
-    that replaced it. Turn ids are kept, so that the effects of a turn are recognised."""
+    that replaced it. Turns keep their ids and groups, so that their effects are recognised."""
     successor: dict[str, str] = {}
+    group: dict[str, str] = {}
     found: list[tuple[Accepted, str]] = []
     for accepted in unanswered:
-        successor.update({event.turn_id: event.data["superseded_by"] for event in accepted.events
-                          if event.kind == "turn.superseded"})
+        for event in accepted.events:
+            if event.kind == "turn.superseded":
+                successor[event.turn_id] = newer = event.data["superseded_by"]
+                group[newer] = group.get(event.turn_id, event.turn_id)
         turns = [event.turn_id for event in accepted.events if event.kind == "turn.accepted"]
         found.append((accepted, turns[-1] if turns else hosting.new_id()))
     grouped: dict[str, dict[tuple[str, str], list[Message]]] = {}
@@ -52,7 +55,8 @@ def orphans_of(unanswered: Iterable[Accepted], hosting: Hosting) -> dict[str, li
             turn_id = successor[turn_id]
         turns_of_key = grouped.setdefault(str(accepted.key), {})
         turns_of_key.setdefault((accepted.session_id, turn_id), []).append(accepted.message)
-    return {key: [Orphan(session_id, turn_id, tuple(messages)) for (session_id, turn_id), messages in turns.items()]
+    return {key: [Orphan(session_id, turn_id, tuple(messages), group.get(turn_id, turn_id))
+                  for (session_id, turn_id), messages in turns.items()]
             for key, turns in grouped.items()}
 
 

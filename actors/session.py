@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ruche.actors.actor import AioActor
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
-from ruche.actors.logical import Caller, LogicalTurn, Orphan, Taken, Want
+from ruche.actors.logical import Caller, Closing, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
 from ruche.actors.recall import Earlier, look_up, recall, recall_session, released
 from ruche.actors.worker import work_through
@@ -87,7 +87,9 @@ class SessionActor(AioActor):
             self._line.resume(state, seq)
         for orphan in hosting.orphans.get(self._address, ()):
             await self._take_up(orphan)
-        hosting.orphans.pop(self._address, None)
+        # Nothing is begun before everything is read: a read that fails leaves all of it to the next activation.
+        if hosting.orphans.pop(self._address, None):
+            self._go_on()
 
     async def on_stop(self) -> None:  # type: ignore[override]
         await self._hand_over()
@@ -154,18 +156,15 @@ class SessionActor(AioActor):
         if earlier is None:
             return None
         _same(earlier.fingerprint, message.fingerprint)
-        return earlier.run or (self._retake(earlier, message), earlier.message_id)
+        return earlier.run or (self._retake(earlier), earlier.message_id)
 
-    def _retake(self, earlier: Earlier, message: Message) -> LogicalTurn:
-        """Work again on a message that is durable and that nobody works on, because its commit failed."""
-        owed = self._line.owed
-        orphan = next((each for each in owed if any(m.id == earlier.message_id for m in each.messages)), None)
-        if orphan is None:
-            orphan = Orphan(earlier.session_id, self._hosting.new_id(), (replace(message, id=earlier.message_id),))
-        else:
-            owed.remove(orphan)
-        turn = self._line.take_up(orphan)
-        self._go_on()
+    def _retake(self, earlier: Earlier) -> LogicalTurn:
+        """Work again on a message that is durable and was put off, unless another session has it in hand."""
+        self._pay()
+        turn = self._line.find(earlier.message_id)
+        if turn is None:
+            raise Unavailable("the first request with this idempotency key is being answered elsewhere; repeat it then",
+                              retry_after=1.0)
         return turn
 
     def _again(self, want: Want, known: Run | tuple[LogicalTurn, str]) -> Any:
@@ -195,8 +194,7 @@ class SessionActor(AioActor):
         """Journal a message; whoever waits hears of it when it is durable."""
         turn.messages.append(message)
         turn.writing[message.id] = [caller]
-        if message.idempotency_key is not None:
-            self._line.inflight[message.idempotency_key] = message
+        self._line.expect(message)
         self._line.extend(turn, message)
         turn.held = self._may_hold(turn, caller)
         told = tuple(turn.replaces)
@@ -209,7 +207,8 @@ class SessionActor(AioActor):
         """A lone message whose only witness waits for the reply may share the turn's sync; nobody else hears of it."""
         hosting = self._hosting
         return (caller.want == "reply" and len(turn.messages) == 1 and not turn.closes and not turn.replaces
-                and not hosting.scribe.refusing and not hosting.feeds.watched(turn.open.state.id))
+                and not self._line.owed and not hosting.scribe.refusing
+                and not hosting.feeds.watched(turn.open.state.id))
 
     def _accepted(self, turn: LogicalTurn, message: Message, told: tuple[str, ...], seq: int) -> Accepted:
         now, session_id, key = self._hosting.clock_ms(), turn.open.state.id, self._line.key
@@ -240,9 +239,8 @@ class SessionActor(AioActor):
 
     def _pay(self) -> None:
         """The disk takes writes again: what is owed goes first."""
-        owed, self._line.owed = self._line.owed, []
-        for orphan in reversed(owed):
-            self._line.take_up(orphan, first=True)
+        if self._line.pay():
+            self._go_on()
 
     # --- working ---------------------------------------------------------------------------------------------------
 
@@ -267,7 +265,6 @@ class SessionActor(AioActor):
                 line.resume(state or line.fresh(orphan.session_id), seq)
         segments = await scribe.read(lambda store: released(store, line.key.tenant, orphan.turn_id))
         line.take_up(orphan, segments=segments)
-        self._go_on()
 
     async def _hand_over(self) -> None:
         """What is under way must have landed before another activation reads; what is unanswered waits for it."""
@@ -276,6 +273,10 @@ class SessionActor(AioActor):
         for turn in self._line.turns():
             turn.despair(Unavailable("this conversation was interrupted; the message is kept and will be answered: "
                                      "look it up, or repeat it with its idempotency key", retry_after=1.0))
+        for item in self._line.items:
+            if isinstance(item, Closing) and item.promise is not None:
+                item.promise.fail(Unavailable("this conversation was interrupted before it could be closed; close it "
+                                              "again", retry_after=1.0))
         orphans = self._line.orphans()
         if orphans:
             self._hosting.orphans[self._address] = orphans

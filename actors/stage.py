@@ -58,8 +58,12 @@ class SessionStage:
         self._refuse_when_over()
         self.commit_reached = True
         number, self._released = self._released, self._released + 1
-        with anyio.CancelScope(shield=True):
-            await self._ledger.commit(lambda seq: self._segment(text, number, seq))
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._ledger.commit(lambda seq: self._segment(text, number, seq))
+        except Exception:
+            self._released = min(number, self._released)
+            raise
         self.segments.append(text)
 
     def progress(self, phase: str, ms: float) -> None:

@@ -9,7 +9,7 @@ import anyio
 from msgspec.structs import replace
 
 from ruche.actors.line import Line
-from ruche.actors.logical import Closing, LogicalTurn, Orphan
+from ruche.actors.logical import Closing, LogicalTurn
 from ruche.actors.outcome import Outcome, answer_of, committing, failed, interrupted, new_profile, outcome_of
 from ruche.actors.thinking import Thought, think
 from ruche.plugins.errors import RateLimited, RucheError, Unavailable
@@ -24,7 +24,10 @@ async def work_through(line: Line) -> None:
     """Until the line is empty. What raises here is a fault of the engine's and ends the session's activation."""
     while line.items:
         item = line.items[0]
-        if isinstance(item, Closing):
+        if line.owed and not (isinstance(item, LogicalTurn) and item.writing):
+            line.items.remove(item)
+            line.owe(item, line.debt)
+        elif isinstance(item, Closing):
             await _close(line, item)
             line.items.remove(item)
         elif item.interrupted:
@@ -40,17 +43,16 @@ async def _take(line: Line, turn: LogicalTurn) -> None:
         await _think_and_finish(line, turn)
     except RateLimited as error:  # too many of the tenant's turns wait for a slot
         line.items.remove(turn)
-        _owe(line, turn)
-        turn.answer(error)
+        line.owe(turn, error)
 
 
 async def _think_and_finish(line: Line, turn: LogicalTurn) -> None:
     hosting = line.hosting
-    await _gather(turn)
+    await _gather(line, turn)
     if not _is_next(line, turn):
         return
     async with hosting.gate.slot(line.key.tenant):
-        await _gather(turn)  # others may have joined while the slot was waited for
+        await _gather(line, turn)  # others may have joined while the slot was waited for
         if not _is_next(line, turn):
             return
         _begin(line, turn)
@@ -63,12 +65,12 @@ async def _think_and_finish(line: Line, turn: LogicalTurn) -> None:
 
 
 def _is_next(line: Line, turn: LogicalTurn) -> bool:
-    """False when the turn has lost its messages to a full disk, or its place to an older one."""
+    """False when the turn has lost its messages to a full disk, or has to wait for an older one."""
     if not turn.messages:
         line.items.remove(turn)
         turn.answer(Unavailable("the message could not be kept; try again"))
         return False
-    return line.items[0] is turn
+    return line.items[0] is turn and not line.owed
 
 
 def _begin(line: Line, turn: LogicalTurn) -> None:
@@ -78,10 +80,10 @@ def _begin(line: Line, turn: LogicalTurn) -> None:
         turn.waited_ms = round((asyncio.get_running_loop().time() - turn.opened) * 1000, 1)
 
 
-async def _gather(turn: LogicalTurn) -> None:
+async def _gather(line: Line, turn: LogicalTurn) -> None:
     """Until the window is closed and every message is durable, or may be so later."""
     loop = asyncio.get_running_loop()
-    while (turn.writing and not turn.held) or (turn.closes and turn.closes > loop.time()):
+    while (turn.writing and (not turn.held or line.owed)) or (turn.closes and turn.closes > loop.time()):
         turn.changed.clear()
         timer = loop.call_at(turn.closes, turn.changed.set) if turn.closes > loop.time() else None
         try:
@@ -132,8 +134,7 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
             await turn.open.ledger.commit(keep)
     except RucheError as error:
         hosting.stats["commits_failed"] += 1
-        _owe(line, turn)
-        turn.answer(error)
+        line.owe(turn, error)
     else:
         hosting.stats["turns"] += 1
         hosting.on_turn(outcome.run)
@@ -145,14 +146,6 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
         turn.answer(answer_of(outcome.run))
     finally:
         stall.cancel()
-
-
-def _owe(line: Line, turn: LogicalTurn) -> None:
-    """The messages stay accepted: they are answered when the disk takes writes again, or after a restart."""
-    for message in turn.messages:
-        line.forget(message)
-    if turn.messages:
-        line.owed.append(Orphan(turn.open.state.id, turn.turn_id, tuple(turn.messages)))
 
 
 async def _close(line: Line, closing: Closing) -> None:
@@ -169,9 +162,7 @@ async def _close(line: Line, closing: Closing) -> None:
         with anyio.CancelScope(shield=True):
             await opened.ledger.commit(build)
     except RucheError as error:
-        line.open = line.open or opened
-        if closing.promise is not None:
-            closing.promise.fail(error)
+        line.owe(closing, error)
     else:
         opened.state = kept[0].session
         if closing.promise is not None:
