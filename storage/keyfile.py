@@ -20,14 +20,16 @@ from ruche.storage.vault import part
 
 _KIND: Final = b"K"
 
-Kind = Literal["root", "hash", "users", "journal", "tenant", "person", "gone", "openings"]
+Kind = Literal["root", "hash", "users", "journal", "tenant", "person", "gone", "renew", "openings"]
 
 
 class WrappedKey(msgspec.Struct, frozen=True, array_like=True):
     """A line of the keyring.
 
     `owner` is the tenant's hash, for a person followed by a random id; `name` is the hash by which the person is
-    found. `spent` is an upper bound of the nonces drawn under the key up to opening number `opening` of the file.
+    found, made under the users key `named_by`. `spent` counts nonces granted up to opening number `opening` of the
+    file. `number` is of a person's key and of `renew` the round of renewals that it belongs to, of a users key the
+    journal frame up to which rows were found by another one.
     """
 
     kind: Kind
@@ -39,9 +41,12 @@ class WrappedKey(msgspec.Struct, frozen=True, array_like=True):
     name: bytes = b""
     spent: int = 0
     opening: int = 0
+    named_by: bytes = b""
+    number: int = 0
 
     def place(self) -> bytes:
-        return b"ruche:wrap:" + b"".join(map(part, (self.kind.encode(), self.id, self.parent, self.owner, self.name)))
+        return b"ruche:wrap:" + b"".join(map(part, (self.kind.encode(), self.id, self.parent, self.owner, self.name,
+                                                self.named_by)))
 
 
 class KeyFile:

@@ -71,6 +71,11 @@ class KeyLines:
         found = self._by_name.get(tenant + name)
         return self._lines[found] if found is not None else None
 
+    def renewal(self, tenant: bytes) -> int:
+        """The round of renewals that a tenant's persons' keys must belong to."""
+        line = self._lines.get(b"renew" + tenant)
+        return line.number if line else 0
+
     def unwrap(self, line: WrappedKey) -> bytes:
         """The key in a line. Raises IntegrityError when the line was changed."""
         try:
@@ -81,9 +86,10 @@ class KeyLines:
 
     # --- changing --------------------------------------------------------------------------------------------
 
-    def make(self, kind: Kind, parent: bytes = b"", owner: bytes = b"", name: bytes = b"") -> WrappedKey:
+    def make(self, kind: Kind, parent: bytes = b"", owner: bytes = b"", name: bytes = b"", named_by: bytes = b"",
+             number: int = 0) -> WrappedKey:
         """A new random key, queued for the disk."""
-        line = WrappedKey(kind, os.urandom(8), parent, owner, now_ms(), b"", name, 0, self.openings)
+        line = WrappedKey(kind, os.urandom(8), parent, owner, now_ms(), b"", name, 0, self.openings, named_by, number)
         return self.put(self._wrap(line, os.urandom(KEY_BYTES)))
 
     def put(self, line: WrappedKey) -> WrappedKey:
@@ -92,14 +98,22 @@ class KeyLines:
         self.file.queue(line)
         return line
 
+    def renew(self, tenant: bytes) -> int:
+        """Begin a round: every person of the tenant gets a new key when they are next written about. Queued."""
+        number = self.renewal(tenant) + 1
+        self.put(WrappedKey("renew", b"renew" + tenant, b"", tenant, now_ms(), b"", number=number))
+        return number
+
     def note(self, line: WrappedKey) -> None:
         """Replace a line in memory alone: it differs from the disk's in its counts only."""
         self._lines[line.id] = line
 
-    def rewrap(self, line: WrappedKey, *, parent: bytes | None = None, name: bytes | None = None) -> WrappedKey:
-        """The same key under another parent or name, queued for the disk."""
-        changed = msgspec.structs.replace(line, parent=line.parent if parent is None else parent,
-                                          name=line.name if name is None else name)
+    def rewrap(self, line: WrappedKey, *, parent: bytes | None = None,
+               name: tuple[bytes, bytes] | None = None) -> WrappedKey:
+        """The same key under another parent, or another name with the users key it was made under; queued."""
+        found, named_by = (line.name, line.named_by) if name is None else name
+        changed = msgspec.structs.replace(line, parent=line.parent if parent is None else parent, name=found,
+                                          named_by=named_by)
         return self.put(self._wrap(changed, self.unwrap(line)))
 
     def bury(self, line: WrappedKey) -> None:
@@ -184,8 +198,12 @@ class KeyLines:
         cipher = AESGCM(self._wrapping(line.parent) if wrapping is None else wrapping)
         return msgspec.structs.replace(line, wrapped=drawn + cipher.encrypt(drawn, key, line.place()))
 
+    def opens(self, root_key: bytes) -> bool:
+        """Whether a root key opens the file."""
+        return self._slot(root_key) is not None
+
     def _slot(self, root_key: bytes) -> WrappedKey | None:
-        """The root line that a root key opens; takes the master key out of it."""
+        """The root line that a root key opens; takes the master key, which all of them hold, out of it."""
         wrapping = derive(root_key, "wrap")
         for line in self.of_kind("root"):
             try:

@@ -111,6 +111,11 @@ class Keyring:
             raise IntegrityError("the keyring holds no user-hash key")
         return self._tenants.put(name, made)
 
+    @property
+    def users_key(self) -> bytes:
+        """Id of the newest user-hash key."""
+        return self.lines.of_kind("users")[-1].id
+
     def hash_user(self, tenant: str, interlocutor: str) -> bytes:
         """32 bytes: HMAC-SHA-256 of the person under the tenant's user-hash key."""
         return keyed_hash(self.tenant(tenant).user_key, interlocutor.encode())
@@ -123,7 +128,11 @@ class Keyring:
         if known is not None:
             return known
         with self.lock:
-            line = self.find(tenant, interlocutor) or self._make_person(self.tenant(tenant), interlocutor)
+            line = self.find(tenant, interlocutor)
+            if line is None:
+                line = self._make_person(self.tenant(tenant), interlocutor)
+            elif line.number < self.lines.renewal(line.owner[:32]):
+                line = self.succeed(line)
             return self._persons.put((tenant, interlocutor), self.opener(line.id))
 
     def known_person(self, tenant: str, interlocutor: str) -> DataKey | None:
@@ -207,7 +216,7 @@ class Keyring:
         parents = self.lines.generations("tenant", tenant.hash)
         parent = parents[-1] if parents else self.lines.make("tenant", owner=tenant.hash)
         return self.lines.make("person", parent.id, tenant.hash + os.urandom(_PERSON),
-                               user_hash(tenant, interlocutor))
+                               user_hash(tenant, interlocutor), self.users_key, self.lines.renewal(tenant.hash))
 
     def _charge(self, key_id: bytes) -> int:
         """Grant a key its next block of nonces; one that has spent its budget gets a successor for new seals."""
@@ -232,9 +241,9 @@ class Keyring:
         return line.spent + (self.lines.openings - line.opening + 1) * NOTED
 
     def succeed(self, line: WrappedKey) -> WrappedKey:
-        """A new generation of a person's key."""
-        parent = self.lines.generations("tenant", line.owner[:32])[-1]
-        made = self.lines.make("person", parent.id, line.owner, line.name)
+        """A new generation of a person's key, for new seals."""
+        parent, number = self.lines.generations("tenant", line.owner[:32])[-1], self.lines.renewal(line.owner[:32])
+        made = self.lines.make("person", parent.id, line.owner, line.name, line.named_by, number)
         self._persons.clear()
         return made
 
