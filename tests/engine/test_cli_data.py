@@ -105,3 +105,50 @@ def test_explain_shows_the_rule_and_its_score(capsys: pytest.CaptureFixture[str]
 def test_explain_knows_its_agents(capsys: pytest.CaptureFixture[str]) -> None:
     code, (shown,) = run(capsys, "explain", "nobody", "hello")
     assert (code, shown["error"]["code"]) == (3, "NOT_FOUND")
+
+
+def test_explain_tells_of_every_rule_and_of_the_place_of_the_conversation(capsys: pytest.CaptureFixture[str]) -> None:
+    code, (first, second) = run(capsys, "explain", "frontdesk", "I need a table for two at Lucca", "at 7 pm")
+    assert code == 0
+    assert {rule["verdict"] for rule in first["explained"]["rules"]} >= {"dropped"}
+    (moved,) = [one for one in second["explained"]["scenarios"] if one["id"] == "restaurant_book"]
+    assert moved["status"] == "active"
+    assert moved["transitions"]
+
+
+def test_explain_shows_people_what_was_not_applied_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["explain", "kiosk", "may I use my camera"])
+    shown = capsys.readouterr().out
+    assert "\n  rule      photos: scored " in shown
+    assert "\n  not rule  opening_hours: scored " in shown
+    assert ", less than " in shown
+
+
+def test_an_earlier_version_is_published_again_as_the_newest(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "publish")
+    (agents / "@acme" / "two" / "agent.yaml").write_text("name: Better\n")
+    run(capsys, "publish")
+    code, (back,) = run(capsys, "publish", "--rollback", "1", str(agents / "@acme" / "two"))
+    assert code == 0
+    (two,) = back["agents"]
+    assert (two["tenant"], two["agent"], two["version"], two["new"]) == ("acme", "two", 3, True)
+    _, (again,) = run(capsys, "publish", "--rollback", "1", str(agents / "@acme" / "two"))
+    assert (again["agents"][0]["version"], again["agents"][0]["new"]) == (3, False)
+
+
+@pytest.mark.parametrize(("words", "code"), [(("one",), 2), (("agents/one", "agents/@acme/two"), 2), ((), 2),
+                                             (("agents/nobody",), 3)])
+def test_a_rollback_names_one_agent_and_a_version_that_it_has(agents: Path, words: tuple[str, ...], code: int,
+                                                              capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "publish")
+    version = "0" if words == ("one",) else "1"
+    with pytest.raises(SystemExit) as end:
+        main(["publish", "--rollback", version, *words])
+    assert end.value.code == code
+
+
+def test_a_rollback_makes_no_data_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    code, (answer,) = run(capsys, "publish", "--rollback", "1", "one")
+    assert (code, answer["error"]["code"]) == (3, "NOT_FOUND")
+    assert not Path("data").exists()

@@ -78,7 +78,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
     def say(name: str, agent: str, channel: str, *texts: str, **limits: Any) -> None:
         chosen = settings(root / "data", agents=agents, limits=limits)
         talker = Talker()
-        with Engine.blocking(settings=chosen, **({"generator": lambda use: talker} if agent == "talker" else {})) as e:
+        parts: dict[str, Any] = {"generator": lambda use: talker} if agent == "talker" else {}
+        with Engine.blocking(settings=chosen, **parts) as e:
             for text in texts:
                 taken = e.call("accept", agent=agent, message=text, user="omar", channel=channel)
                 ids[name].append(taken.turn_id)
