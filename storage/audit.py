@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -30,12 +31,22 @@ class Verification(NamedTuple):
         return not self.problems
 
 
+class Head(NamedTuple):
+    """The last run of a session that was dropped for its age: its place in the chain, and its hash."""
+
+    sequence: int
+    hash: str
+
+
+FindHead = Callable[[str], Head | None]
+
+
 class Runs:
     """Read-only, bound to one tenant."""
 
-    def __init__(self, door: Door, tenant: str, sessions: Sessions) -> None:
+    def __init__(self, door: Door, tenant: str, sessions: Sessions, head: FindHead) -> None:
         self._runs, self._advisories = door.handle(tenant, RunRow), door.handle(tenant, AdvisoryRow)
-        self._tenant, self._sessions = tenant, sessions
+        self._tenant, self._sessions, self._head = tenant, sessions, head
         self.bytes = door.meter(tenant, RunRow)
 
     def get(self, run_id: str) -> Run | None:
@@ -63,19 +74,26 @@ class Runs:
         return Page(tuple([_run(row["body"]) for row in rows]), following)
 
     def advisories(self, run_id: str) -> list[AdvisoryAdded]:
-        """Oldest first."""
-        rows = self._advisories.find(Filter("run", "=", run_id), order=("at_ms", "id"))
+        """In the order in which they were added."""
+        rows = self._advisories.find(Filter("run", "=", run_id), order=("number",))
         return [_advisory(row["record"]) for row in rows]
 
     def verify(self, session_id: str) -> Verification:
-        """Recompute the session's chain from the stored bytes: 0 to n without a gap, each pointing at the last."""
+        """Recompute the session's chain from the stored bytes: 0 to n without a gap, each pointing at the last.
+
+        Where the oldest were dropped for their age it goes on from their head; of an erased person the gaps show.
+        """
         try:
-            rows = self._runs.find(Filter("session", "=", session_id), order=("sequence", "id"), limit=1_000_000)
+            rows = self._runs.find(Filter("session", "=", session_id), order=("sequence", "id"), limit=1_000_000,
+                                   erased=True)
         except IntegrityError as error:
             return Verification(session_id, 0, (error.message,))
+        if any("body" not in row for row in rows):
+            return Verification(session_id, len(rows), tuple(_gaps(rows)))
+        head = self._head(session_id)
+        previous, first = ("", 0) if head is None else (head.hash, head.sequence + 1)
         problems: list[str] = []
-        previous = ""
-        for position, row in enumerate(rows):
+        for position, row in enumerate(rows, first):
             run = _run(row["body"])
             problems += self._check(position, row, run, previous)
             previous = hashlib.sha256(row["body"]).hexdigest()
@@ -97,3 +115,10 @@ class Runs:
         return found + [f"run {run.id}: its {name} is not the one that was hashed" for name, kept, value in (
             ("evaluation", run.hashes.evaluation, run.enforcement), ("reply", run.hashes.output, run.reply))
             if kept and kept != digest(value)]
+
+
+def _gaps(rows: Sequence[Row]) -> list[str]:
+    """What can be said of a chain without reading it: whether a run is missing in it."""
+    first = rows[0]["sequence"]
+    return [f"run {row['id']}: sequence {row['sequence']} where {number} was expected"
+            for number, row in enumerate(rows, first) if row["sequence"] != number]

@@ -34,6 +34,7 @@ class Collection:
         self._read = attrgetter(*self.columns)
         self._sealed = {field.name: Column.of(model.table, field.name, model.schema)
                         for field in self.fields if field.protection.sealed}
+        self.sealed = tuple(self._sealed)
         self._blobs = [(at, self._sealed[name]) for at, name in enumerate(self.columns) if name in self._sealed]
         self._hashed = [(at, field) for at, field in enumerate(self.fields)
                         if field.protection not in (Protection.CLEAR, Protection.SEALED, Protection.SEALED_SEARCH)]
@@ -60,6 +61,11 @@ class Collection:
                 shown[field.name] = value
         return shown
 
+    def clear(self, values: Values) -> dict[str, Any]:
+        """What can be read of a row without its keys."""
+        return {field.name: value for field, value in zip(self.fields, values, strict=True)
+                if field.protection in (Protection.CLEAR, Protection.BUCKET)}
+
     def open(self, name: str, values: Values, opener: Callable[[bytes], DataKey]) -> bytes:
         """One sealed column of a row, for the store itself: whoever's the row is."""
         blob: bytes = values[self.columns.index(name)]
@@ -73,6 +79,12 @@ class Collection:
             asked = (tenant.user_key, value)
             return _hashes.get(asked) or _hashes.put(asked, vault.keyed_hash(tenant.user_key, value.encode()))
         return value - value % field.width if field.protection is Protection.BUCKET else value
+
+    @staticmethod
+    def forget() -> None:
+        """Let go of the values whose tokens and hashes are remembered: they may name somebody who was erased."""
+        _tokens.clear()
+        _hashes.clear()
 
     def sql_type(self, field: StoredField) -> str:
         match field.protection:

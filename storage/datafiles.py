@@ -10,8 +10,11 @@ from ruche.storage import platform
 from ruche.storage.collection import Collection, collections
 from ruche.storage.errors import ConfigurationError, IntegrityError
 from ruche.storage.journal import SEGMENT_BYTES, Journal
+from ruche.storage.keyfile import now_ms
 from ruche.storage.keyring import Keyring, KeySource
-from ruche.storage.rows import MODELS, RunRow
+from ruche.storage.log import AuditLog
+from ruche.storage.notary import Notary
+from ruche.storage.rows import MODELS
 from ruche.storage.runs import DayFiles
 from ruche.storage.snapshot import Snapshots
 from ruche.storage.tables import Tables
@@ -37,20 +40,23 @@ class DataFiles:
         """Raises DataLocked, ConfigurationError, IntegrityError; then nothing is left open."""
         platform.private_directory(directory)
         self._lock = platform.DirectoryLock(directory / "lock")
-        self._opened: list[Keyring | DayFiles | Journal | Tables] = []
+        self._opened: list[Keyring | DayFiles | AuditLog | Journal | Tables] = []
         try:
             platform.check_tree(directory)
             self.collections: Sequence[Collection] = collections(MODELS)
             self.keyring = _open_keyring(directory, keys, disk)
             self._opened.append(self.keyring)
-            self.days = DayFiles(directory / "runs", RunRow.__struct_fields__.index("created_ms"), disk=disk)
+            self.days = DayFiles(directory / "runs", self.collections, disk=disk)
             self._opened.append(self.days)
-            self.snapshots = Snapshots(directory / "snapshots", self.keyring.journal_key, self.collections)
-            self.journal = Journal(directory / "journal", self.keyring.journal_key, reserve_bytes=reserve_bytes,
+            self.log = AuditLog(directory / "log", disk=disk)
+            self._opened.append(self.log)
+            self.snapshots = Snapshots(directory / "snapshots", self.keyring, self.collections, disk)
+            self.journal = Journal(directory / "journal", self.keyring, reserve_bytes=reserve_bytes,
                                    segment_bytes=limits.segment_bytes, disk=disk)
             self._opened.append(self.journal)
             self.rebuilt = False
             self.tables = self._open_tables(directory / "tables.duckdb")
+            self.notary = Notary(directory / "log", self.keyring.signing_seed, now_ms, disk=disk)
         except BaseException:
             self.close()
             raise
@@ -65,6 +71,7 @@ class DataFiles:
     def disown(self) -> None:
         """In a forked child: let go of the descriptors; the table file is left alone, the parent is using it."""
         self.days.close()
+        self.log.close()
         self.journal.close()
         self.keyring.close()
         self._lock.release()
@@ -72,23 +79,26 @@ class DataFiles:
 
     def _open_tables(self, path: Path) -> Tables:
         try:
-            tables = Tables(path, self.collections, self.days)
+            tables = Tables(path, self.collections, self.days, self.log)
         except IntegrityError:
             _set_aside(path)
-            tables = Tables(path, self.collections, self.days)
+            tables = Tables(path, self.collections, self.days, self.log)
         self._opened.append(tables)
         if tables.applied > 0:
             self.days.begin(tables.day_lengths())
+            tables.forget_days(self.days.dropped)
         else:
             self._fill(tables)
+        if not self.log.begin(tables.log_sizes()):
+            self.log.rebuild((one.sequence, one.tag, one.leaf) for one in self.days.everything(tables.applied))
         return tables
 
     def _fill(self, tables: Tables) -> None:
         """New tables: the newest sound snapshot and the day files; the journal has the rest."""
         sequence, batches = self.snapshots.newest()
         if sequence:
-            runs = ((run.tag, run.values, run.place) for run in self.days.everything(sequence))
-            tables.load(batches, runs, sequence)
+            leaves = [(one.sequence, one.tag, one.leaf) for one in self.days.everything(sequence)]
+            tables.load(batches, self.days.everything(sequence), self.log.rebuild(leaves), sequence)
             self.rebuilt = True
 
 

@@ -69,7 +69,10 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """Base of stored models. A subclass names its table and key, and marks every field; else TypeError at once.
 
     `lookup` names fields that are often asked for by equality; `schema` is part of every sealed value's place. Rows
-    of a model with `once` are written once and never changed or removed.
+    of a model with `once` are written once and never changed. `logged` names the field with the time (ms) of what is
+    also an entry of the tenant's audit log: such rows are `once`, and their last field is kept in the day segment.
+    `aged` names the field with the time by which retention goes. Of an erased person's rows those of a model with
+    `remains` stay, unreadable, so that their ids are known as erased; the others go.
     """
 
     table: ClassVar[str] = ""
@@ -77,6 +80,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     schema: ClassVar[int] = 1
     lookup: ClassVar[tuple[str, ...]] = ()
     once: ClassVar[bool] = False
+    logged: ClassVar[str] = ""
+    aged: ClassVar[str] = ""
+    remains: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -95,6 +101,11 @@ def declared(model: type[Stored]) -> tuple[StoredField, ...]:
     for name in model.lookup:
         if name not in names or names[name].protection not in _KEYS:
             raise TypeError(f"{model.__name__}: `lookup` names {name!r}, which cannot be asked for by equality")
+    for name in filter(None, (model.logged, model.aged)):
+        if name not in names or (names[name].protection, names[name].kind) != (Protection.CLEAR, int):
+            raise TypeError(f"{model.__name__}: {name!r} must be a clear number of milliseconds")
+    if model.logged and not (model.once and model.remains and found[-1].protection.sealed):
+        raise TypeError(f"{model.__name__}: what is logged is written once, remains, and ends with its sealed field")
     return found
 
 

@@ -176,9 +176,9 @@ class Keyring:
         return [] if line is None else [one.id for one in self.lines.generations("person", line.owner)]
 
     def shred(self, ids: Iterable[bytes]) -> None:
-        """Destroy data keys by their ids; gone from the file when this returns. Those destroyed before are passed over."""
+        """Destroy data keys by their ids; gone from the file when this returns. Those that are gone already stay so."""
         with self.lock:
-            found = [self.lines.get(id) for id in ids]
+            found = [self.lines.get(one) for one in ids]
             self._destroy([line for line in found if line is not None and line.kind == "person"])
 
     def signing_seed(self, generation: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ruche.storage.auditing import AuditRows, FindRows
 from ruche.storage.collection import Collection
 from ruche.storage.errors import RucheError
 from ruche.storage.fields import Id, Stored
@@ -18,13 +19,13 @@ from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.record import (
     Accepted,
-    AdvisoryAdded,
     AgentPublished,
     AnyRecord,
     DeadLettered,
     EffectReserved,
     EffectSettled,
     OutboxSettled,
+    PersonErased,
     ProfileSaved,
     Record,
     SegmentReleased,
@@ -35,7 +36,6 @@ from ruche.storage.model.run import canonical
 from ruche.storage.overlay import Change
 from ruche.storage.recent import Recent
 from ruche.storage.rows import (
-    AdvisoryRow,
     AgentRow,
     DeadRow,
     EffectRow,
@@ -70,17 +70,23 @@ class Inbox:
 class Ledger:
     """Used by the appending thread alone."""
 
-    def __init__(self, collections: Sequence[Collection], keyring: Keyring, inbox: Inbox,
-                 person_of: FindPerson) -> None:
+    def __init__(self, collections: Sequence[Collection], keyring: Keyring, inbox: Inbox, person_of: FindPerson,
+                 find: FindRows) -> None:
         self._collections = {collection.model: collection for collection in collections}
         self._keyring, self._inbox, self._person_of = keyring, inbox, person_of
         self._persons: Recent[tuple[str, str], DataKey] = Recent(_SESSIONS)
         self._staged = Inbox()
+        self._audit = AuditRows(collections, keyring, find)
 
     def begin(self) -> None:
         """A new batch: what an earlier, failed one staged is forgotten."""
         self._staged.waiting.clear()
         self._staged.segments.clear()
+        self._audit.begin()
+
+    def forget_persons(self) -> None:
+        """Look data keys up again: some were destroyed. Any thread may call."""
+        self._persons.clear()
 
     def changes(self, record: AnyRecord) -> list[Change]:
         """The rows that a record puts and removes."""
@@ -108,13 +114,14 @@ class Ledger:
                                   tenant, self._keyring.person(record.tenant, ""))]
             case DeadLettered():
                 return self._dead(record, tenant)
-            case AdvisoryAdded():
-                key = self._person_of(record.tenant, "run:" + record.run_id) or self._keyring.person(record.tenant, "")
-                return [self._put(AdvisoryRow(id=Id(record.id), run=Id(record.run_id), at_ms=record.at_ms,
-                                              record=_encode(record)), tenant, key)]
             case OutboxSettled():
                 return self._settled(record, tenant)
-        raise RucheError(f"storage has no place for {type(record).__name__}")
+        made = self._audit.changes(record, tenant)
+        if made is None:
+            raise RucheError(f"storage has no place for {type(record).__name__}")
+        for change in made:
+            self._audit.stage(change)
+        return made
 
     def body(self, changes: Sequence[Change]) -> bytes:
         """A journal frame's content: [table, tenant tag, values...] to put, [-1 - table, tenant tag, key] to remove."""
@@ -140,18 +147,28 @@ class Ledger:
                 self._inbox.waiting.pop((record.tenant, record.message.id), None)
             case SegmentReleased():
                 self._inbox.segments.setdefault((record.tenant, record.turn_id), []).append(record.number)
+            case PersonErased():
+                self._forget_waiting(record.tenant, record.interlocutor)
             case _:
                 pass
+
+    def _forget_waiting(self, tenant: str, interlocutor: str) -> None:
+        """An erased person gets no answers any more."""
+        gone = [name for name, accepted in self._inbox.waiting.items()
+                if name[0] == tenant and accepted.key.interlocutor == interlocutor]
+        for name in gone:
+            del self._inbox.waiting[name]
 
     # --- one kind of record each -----------------------------------------------------------------------------
 
     def _turn(self, record: TurnCommitted, tenant: Tenant) -> list[Change]:
         key = self._person(record.tenant, record.session.key, record.session.id)
         run = record.run
-        made = [self._session(record.session, tenant, key),
-                self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
-                                 created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
-                                 body=canonical(run)), tenant, key)]
+        kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
+                                created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
+                                body=canonical(run)), tenant, key)
+        self._audit.stage(kept)
+        made = [self._session(record.session, tenant, key), kept]
         made += self._events(record.session.id, record.events, tenant, key)
         for message in record.answered:
             made += self._answered(message, run.id, record, tenant, key)

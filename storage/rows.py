@@ -14,6 +14,8 @@ class SessionRow(Stored, frozen=True, kw_only=True):
     table: ClassVar[str] = "sessions"
     key: ClassVar[str] = "id"
     lookup: ClassVar[tuple[str, ...]] = ("address", "person")
+    aged: ClassVar[str] = "created_ms"
+    remains: ClassVar[bool] = True
 
     id: Clear[Id]
     address: Token[str]
@@ -41,6 +43,8 @@ class RunRow(Stored, frozen=True, kw_only=True):
     key: ClassVar[str] = "id"
     lookup: ClassVar[tuple[str, ...]] = ("session",)
     once: ClassVar[bool] = True
+    logged: ClassVar[str] = "created_ms"
+    remains: ClassVar[bool] = True
 
     id: Clear[Id]
     session: Clear[Id]
@@ -84,6 +88,7 @@ class IdempotencyRow(Stored, frozen=True, kw_only=True):
 
     table: ClassVar[str] = "idempotency"
     key: ClassVar[str] = "request"
+    aged: ClassVar[str] = "at_ms"
 
     request: Token[str]
     message: Clear[Id]
@@ -111,6 +116,7 @@ class EffectRow(Stored, frozen=True, kw_only=True):
 
     table: ClassVar[str] = "effects"
     key: ClassVar[str] = "effect"
+    aged: ClassVar[str] = "at_ms"
 
     effect: Token[str]
     turn: Clear[Id]
@@ -136,6 +142,7 @@ class DeadRow(Stored, frozen=True, kw_only=True):
 
     table: ClassVar[str] = "dead_letters"
     key: ClassVar[str] = "id"
+    aged: ClassVar[str] = "at_ms"
 
     id: Clear[Id]
     at_ms: Clear[int]
@@ -143,14 +150,21 @@ class DeadRow(Stored, frozen=True, kw_only=True):
 
 
 class AdvisoryRow(Stored, frozen=True, kw_only=True):
-    """A note on a run."""
+    """A note on a run. `previous` is the leaf hash (hexadecimal) of the run's advisory before it, or of the run itself;
+    `content` stands for kind and body, so that the same note is not kept twice."""
 
     table: ClassVar[str] = "advisories"
     key: ClassVar[str] = "id"
     lookup: ClassVar[tuple[str, ...]] = ("run",)
+    once: ClassVar[bool] = True
+    logged: ClassVar[str] = "at_ms"
+    remains: ClassVar[bool] = True
 
     id: Clear[Id]
     run: Clear[Id]
+    number: Clear[int]
+    previous: Clear[Id]
+    content: Token[str]
     at_ms: Clear[int]
     record: Sealed[bytes]
 
@@ -166,6 +180,33 @@ class OutboxRow(Stored, frozen=True, kw_only=True):
     item: Sealed[bytes]
 
 
+class ErasureRow(Stored, frozen=True, kw_only=True):
+    """That a person's data keys were destroyed: `keys` has their ids (hexadecimal), `id` the last one. `record` is
+    sealed for the tenant."""
+
+    table: ClassVar[str] = "erasures"
+    key: ClassVar[str] = "id"
+    once: ClassVar[bool] = True
+    logged: ClassVar[str] = "at_ms"
+    remains: ClassVar[bool] = True
+
+    id: Clear[Id]
+    keys: Clear[Id]
+    at_ms: Clear[int]
+    record: Sealed[bytes]
+
+
+class HoldRow(Stored, frozen=True, kw_only=True):
+    """A legal hold: while it stands, nothing of the person is erased or dropped for its age."""
+
+    table: ClassVar[str] = "holds"
+    key: ClassVar[str] = "person"
+
+    person: Hash[str]
+    at_ms: Clear[int]
+    record: Sealed[bytes]
+
+
 MODELS: tuple[type[Stored], ...] = (SessionRow, PersonRow, RunRow, EventsRow, InboxRow, IdempotencyRow, SegmentRow,
-                                    EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow)
+                                    EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow, ErasureRow, HoldRow)
 """In the order of their numbers in journal frames: only ever append."""

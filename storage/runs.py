@@ -1,27 +1,27 @@
-"""Day segments: one append-only file per UTC day with the canonical, sealed bytes of each run, written once.
+"""Day segments: one append-only file per UTC day with what the audit log is over (runs, advisories, erasures), sealed.
 
-A frame holds [tenant tag, stored values of the run's row]; its sequence is that of the journal frame it came from, so
-that feeding a frame twice writes it once. The checksum and the leaf are over ciphertext: both can be checked without
-any key, and stay true when a person's key is destroyed.
+A frame holds [tenant tag, table number, schema, stored values of the row]; its sequence is that of the journal frame it
+came from, so that feeding a frame twice writes it once. The checksum and the leaf are over ciphertext and what its
+associated data is made of: both can be checked without any key, and stay true when a person's key is destroyed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ruche.storage import frames, platform
-from ruche.storage.collection import Values
+from ruche.storage import frames, merkle, platform
+from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError, StorageStopped
+from ruche.storage.heads import Heads, SessionHead, read_heads, write_heads
 
-_KIND: Final = b"D"
+KIND: Final = b"D"
 _EPOCH: Final = date(1970, 1, 1)
 _DAY_MS: Final = 86_400_000
 _OPEN_FILES: Final = 4
@@ -30,53 +30,70 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
-class RunPlace(NamedTuple):
-    """Where a run's frame lies: days since 1970, byte offset, length."""
+class Place(NamedTuple):
+    """Where an entry's frame lies: days since 1970, byte offset, length."""
 
     day: int
     place: int
     length: int
 
 
-class StoredRun(NamedTuple):
-    """A frame of a day file: its journal sequence, tenant tag, stored values, place and leaf hash."""
+class Entry(NamedTuple):
+    """A frame of a day file: journal sequence, tenant tag, table number, schema, stored values, place and leaf hash.
+
+    Of a day that was dropped only sequence, tag, table and leaf are left; `values` is None.
+    """
 
     sequence: int
     tag: int
-    values: Values
-    place: RunPlace
+    number: int
+    schema: int
+    values: Values | None
+    place: Place
     leaf: bytes
 
 
 class _Open:
     """A day file in use: its descriptor, its end, and the frames beyond the last checkpoint by sequence."""
 
-    def __init__(self, descriptor: int, end: int, beyond: dict[int, RunPlace]) -> None:
+    def __init__(self, descriptor: int, end: int, beyond: dict[int, Place]) -> None:
         self.descriptor, self.end, self.beyond, self.unsynced = descriptor, end, beyond, True
 
 
 class DayFiles:
     """The folder of day files. One writer, under the store's lock."""
 
-    def __init__(self, directory: Path, created_column: int, *, disk: platform.Disk | None = None) -> None:
+    def __init__(self, directory: Path, collections: Sequence[Collection], *,
+                 disk: platform.Disk | None = None) -> None:
         platform.private_directory(directory)
-        self._directory, self._created, self._disk = directory, created_column, disk or platform.Disk()
+        self._directory, self._disk = directory, disk or platform.Disk()
+        self._times = {one.number: one.columns.index(one.model.logged) for one in collections if one.model.logged}
         self._open: dict[int, _Open] = {}
         self._known: dict[int, int] = {}
+        self.dropped = {_day(path) for path in directory.glob("*.heads")}
+        """Days whose entries are gone, their heads left."""
+        self._read_heads: dict[int, dict[tuple[int, str], SessionHead]] = {}
+        for day in self.dropped:
+            if self.path(day).exists():
+                self._disk.unlink(self.path(day))
 
     def begin(self, lengths: dict[int, int]) -> None:
         """Say how far each file was filled when the tables were last checkpointed; beyond that it is scanned."""
         self._known = dict(lengths)
 
-    def put(self, sequence: int, tag: int, values: Values) -> RunPlace:
-        """Append a run unless its frame is there already."""
-        day = values[self._created] // _DAY_MS
+    def put(self, sequence: int, tag: int, collection: Collection, values: Values) -> tuple[Place | None, bytes]:
+        """Append an entry unless its frame is there already: its place (None in a day that was dropped) and leaf."""
+        day, body = values[self._times[collection.number]] // _DAY_MS, entry(tag, collection, values)
+        if day in self.dropped:
+            return None, merkle.leaf_hash(body)
         file = self._file(day)
-        there = file.beyond.get(sequence)
-        if there is not None:
-            return there
-        content = frames.frame(sequence, 0, _encode((tag, *values)))
-        place = RunPlace(day, file.end, len(content))
+        place = file.beyond.get(sequence)
+        if place is None:
+            place = file.beyond[sequence] = self._append(file, day, frames.frame(sequence, 0, body))
+        return place, merkle.leaf_hash(body)
+
+    def _append(self, file: _Open, day: int, content: bytes) -> Place:
+        place = Place(day, file.end, len(content))
         try:
             self._disk.write(file.descriptor, content)
         except OSError as error:
@@ -84,11 +101,32 @@ class DayFiles:
             os.lseek(file.descriptor, file.end, os.SEEK_SET)
             raise platform.disk_error(error, "writing a run") from error
         file.end, file.unsynced = place.place + place.length, True
-        file.beyond[sequence] = place
         return place
 
-    def body(self, place: RunPlace) -> bytes:
-        """The sealed bytes of the run at a place. Raises IntegrityError naming file and offset."""
+    def drop(self, day: int, heads: Heads) -> None:
+        """Let a whole day go, but for its heads. Raises OSError; after a crash the next opening finishes it."""
+        file = self._open.pop(day, None)
+        if file is not None:
+            os.close(file.descriptor)
+        write_heads(self._heads(day), heads, self._disk)
+        self.dropped.add(day)
+        self._read_heads.clear()
+        self._disk.unlink(self.path(day))
+        self._disk.sync_directory(self._directory)
+
+    def head(self, tag: int, session: str) -> SessionHead | None:
+        """The last run of a session in a day that was dropped."""
+        for day in self.dropped - self._read_heads.keys():
+            self._read_heads[day] = {(one.tag, one.session): one for one in read_heads(self._heads(day)).sessions}
+        found = [heads[tag, session] for heads in self._read_heads.values() if (tag, session) in heads]
+        return max(found, key=lambda one: one.sequence, default=None)
+
+    def days(self) -> list[int]:
+        """Days that have a file, oldest first."""
+        return sorted(_day(path) for path in self._directory.glob("*.day"))
+
+    def body(self, place: Place) -> bytes:
+        """The sealed bytes of the entry at a place. Raises IntegrityError naming file and offset."""
         path = self.path(place.day)
         try:
             with path.open("rb") as file:
@@ -111,7 +149,7 @@ class DayFiles:
                 file.unsynced, made = False, True
                 file.beyond.clear()
         if made:
-            platform.sync_directory(self._directory)
+            self._disk.sync_directory(self._directory)
         while len(self._open) > _OPEN_FILES:
             day = min(self._open)
             self._known[day] = self._open[day].end
@@ -121,16 +159,21 @@ class DayFiles:
         """Days in use and how far their files are filled."""
         return [(day, file.end) for day, file in self._open.items()]
 
-    def everything(self, through: int) -> Iterator[StoredRun]:
-        """Every sound run with a sequence up to `through`, file by file: what a lost index is rebuilt from."""
-        for path in sorted(self._directory.glob("*.day")):
-            day = (date.fromisoformat(path.stem) - _EPOCH).days
-            content = path.read_bytes()
-            with contextlib.suppress(IntegrityError):
-                frames.read_header(content, _KIND, path)
-            found = frames.scan(content)
-            sound = found.frames if found.bad is None else found.frames + frames.frames_after(content, found.bad)
-            yield from (_stored(day, frame) for frame in sound if frame.sequence <= through)
+    def everything(self, through: int) -> Iterator[Entry]:
+        """Every sound entry with a sequence up to `through`, day by day: what a lost index is rebuilt from."""
+        for day in sorted(self.dropped):
+            yield from (one for one in entries_of_heads(self._heads(day)) if one.sequence <= through)
+        for day in self.days():
+            yield from (one for one in self.of_day(day) if one.sequence <= through)
+
+    def of_day(self, day: int) -> Iterator[Entry]:
+        """Every sound entry of a day, in the order of the file."""
+        content = self.path(day).read_bytes()
+        with contextlib.suppress(IntegrityError):
+            frames.read_header(content, KIND, self.path(day))
+        found = frames.scan(content)
+        sound = found.frames if found.bad is None else found.frames + frames.frames_after(content, found.bad)
+        return (entry_of(day, frame) for frame in sound)
 
     def damage(self) -> list[tuple[str, int]]:
         """File name and offset of every first bad byte in the folder."""
@@ -143,6 +186,9 @@ class DayFiles:
 
     def path(self, day: int) -> Path:
         return self._directory / f"{_EPOCH + timedelta(days=day)}.day"
+
+    def _heads(self, day: int) -> Path:
+        return self.path(day).with_suffix(".heads")
 
     def close(self) -> None:
         for file in self._open.values():
@@ -163,15 +209,15 @@ class DayFiles:
 
     def _begin(self, descriptor: int) -> None:
         try:
-            self._disk.write(descriptor, frames.header(_KIND, frames.new_salt(), 0))
+            self._disk.write(descriptor, frames.header(KIND, frames.new_salt(), 0))
         except OSError as error:
             os.close(descriptor)
             raise platform.disk_error(error, "beginning a day") from error
 
     def _enter(self, day: int, path: Path) -> _Open:
-        descriptor = platform.open_private(path, os.O_CREAT | os.O_RDWR)
+        descriptor = self._disk.open(path, os.O_CREAT | os.O_RDWR)
         if os.fstat(descriptor).st_size < frames.HEADER.size:
-            os.ftruncate(descriptor, 0)
+            self._disk.truncate(descriptor, 0)
             self._begin(descriptor)
             return _Open(descriptor, frames.HEADER.size, {})
         start = max(self._known.get(day, 0), frames.HEADER.size)
@@ -179,9 +225,9 @@ class DayFiles:
         found = frames.scan(content, 0)
         later = frames.frames_after(content, found.bad) if found.bad is not None else []
         if found.bad is not None and not later:
-            os.ftruncate(descriptor, start + found.end)  # the journal still holds what is cut
+            self._disk.truncate(descriptor, start + found.end)  # the journal still holds what is cut
         end = os.lseek(descriptor, 0, os.SEEK_END)
-        return _Open(descriptor, end, {frame.sequence: RunPlace(day, start + frame.start, frame.end - frame.start)
+        return _Open(descriptor, end, {frame.sequence: Place(day, start + frame.start, frame.end - frame.start)
                                        for frame in found.frames + later})
 
 
@@ -190,15 +236,31 @@ def day_of(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
 
 
-def leaf(body: bytes) -> bytes:
-    """RFC 9162 leaf hash of a run's frame body, which is ciphertext and clear ids."""
-    return hashlib.sha256(b"\0" + body).digest()
+def entry(tag: int, collection: Collection, values: Values) -> bytes:
+    """The bytes that the audit log is over: who, which table in which version, and the row as it is stored."""
+    return _encode((tag, collection.number, collection.model.schema, *values))
 
 
-def _stored(day: int, frame: frames.Frame) -> StoredRun:
-    tag, *values = _decode(frame.body)
-    place = RunPlace(day, frame.start, frame.end - frame.start)
-    return StoredRun(frame.sequence, tag, tuple(values), place, leaf(frame.body))
+def entry_of(day: int, frame: frames.Frame) -> Entry:
+    """Raises IntegrityError for a body that is no entry."""
+    place = Place(day, frame.start, frame.end - frame.start)
+    try:
+        tag, number, schema, *values = _decode(frame.body)
+    except (msgspec.DecodeError, ValueError, TypeError):
+        raise IntegrityError(f"the entry at byte {frame.start} is not one that this engine writes",
+                             offset=frame.start) from None
+    return Entry(frame.sequence, tag, number, schema, tuple(values), place, merkle.leaf_hash(frame.body))
+
+
+def entries_of_heads(path: Path) -> list[Entry]:
+    """What is left of a dropped day. Raises IntegrityError."""
+    place = Place(_day(path), 0, 0)
+    return [Entry(sequence, tag, number, 0, None, place, leaf)
+            for sequence, tag, number, leaf in read_heads(path).entries]
+
+
+def _day(path: Path) -> int:
+    return (date.fromisoformat(path.stem) - _EPOCH).days
 
 
 def _read_from(descriptor: int, at: int) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_args
 import msgspec
 
 from ruche.storage.collection import Collection, Values
-from ruche.storage.errors import RucheError
+from ruche.storage.errors import Erased, RucheError
 from ruche.storage.fields import Protection, Stored
 from ruche.storage.keyring import Keyring, Tenant
 from ruche.storage.overlay import Overlay
@@ -22,7 +22,7 @@ from ruche.storage.tables import Condition, Operator, Query, Tables
 
 T = TypeVar("T")
 Row = dict[str, Any]
-"""A row's clear and opened fields by name."""
+"""A row's clear and opened fields by name; only the clear ones where the person was erased."""
 
 
 class Filter(NamedTuple):
@@ -51,24 +51,28 @@ class Handle:
 
     __slots__ = ("_find", "_get")
 
-    def __init__(self, get: Callable[[Any], Row | None], find: Callable[..., list[Row]]) -> None:
+    def __init__(self, get: Callable[[Any], Row | None], find: Callable[..., list[tuple[Row, bool]]]) -> None:
         self._get, self._find = get, find
 
     def get(self, key: Any) -> Row | None:
-        """The row with this key, None when the tenant has none."""
+        """The row with this key, None when the tenant has none. Raises Erased for what remains of an erased person."""
         return self._get(key)
 
     def find(self, *filters: Filter, order: Sequence[str] = (), descending: bool = False, after: str | None = None,
-             limit: int = 1000) -> list[Row]:
-        """At most `limit` rows that meet every filter, in order; `after` is a cursor made from a row."""
-        return self._find(filters, tuple(order), descending, after, limit)
+             limit: int = 1000, erased: bool = False) -> list[Row]:
+        """At most `limit` rows that meet every filter, in order; `after` is a cursor made from a row. Of erased persons
+        there are none, with `erased` their clear fields."""
+        found = self._find(filters, tuple(order), descending, after, limit)
+        return [row for row, readable in found if readable or erased]
 
     def page(self, *filters: Filter, order: Sequence[str], descending: bool = True, cursor: str | None = None,
              limit: int = 20) -> tuple[list[Row], str | None]:
-        """At most `limit` rows and the cursor of the next page. `order` must name fields that never change."""
-        rows = self._find(filters, tuple(order), descending, cursor, limit + 1)
-        more = len(rows) > limit
-        return rows[:limit], make_cursor([rows[limit - 1][name] for name in order]) if more else None
+        """At most `limit` rows and the cursor of the next page. `order` must name fields that never change. Where
+        persons were erased a page has fewer rows."""
+        found = self._find(filters, tuple(order), descending, cursor, limit + 1)
+        rows = [row for row, readable in found[:limit] if readable]
+        more = len(found) > limit
+        return rows, make_cursor([found[limit - 1][0][name] for name in order]) if more else None
 
 
 class Door:
@@ -83,25 +87,39 @@ class Door:
     def handle(self, tenant: str, model: type[Stored], role: Role = "reader") -> Handle:
         """Raises PolicyViolation unless the model's policy allows the role."""
         self._policies.allow(model, role)
-        collection, owner = self._by_model[model], self._keyring.tenant(tenant)
+        collection, named = self._by_model[model], self._keyring.tenant
         overlay, tables, opener, policies = self._overlay, self._tables, self._keyring.opener, self._policies
         lock, check = self._lock, self._check
 
         def get(key: Any) -> Row | None:
             check()
-            stored = collection.stored(collection.fields[collection.key], key, owner)
+            owner = named(tenant)
             with lock:
-                kept = overlay.get(collection.number, (owner.tag, stored))
-                values = kept.values if kept is not None else tables.get(collection, owner.tag, stored)
-            return None if values is None else collection.reveal(values, owner, opener)
+                values = _row(collection, owner, key, overlay, tables)
+            try:
+                return None if values is None else collection.reveal(values, owner, opener)
+            except Erased:
+                if collection.model.remains:
+                    raise
+                return None
 
         def find(filters: Sequence[Filter], order: tuple[str, ...], descending: bool, after: str | None,
-                 limit: int) -> list[Row]:
+                 limit: int) -> list[tuple[Row, bool]]:
             check()
+            owner = named(tenant)
             query = _query(collection, owner, policies, filters, order, descending, after, limit)
+            earlier = _earlier(collection, owner, query, filters)
             with lock:
                 found = _merged(collection, owner.tag, query, overlay, tables)
-            return [collection.reveal(values, owner, opener) for values in found]
+                if earlier is not None:
+                    found = _ordered(found + _merged(collection, owner.tag, earlier, overlay, tables), query)
+            return [shown(values, owner) for values in found]
+
+        def shown(values: Values, owner: Tenant) -> tuple[Row, bool]:
+            try:
+                return collection.reveal(values, owner, opener), True
+            except Erased:
+                return collection.clear(values), False
 
         return Handle(get, find)
 
@@ -135,6 +153,32 @@ def read_cursor(text: str, fields: int) -> tuple[Any, ...]:
     return tuple(values)
 
 
+def _row(collection: Collection, owner: Tenant, key: Any, overlay: Overlay, tables: Tables) -> Values | None:
+    """The row with a key; while the user-hash key is being replaced, also one that is kept under the hash before."""
+    field, asked = collection.fields[collection.key], owner
+    while True:
+        stored = collection.stored(field, key, asked)
+        kept = overlay.get(collection.number, (owner.tag, stored))
+        values = kept.values if kept is not None else tables.get(collection, owner.tag, stored)
+        if values is not None or kept is not None or asked.before is None or field.protection is not Protection.HASH:
+            return values
+        asked = asked.before
+
+
+def _earlier(collection: Collection, owner: Tenant, query: Query, filters: Sequence[Filter]) -> Query | None:
+    """The query by the user-hash key that is being replaced, None when there is none or no person is asked for."""
+    if owner.before is None:
+        return None
+    hashed = {collection.columns.index(one.field): one.value for one in filters
+              if collection.by_name[one.field].protection is Protection.HASH}
+    if not hashed:
+        return None
+    return query._replace(conditions=tuple([
+        one if one.column not in hashed
+        else one._replace(value=collection.stored(collection.fields[one.column], hashed[one.column], owner.before))
+        for one in query.conditions]))
+
+
 def _query(collection: Collection, tenant: Tenant, policies: Policies, filters: Sequence[Filter],
            order: tuple[str, ...], descending: bool, after: str | None, limit: int) -> Query:
     names = collection.columns
@@ -157,13 +201,23 @@ def _query(collection: Collection, tenant: Tenant, policies: Policies, filters: 
     return Query(tuple(conditions), tuple([names.index(name) for name in order]), descending, position, limit)
 
 
+def stored_rows(collection: Collection, tag: int, field: str, value: Any, overlay: Overlay,
+                tables: Tables) -> list[Values]:
+    """Rows of a tenant whose field has this stored value, as they are stored: for the store itself, under its lock."""
+    query = Query((Condition(collection.columns.index(field), "=", value),), limit=1_000_000)
+    return _merged(collection, tag, query, overlay, tables)
+
+
 def _merged(collection: Collection, tag: int, query: Query, overlay: Overlay, tables: Tables) -> list[Values]:
     lookup = next(((one.column, one.value) for one in query.conditions
                    if one.operator == "=" and one.column in collection.lookups), None)
-    merged = _as_now(collection, tag, query, lookup, overlay, tables)
+    return _ordered(_as_now(collection, tag, query, lookup, overlay, tables), query)
+
+
+def _ordered(rows: list[Values], query: Query) -> list[Values]:
     if query.order:
-        merged.sort(key=lambda values: [values[column] for column in query.order], reverse=query.descending)
-    return merged[:query.limit]
+        rows.sort(key=lambda values: [values[column] for column in query.order], reverse=query.descending)
+    return rows[:query.limit]
 
 
 def _as_now(collection: Collection, tag: int, query: Query, lookup: tuple[int, Any] | None, overlay: Overlay,

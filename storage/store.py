@@ -1,8 +1,8 @@
 """The store: one data directory, one process. Append makes records durable, apply feeds the tables, tenants read.
 
-Layout: lock, keys/keyring, journal/*.seg, tables.duckdb, snapshots/*.snap, runs/YYYY-MM-DD.day. Rules that must hold:
-a key is on disk before what it seals, a record before anybody is told, a day file before the table that points into
-it, and two snapshots before a journal segment goes.
+Layout: lock, keys/keyring, journal/*.seg, tables.duckdb, snapshots/*.snap, runs/YYYY-MM-DD.day, log/*. Rules that must
+hold: a key is on disk before what it seals, a record before anybody is told, a day file before the table that points
+into it, and two snapshots before a journal segment goes.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import duckdb
 import msgspec
 
 from ruche.storage import platform, vault
+from ruche.storage.auditor import Auditor
 from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
-from ruche.storage.errors import StorageStopped, Unavailable
+from ruche.storage.errors import Erased, StorageStopped, Unavailable
+from ruche.storage.feed import Feed
 from ruche.storage.fields import Stored
 from ruche.storage.keyring import KeySource
+from ruche.storage.keys import Keys
 from ruche.storage.ledger import Inbox, Ledger, is_ending
 from ruche.storage.model.event import OutboxItem
 from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
 from ruche.storage.recent import Recent
-from ruche.storage.rows import MODELS, InboxRow, OutboxRow, RunRow, SegmentRow, SessionRow
-from ruche.storage.secured import Door
+from ruche.storage.rows import MODELS, InboxRow, OutboxRow, SegmentRow, SessionRow
+from ruche.storage.secured import Door, stored_rows
 from ruche.storage.tables import Query
 from ruche.storage.tenant import TenantStore
 
-_BATCH: Final = 1000
-"""Frames per transaction: bounds how long a read waits."""
 _ALL: Final = 1_000_000_000
 
 _accepted = msgspec.msgpack.Decoder(Accepted).decode
@@ -46,13 +46,6 @@ _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
 _outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _inherited: list[Any] = []
-
-
-class Pending(NamedTuple):
-    """A journalled frame that the tables do not hold yet."""
-
-    sequence: int
-    changes: list[Change]
 
 
 class Store:
@@ -83,14 +76,16 @@ class Store:
         self._collections = files.collections
         self._by_model = {collection.model: collection for collection in files.collections}
         self._lock, self._overlay, self._inbox = threading.RLock(), Overlay(files.collections), Inbox()
-        self._pending: deque[Pending] = deque()
-        self._ledger = Ledger(files.collections, files.keyring, self._inbox, self._person_of)
+        self._ledger = Ledger(files.collections, files.keyring, self._inbox, self._person_of, self._rows)
+        self._feed = Feed(files.collections, self._overlay, files.tables, files.keyring, self._ledger)
         self._policies = Policies()
         for model in MODELS:
             self._policies.register(Policy(model))
         self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock,
                           self._check)
         self._tenants: Recent[str, TenantStore] = Recent(1024)
+        self._auditor = Auditor(files, self._feed, self._lock, self.append)
+        self._keys = Keys(files, self._lock, self._feed.drain, self.checkpoint)
         self._checkpointed_bytes = self._snapshot_bytes = 0
         self._checkpointed_at = time.monotonic()
         self._recovered = self._recover()
@@ -110,16 +105,16 @@ class Store:
         first = self._journal.sequence - len(records)
         for place, (record, changes) in enumerate(zip(records, made, strict=True), 1):
             self._overlay.add(first + place, changes)
-            self._pending.append(Pending(first + place, changes))
+            self._feed.add(first + place, changes)
             self._ledger.note(record)
 
     def apply(self) -> int:
         """Feed the tables with what was appended, and checkpoint when it is due; gives the number of records."""
         self._check()
         total = 0
-        while self._pending:
+        while self._feed:
             with self._lock:
-                total += self._apply_batch()
+                total += self._feed.apply_batch()
         if self._checkpoint_due():
             self.checkpoint()
         return total
@@ -130,6 +125,7 @@ class Store:
         with self._lock:
             try:
                 self._tables.checkpoint()
+                self._auditor.checkpoint()
             except StorageStopped as error:
                 self._journal.stop(error.message)
                 raise
@@ -146,7 +142,20 @@ class Store:
         """The door for one tenant."""
         self._check()
         known = self._tenants.get(tenant)
-        return known or self._tenants.put(tenant, TenantStore(self._door, tenant))
+        return known or self._tenants.put(tenant, TenantStore(
+            self._door, tenant, lambda session: self._auditor.session_head(tenant, session)))
+
+    @property
+    def audit(self) -> Auditor:
+        """The audit log, erasure, legal holds and retention."""
+        self._check()
+        return self._auditor
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that everything is sealed under, and their rotation."""
+        self._check()
+        return self._keys
 
     def unanswered(self) -> list[Accepted]:
         """Accepted messages without a committed turn, in order: what a restart must finish."""
@@ -159,9 +168,9 @@ class Store:
         collection = self._by_model[OutboxRow]
         order = (collection.columns.index("at_ms"), collection.key)
         with self._lock:
-            self._drain()
+            self._feed.drain()
             rows = self._tables.find(collection, None, Query(order=order, limit=limit))
-        return [_outbox(self._opened(OutboxRow, "item", row)) for row in rows]
+        return [_outbox(opened) for row in rows if (opened := self._opened(OutboxRow, "item", row)) is not None]
 
     def derive_key(self, purpose: str) -> bytes:
         """32 bytes for one purpose, the same after every restart (HKDF of the root key)."""
@@ -171,10 +180,11 @@ class Store:
     def health(self) -> dict[str, Any]:
         """Numbers for people and metrics; no text of anybody."""
         return {"stopped": self._journal.stopped, "sequence": self._journal.sequence, "applied": self._tables.applied,
-                "pending": len(self._pending), "unanswered": len(self._inbox.waiting),
+                "pending": len(self._feed), "unanswered": len(self._inbox.waiting),
                 "journal_segments": len(self._journal.segments()), "snapshots": len(self._files.snapshots.sequences()),
-                "policy_violations": self._policies.violations, "rebuilt": self._files.rebuilt,
-                "recovered_frames": self._recovered, "recovery_seconds": self._recovery_seconds}
+                "audit": self._auditor.problem, "policy_violations": self._policies.violations,
+                "rebuilt": self._files.rebuilt, "recovered_frames": self._recovered,
+                "recovery_seconds": self._recovery_seconds}
 
     def close(self) -> None:
         """Apply, checkpoint, and let go of the directory. Idempotent; a stopped store is closed as it is."""
@@ -198,12 +208,13 @@ class Store:
 
     def _recover(self) -> int:
         """Apply what the journal holds beyond the tables; gives the number of frames."""
-        count = 0
+        count, applied = 0, self._tables.applied
         for count, (sequence, body) in enumerate(self._journal.recover(self._tables.applied), 1):  # noqa: B007
-            self._pending.append(Pending(sequence, self._ledger.read(body)))
-            if len(self._pending) >= _BATCH:
-                self._apply_batch()
-        self._drain()
+            self._feed.add(sequence, self._ledger.read(body))
+            if self._feed.full():
+                self._feed.apply_batch()
+        self._feed.drain()
+        self._keys.recovered(applied)
         if count:
             self._tables.checkpoint()
         self._fill_inbox()
@@ -213,12 +224,16 @@ class Store:
         collection = self._by_model[InboxRow]
         number = collection.columns.index("number")
         for row in self._tables.find(collection, None, Query(order=(number,), limit=_ALL)):
-            accepted = _accepted(self._opened(InboxRow, "accepted", row))
-            self._inbox.waiting[accepted.tenant, accepted.message.id] = accepted
             self._inbox.count = row[number]
+            opened = self._opened(InboxRow, "accepted", row)
+            if opened is not None:
+                accepted = _accepted(opened)
+                self._inbox.waiting[accepted.tenant, accepted.message.id] = accepted
         for row in self._tables.find(self._by_model[SegmentRow], None, Query(limit=_ALL)):
-            segment = _segment(self._opened(SegmentRow, "segment", row))
-            self._inbox.segments.setdefault((segment.tenant, segment.turn_id), []).append(segment.number)
+            opened = self._opened(SegmentRow, "segment", row)
+            if opened is not None:
+                segment = _segment(opened)
+                self._inbox.segments.setdefault((segment.tenant, segment.turn_id), []).append(segment.number)
 
     def _write(self, made: Sequence[list[Change]], *, last_resort: bool) -> None:
         try:
@@ -228,34 +243,14 @@ class Store:
             raise
         self._journal.append([self._ledger.body(changes) for changes in made], last_resort=last_resort)
 
-    def _drain(self) -> None:
-        while self._pending:
-            self._apply_batch()
-
-    def _apply_batch(self) -> int:
-        batch = [self._pending[place] for place in range(min(_BATCH, len(self._pending)))]
-        if not batch:
-            return 0
-        last = batch[-1].sequence
-        self._tables.apply(((one.sequence, change) for one in batch for change in one.changes), last)
-        for one in batch:
-            self._overlay.drop(last, one.changes)
-            self._pending.popleft()
-        return len(batch)
-
     def _checkpoint_due(self) -> bool:
         fresh = self._journal.written - self._checkpointed_bytes
         late = time.monotonic() - self._checkpointed_at >= self._limits.checkpoint_seconds
         return fresh >= self._limits.checkpoint_bytes or (fresh > 0 and late)
 
     def _person_of(self, tenant: str, session: str) -> vault.DataKey | None:
-        """The data key of a session's person (or of a run's, named `run:ID`), from the stored session."""
-        tag, runs, sessions = self._keyring.tenant(tenant).tag, self._by_model[RunRow], self._by_model[SessionRow]
-        if session.startswith("run:"):
-            run = self._row(runs, tag, session.removeprefix("run:"))
-            if run is None:
-                return None
-            session = run[runs.columns.index("session")]
+        """The data key of a session's person, from the stored session. Raises Erased."""
+        tag, sessions = self._keyring.tenant(tenant).tag, self._by_model[SessionRow]
         row = self._row(sessions, tag, session)
         if row is None:
             return next((self._keyring.person(tenant, accepted.key.interlocutor)
@@ -268,10 +263,18 @@ class Store:
             kept = self._overlay.get(collection.number, (tag, key))
             return kept.values if kept is not None else self._tables.get(collection, tag, key)
 
-    def _opened(self, model: type[Stored], column: str, row: Values) -> bytes:
-        """A sealed column of a row, whoever's it is."""
+    def _rows(self, model: type[Stored], tag: int, field: str, value: Any) -> list[Values]:
         collection = self._by_model[model]
-        return collection.open(column, row, self._keyring.opener)
+        with self._lock:
+            return stored_rows(collection, tag, field, value, self._overlay, self._tables)
+
+    def _opened(self, model: type[Stored], column: str, row: Values) -> bytes | None:
+        """A sealed column of a row, whoever's it is; None when they were erased."""
+        collection = self._by_model[model]
+        try:
+            return collection.open(column, row, self._keyring.opener)
+        except Erased:
+            return None
 
     def _check(self) -> None:
         if self._closed:

@@ -6,7 +6,7 @@ Its write-ahead log is off: the journal is the log. What was applied since the l
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -16,13 +16,13 @@ from ruche.storage import platform
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError, Unavailable
 from ruche.storage.fields import StoredField
+from ruche.storage.log import AuditLog
 from ruche.storage.overlay import Change
-from ruche.storage.runs import DayFiles, RunPlace
+from ruche.storage.runs import DayFiles, Entry, Place
 
 SCHEMA: Final = 1
-OUTSIDE: Final = "runs"
-"""The collection whose last field is kept in day files; its table has the place instead."""
-_PLACE: Final = ("day", "place", "length")
+PLACE: Final = ("day", "place", "length", "leaf")
+"""Of what is logged: where its last field lies in the day files, and which leaf of the tenant's log it is."""
 _LOCK_DOWN: Final = (
     "PRAGMA disable_checkpoint_on_shutdown",  # only after the day files are on disk, and that is for us to say
     "SET threads=1", "SET memory_limit='1GB'", "SET wal_autocheckpoint='1TB'", "SET temp_directory=''",
@@ -54,8 +54,8 @@ class Query(NamedTuple):
 class Tables:
     """One connection, used under the store's lock. Raises IntegrityError when the file is not usable."""
 
-    def __init__(self, path: Path, collections: Sequence[Collection], days: DayFiles) -> None:
-        self._collections, self._days = collections, days
+    def __init__(self, path: Path, collections: Sequence[Collection], days: DayFiles, log: AuditLog) -> None:
+        self._collections, self._days, self._log = collections, days, log
         with platform.private_umask():
             self._connection = duckdb.connect()
             try:
@@ -81,12 +81,13 @@ class Tables:
         self._connection.execute("BEGIN")
         for collection in self._collections:
             columns = [f"{field.name} {collection.sql_type(field)}" for field in self._kept(collection)]
-            if collection.name == OUTSIDE:
-                columns += [f"{name} BIGINT" for name in _PLACE]
+            if collection.model.logged:
+                columns += [f"{name} BIGINT" for name in PLACE]
             self._connection.execute(f"CREATE TABLE {collection.name} (tenant BIGINT, {', '.join(columns)})")
             for name in (collection.model.key, *collection.model.lookup):
                 self._connection.execute(f"CREATE INDEX {collection.name}_{name} ON {collection.name} ({name})")
         self._connection.execute("CREATE TABLE days (day BIGINT, length BIGINT)")
+        self._connection.execute("CREATE TABLE logs (tenant BIGINT, size BIGINT)")
         self._connection.execute("CREATE TABLE applied (schema BIGINT, sequence BIGINT)")
         self._connection.execute("INSERT INTO applied VALUES (?, 0)", [SCHEMA])
         self._connection.execute("COMMIT")
@@ -95,27 +96,37 @@ class Tables:
 
     def apply(self, changes: Iterable[tuple[int, Change]], sequence: int) -> None:
         """Put a batch of (sequence, change) into the tables in one transaction, up to and with `sequence`."""
-        final: list[dict[tuple[int, Any], tuple[int, Values | None]]] = [{} for _ in self._collections]
-        for number, change in changes:
-            final[change.collection][change.tag, change.key] = (number, change.values)
+        final: list[dict[tuple[int, Any], tuple[Any, ...] | None]] = [{} for _ in self._collections]
         self._connection.execute("BEGIN")
         try:
+            for number, change in changes:
+                final[change.collection][change.tag, change.key] = self._row(number, change)
             for collection, rows in zip(self._collections, final, strict=True):
                 if rows:
                     self._replace(collection, rows)
-            self._note(sequence)
+            self._note(sequence, self._log.write())
             self._connection.execute("COMMIT")
         except BaseException:
             self._appenders.clear()
+            self._log.undo()
             self._connection.execute("ROLLBACK")
             raise
+        self._log.kept()
         self.applied = sequence
 
-    def _replace(self, collection: Collection, rows: dict[tuple[int, Any], tuple[int, Values | None]]) -> None:
+    def _row(self, number: int, change: Change) -> tuple[Any, ...] | None:
+        """The row as its table has it; what is logged goes to its day file and becomes a leaf first."""
+        collection, values = self._collections[change.collection], change.values
+        if values is None or not collection.model.logged:
+            return values
+        place, leaf = self._days.put(number, change.tag, collection, values)
+        index = self._log.stage(change.tag, leaf)
+        return None if place is None else (*values[:-1], *place, index)
+
+    def _replace(self, collection: Collection, rows: dict[tuple[int, Any], tuple[Any, ...] | None]) -> None:
         if not collection.model.once:
             self._remove(collection, rows)
-        self.insert(collection, [(tag, number, values) for (tag, _), (number, values) in rows.items()
-                                 if values is not None])
+        self._insert(collection, [(tag, *values) for (tag, _), values in rows.items() if values is not None])
 
     def _remove(self, collection: Collection, rows: Iterable[tuple[int, Any]]) -> None:
         gone = list(rows)
@@ -125,45 +136,82 @@ class Tables:
             f"WHERE {collection.model.key} = gone.k AND {collection.name}.tenant = gone.t",
             [[tag for tag, _ in gone], [key for _, key in gone]])
 
-    def insert(self, collection: Collection, rows: Sequence[tuple[int, int, Values]]) -> None:
-        """Rows (tenant tag, sequence, values) that are known to be new, inside the caller's transaction."""
+    def _insert(self, collection: Collection, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
         appender = self._appenders.get(collection.number)
         if appender is None:
             appender = self._appenders[collection.number] = self._connection.appender(collection.name)
-        if collection.name == OUTSIDE:
-            appender.append_rows([(tag, *values[:-1], *self._days.put(number, tag, values))
-                                  for tag, number, values in rows])
-        else:
-            appender.append_rows([(tag, *values) for tag, _, values in rows])
+        appender.append_rows(rows)
         appender.flush()
 
-    def load(self, batches: Iterable[tuple[Collection, Sequence[tuple[int, Values]]]],
-             runs: Iterable[tuple[int, Values, RunPlace]], sequence: int) -> None:
-        """Fill empty tables from a snapshot and the day files, up to and with `sequence`."""
+    def load(self, batches: Iterable[tuple[Collection, Sequence[tuple[int, Values]]]], entries: Iterator[Entry],
+             leaves: Mapping[int, int], sequence: int) -> None:
+        """Fill empty tables from a snapshot and the day files, up to and with `sequence`; `leaves` has the index in its
+        log of every entry by its sequence."""
         self._connection.execute("BEGIN")
         for collection, rows in batches:
-            self.insert(collection, [(tag, 0, values) for tag, values in rows])
-        appender = self._connection.appender(OUTSIDE)
-        placed = ((tag, *values[:-1], *place) for tag, values, place in runs)
-        while part := list(itertools.islice(placed, 1000)):
-            appender.append_rows(part)
-        appender.flush()
-        self._note(sequence)
+            self._insert(collection, [(tag, *values) for tag, values in rows])
+        sizes: dict[int, int] = {}
+        while part := list(itertools.islice(entries, 1000)):
+            made: dict[int, list[tuple[Any, ...]]] = {}
+            for entry in part:
+                sizes[entry.tag] = sizes.get(entry.tag, 0) + 1
+                if entry.values is not None:
+                    made.setdefault(entry.number, []).append(
+                        (entry.tag, *entry.values[:-1], *entry.place, leaves[entry.sequence]))
+            for number, found in made.items():
+                self._insert(self._collections[number], found)
+        self._note(sequence, sizes.items())
         self._connection.execute("COMMIT")
         self.applied = sequence
 
-    def _note(self, sequence: int) -> None:
-        """Write down how far the tables and the day files are filled, in the transaction that fills them."""
+    def _note(self, sequence: int, grown: Iterable[tuple[int, int]]) -> None:
+        """Write down how far the tables, the day files and the logs are filled, in the transaction that fills them."""
         self._connection.execute("UPDATE applied SET sequence = ?", [sequence])
+        for tag, size in grown:
+            self._connection.execute("DELETE FROM logs WHERE tenant = ?", [tag])
+            self._connection.execute("INSERT INTO logs VALUES (?, ?)", [tag, size])
         for day, length in self._days.lengths():
             self._connection.execute("DELETE FROM days WHERE day = ?", [day])
             self._connection.execute("INSERT INTO days VALUES (?, ?)", [day, length])
 
+    def forget_days(self, days: Iterable[int]) -> int:
+        """Remove the rows of days that were dropped; gives how many."""
+        gone = 0
+        for collection in self._collections:
+            if collection.model.logged:
+                gone += self._count(f"DELETE FROM {collection.name} WHERE day IN (SELECT unnest(?::BIGINT[]))",  # noqa: S608
+                                    [list(days)])
+        return gone
+
+    def forget_key(self, key_id: bytes) -> int:
+        """Remove every row that is sealed under a key, but for those that remain; gives how many."""
+        first, beyond = b"\x01" + key_id, b"\x01" + key_id + b"\xff" * 30
+        return sum(self._count(f"DELETE FROM {collection.name} WHERE {name} BETWEEN ? AND ?", [first, beyond])  # noqa: S608
+                   for collection in self._collections if not collection.model.remains
+                   for name in collection.sealed[:1])
+
+    def forget_older(self, collection: Collection, before_ms: int, held: Iterable[bytes]) -> int:
+        """Remove rows whose age field is below `before_ms`, but for those sealed under a held key and open sessions;
+        gives how many."""
+        return self._count(f"DELETE FROM {collection.name} WHERE {_aged(collection)}",  # noqa: S608 - our own names
+                           [before_ms, list(held)])
+
+    def forget_sessions(self, sessions: Collection, events: Collection, before_ms: int, held: Iterable[bytes]) -> int:
+        """Remove the events of the sessions that `forget_older` would remove; gives how many rows."""
+        return self._count(
+            f"DELETE FROM {events.name} WHERE (tenant, session) IN (SELECT (tenant, {sessions.model.key}) "  # noqa: S608
+            f"FROM {sessions.name} WHERE {_aged(sessions)})", [before_ms, list(held)])
+
+    def _count(self, statement: str, values: list[Any]) -> int:
+        found = self._connection.execute(statement, values).fetchone()
+        return int(found[0]) if found else 0
+
     def checkpoint(self) -> None:
-        """Make what is applied durable: day files first, then the tables. Raises Unavailable, StorageStopped."""
+        """Make what is applied durable: day files and logs first. Raises Unavailable, StorageStopped."""
         self._days.sync()
+        self._log.sync()
         try:
             self._connection.execute("CHECKPOINT")
         except duckdb.Error as error:
@@ -174,6 +222,17 @@ class Tables:
     def day_lengths(self) -> dict[int, int]:
         """How far each day file was filled at the last checkpoint."""
         return dict(self._connection.execute("SELECT day, length FROM days").fetchall())
+
+    def log_sizes(self) -> dict[int, int]:
+        """Leaves of each tenant's log, by tag."""
+        return dict(self._connection.execute("SELECT tenant, size FROM logs").fetchall())
+
+    def leaf(self, collection: Collection, tag: int, key: Any) -> int | None:
+        """Which leaf of the tenant's log a row is; None when there is no such row."""
+        found = self._connection.execute(
+            f"SELECT leaf FROM {collection.name} WHERE tenant = ? AND {collection.model.key} = ?",  # noqa: S608
+            [tag, key]).fetchone()
+        return None if found is None else int(found[0])
 
     def get(self, collection: Collection, tag: int, key: Any) -> Values | None:
         rows = self._rows(collection, f"tenant = ? AND {collection.model.key} = ?", "", [tag, key])
@@ -216,18 +275,24 @@ class Tables:
 
     def _rows(self, collection: Collection, where: str, rest: str, values: list[Any]) -> list[Values]:
         names = [field.name for field in self._kept(collection)]
-        outside = collection.name == OUTSIDE
-        chosen = ", ".join([*names, *_PLACE] if outside else names)
+        logged = bool(collection.model.logged)
+        chosen = ", ".join([*names, *PLACE[:3]] if logged else names)
         found: list[Values] = self._connection.execute(
             f"SELECT {chosen} FROM {collection.name} WHERE {where} {rest}", values).fetchall()  # noqa: S608
-        if outside:
-            return [(*row[:-3], self._days.body(RunPlace(*row[-3:]))) for row in found]
+        if logged:
+            return [(*row[:-3], self._days.body(Place(*row[-3:]))) for row in found]
         return found
 
     @staticmethod
     def _kept(collection: Collection) -> tuple[StoredField, ...]:
-        return collection.fields[:-1] if collection.name == OUTSIDE else collection.fields
+        return collection.fields[:-1] if collection.model.logged else collection.fields
 
     @staticmethod
     def _key_type(collection: Collection) -> str:
         return collection.sql_type(collection.fields[collection.key])
+
+
+def _aged(collection: Collection) -> str:
+    """The condition for rows that are older than a time and not sealed under one of the held keys."""
+    condition = f"{collection.model.aged} < ? AND {collection.sealed[0]}[2:9] NOT IN (SELECT unnest(?::BLOB[]))"
+    return condition + (" AND NOT open" if "open" in collection.columns else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ruche.storage.agents import Agents
-from ruche.storage.audit import Runs, Verification
+from ruche.storage.audit import FindHead, Runs, Verification
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import (
@@ -23,10 +23,11 @@ from ruche.storage.sessions import Idempotent, Sessions
 class TenantStore:
     """Reads see everything appended so far. Any thread may call; a call takes the store's lock while it looks."""
 
-    def __init__(self, door: Door, tenant: str) -> None:
+    def __init__(self, door: Door, tenant: str, head: FindHead) -> None:
+        """`head` tells of a session how far its oldest runs were dropped."""
         self._sessions = Sessions(door, tenant)
         self._people, self._agents = People(door, tenant), Agents(door, tenant)
-        self._runs = Runs(door, tenant, self._sessions)
+        self._runs = Runs(door, tenant, self._sessions, head)
         self._tenant = tenant
 
     def session(self, key: SessionKey) -> SessionState | None:
@@ -89,7 +90,7 @@ class TenantStore:
         return self._sessions.dead_letters(limit)
 
     def advisories(self, run_id: str) -> list[AdvisoryAdded]:
-        """Oldest first."""
+        """In the order in which they were added."""
         return self._runs.advisories(run_id)
 
     def verify_session(self, session_id: str) -> Verification:

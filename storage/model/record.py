@@ -110,6 +110,23 @@ class AdvisoryAdded(Record, frozen=True, kw_only=True, tag="advisory"):
     body: dict[str, Any] = {}
 
 
+class PersonErased(Record, frozen=True, kw_only=True, tag="erased"):
+    """A person's data key is to be destroyed; it is, when this record is applied. What they had is unreadable then."""
+
+    interlocutor: str
+    reason: str
+    by: str
+
+
+class HoldSet(Record, frozen=True, kw_only=True, tag="hold"):
+    """A legal hold on everything of a person is placed (`held`) or lifted."""
+
+    interlocutor: str
+    held: bool
+    reason: str
+    by: str
+
+
 class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
     """A delivery ended: done or given up (`retry` None), or to be tried again as `retry` says."""
 
@@ -122,4 +139,4 @@ class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
 
 
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
-             | AgentPublished | DeadLettered | AdvisoryAdded | OutboxSettled)
+             | AgentPublished | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet)

@@ -151,10 +151,13 @@ def test_a_destroyed_person_is_gone_for_every_reader_and_others_are_not(open_sto
     store.apply()
     store._keyring.destroy("acme", "ada")
     view = store.tenant("acme")
-    for read in (lambda: view.session_by_id("s1"), lambda: view.run("s1-t00000"), lambda: view.profile("ada")):
+    for read in (lambda: view.session_by_id("s1"), lambda: view.run("s1-t00000")):
         with pytest.raises(RucheError) as caught:
             read()
         assert caught.value.status == 410
+    assert view.profile("ada") is None
+    assert view.session(ada.key) is None
+    assert [state.id for state in view.sessions().items] == ["s2"]
     assert view.session_by_id("s2") == bob.state
     assert view.verify_session("s2").ok
 

@@ -1,0 +1,148 @@
+"""What is done with the audit log: signing and proving, erasing persons, legal holds, letting old days go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ruche.storage import vault
+from ruche.storage.audit import Head as SessionStart
+from ruche.storage.datafiles import DataFiles
+from ruche.storage.errors import Erased, IntegrityError, NotFound, StorageFull
+from ruche.storage.feed import Feed
+from ruche.storage.fields import Stored
+from ruche.storage.heads import COLUMN, SessionHead
+from ruche.storage.model.record import AnyRecord, HoldSet, PersonErased
+from ruche.storage.proofs import Audit, Head, Proof, sign
+from ruche.storage.retention import Dropped, Retention, Rules
+from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, RunRow
+from ruche.storage.tables import Query
+
+KEY_BACKUP_DAYS: Final = 30
+"""How long a backup of the keyring may be kept: only when the last one is gone, an erasure is complete."""
+_DAY_MS: Final = 86_400_000
+_EVERYTHING: Final = Query(limit=1_000_000_000)
+_KINDS: Final[dict[str, type[Stored]]] = {"run": RunRow, "advisory": AdvisoryRow, "erasure": ErasureRow}
+
+
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """Proof that a person was erased: `keys` (ids, hexadecimal) were destroyed, and `proof` has it in the audit log.
+
+    `complete_ms` is when no backup of the keyring may be left that holds them.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    at_ms: int
+    complete_ms: int
+    proof: Proof
+
+
+class Auditor:
+    """Of an open store; any thread may read, the appending thread alone erases and holds."""
+
+    def __init__(self, files: DataFiles, feed: Feed, lock: threading.RLock,
+                 append: Callable[[Sequence[AnyRecord]], None]) -> None:
+        self._files, self._feed, self._lock, self._append = files, feed, lock, append
+        self._models = {one.model: one for one in files.collections}
+        self._signed: dict[int, int] = {}
+        self.problem = ""
+        """Why the log is signed no more; empty while it is."""
+
+    # --- proving ---------------------------------------------------------------------------------------------
+
+    def head(self, tenant: str, since: int = 0) -> Head:
+        """Where the tenant's log stands, signed, with everything appended in it. Raises NotFound, IntegrityError."""
+        with self._lock:
+            self._feed.drain()
+            return self._audit(tenant).head(since)
+
+    def proof(self, tenant: str, kind: str, id: str) -> Proof | None:
+        """That a run, advisory or erasure is in the tenant's log; None when there is no such. Raises IntegrityError."""
+        if kind not in _KINDS:
+            return None
+        with self._lock:
+            self._feed.drain()
+            return self._audit(tenant).proof(kind, id)
+
+    def checkpoint(self) -> None:
+        """Sign every log that grew, durably. What is wrong with a log is told by `problem`, and stops nothing else."""
+        try:
+            for tag, size in self._files.log.sizes().items():
+                if self._signed.get(tag) != size:
+                    sign(tag, self._files.log, self._files.notary)
+                    self._signed[tag] = size
+            self._files.notary.sync()
+        except IntegrityError as error:
+            self.problem = error.message
+        except StorageFull:
+            pass  # signed at the next checkpoint
+
+    def _audit(self, tenant: str) -> Audit:
+        tag = self._files.keyring.tenant(tenant).tag
+        return Audit(tag, self._files.log, self._files.notary,
+                     lambda kind, key: self._files.tables.leaf(self._models[_KINDS[kind]], tag, key))
+
+    # --- erasing ---------------------------------------------------------------------------------------------
+
+    def erase(self, tenant: str, interlocutor: str, *, reason: str, by: str, at_ms: int) -> Erasure:
+        """Make everything of a person unreadable for ever; returns when it is. For a store without an engine.
+
+        Raises NotFound for somebody who left nothing, Conflict while a legal hold stands, StorageFull (the erasure is
+        on record and takes effect when there is room).
+        """
+        keys = self._files.keyring.key_ids(tenant, interlocutor)
+        self._append([PersonErased(tenant=tenant, at_ms=at_ms, interlocutor=interlocutor, reason=reason, by=by)])
+        return self.erasure(tenant, keys[-1].hex())
+
+    def erasure(self, tenant: str, id: str) -> Erasure:
+        """The proof of an erasure, by the id of the person's last data key. Raises NotFound."""
+        collection, tag = self._models[ErasureRow], self._files.keyring.tenant(tenant).tag
+        with self._lock:
+            self._feed.drain()
+            row, proof = self._files.tables.get(collection, tag, id), self._audit(tenant).proof("erasure", id)
+        if row is None or proof is None:
+            raise NotFound("there is no such erasure")
+        shown = collection.clear(row)
+        return Erasure(id=id, keys=tuple(shown["keys"].split(".")), at_ms=shown["at_ms"], proof=proof,
+                       complete_ms=shown["at_ms"] + KEY_BACKUP_DAYS * _DAY_MS)
+
+    def hold(self, tenant: str, interlocutor: str, *, held: bool, reason: str, by: str, at_ms: int) -> None:
+        """Place or lift a legal hold: while it stands, nothing of the person is erased or dropped for its age."""
+        self._append([HoldSet(tenant=tenant, at_ms=at_ms, interlocutor=interlocutor, held=held, reason=reason, by=by)])
+
+    # --- letting go ------------------------------------------------------------------------------------------
+
+    def retain(self, rules: Rules, now_ms: int) -> Dropped:
+        """Drop what is older than the rules allow, but for what is held. Raises Unavailable and OSError; then what was
+        not dropped yet is at the next call."""
+        with self._lock:
+            self._feed.drain()
+            return Retention(self._files, rules, self._held()).sweep(now_ms)
+
+    def session_head(self, tenant: str, session: str) -> SessionStart | None:
+        """How far a session's oldest runs were dropped for their age."""
+        keyring = self._files.keyring
+        found = self._files.days.head(keyring.tenant(tenant).tag, session)
+        return None if found is None else SessionStart(found.sequence, self._opened(found))
+
+    def _opened(self, head: SessionHead) -> str:
+        if not head.sealed:
+            return ""
+        try:
+            key = self._files.keyring.opener(vault.key_id(head.sealed))
+        except Erased:
+            return ""
+        return key.open(head.sealed, COLUMN, head.session.encode()).hex()
+
+    def _held(self) -> frozenset[bytes]:
+        """Ids of the data keys of everybody on whom a legal hold stands."""
+        collection = self._models[HoldRow]
+        found: set[bytes] = set()
+        for row in self._files.tables.find(collection, None, _EVERYTHING):
+            record: Any = msgspec.msgpack.decode(collection.open("record", row, self._files.keyring.opener))
+            found.update(self._files.keyring.key_ids(record[0], record[1]))
+        return frozenset(found)
