@@ -14,12 +14,15 @@ class FairGate:
     """At most `total` slots at once, at most `per_tenant` for one tenant (`limits` overrides by name).
 
     Waiters of a tenant are served in order, tenants in turn; taking and releasing cost the same however many wait.
-    More than `waiting` waiters of one tenant are refused with RateLimited. Loop thread only.
+    More than `waiting` waiters of one tenant are refused with RateLimited. At most `pace` slots are given out in one
+    round of the loop: a turn may be pure computing, and whoever comes next would wait for all that were let in before.
+    Loop thread only.
     """
 
     def __init__(self, total: int, per_tenant: int, *, waiting: int = 1000,
-                 limits: Mapping[str, int] | None = None) -> None:
+                 limits: Mapping[str, int] | None = None, pace: int = 4) -> None:
         self.busy = 0
+        self._pace = self._left = pace
         self._total = total
         self._per_tenant = per_tenant
         self._limits = dict(limits or {})
@@ -39,7 +42,7 @@ class FairGate:
 
     async def enter(self, tenant: str) -> None:
         """Take a slot, waiting for it; each must be given back by `leave`. Cancelled, it has taken none."""
-        if self.busy < self._total and tenant not in self._waiting and self._below_limit(tenant):
+        if self._open() and tenant not in self._waiting and self._below_limit(tenant):
             self._grant(tenant)
             return
         turn = self._queue_up(tenant)
@@ -64,10 +67,16 @@ class FairGate:
             self._ready.setdefault(tenant, None)
         self._serve()
 
+    def _open(self) -> bool:
+        return self._left > 0 and self.busy < self._total
+
     def _below_limit(self, tenant: str) -> bool:
         return self._running.get(tenant, 0) < self._limits.get(tenant, self._per_tenant)
 
     def _grant(self, tenant: str) -> None:
+        if self._left == self._pace:
+            asyncio.get_running_loop().call_soon(self._next_round)
+        self._left -= 1
         self.busy += 1
         self._running[tenant] = self._running.get(tenant, 0) + 1
 
@@ -80,8 +89,12 @@ class FairGate:
             self._ready.setdefault(tenant, None)
         return turn
 
+    def _next_round(self) -> None:
+        self._left = self._pace
+        self._serve()
+
     def _serve(self) -> None:
-        while self._ready and self.busy < self._total:
+        while self._ready and self._open():
             tenant, _ = self._ready.popitem(last=False)
             queue = self._waiting[tenant]
             turn = queue.popleft()

@@ -41,6 +41,22 @@ async def test_a_flood_of_one_tenant_lets_every_other_have_its_turn() -> None:
     assert Counter(order) == {"big": 50, "small": 1, "tiny": 1}
 
 
+@pytest.mark.anyio
+async def test_a_flood_of_turns_that_only_compute_is_let_in_a_few_at_a_time() -> None:
+    """Security item 15: whoever comes beside a flood waits for few of its turns, though slots are free for all."""
+    gate, order = FairGate(total=100, per_tenant=100, pace=4), list[str]()
+    await asyncio.gather(*(enter(gate, tenant, order) for tenant in ["big"] * 50 + ["small"]))
+    assert order.index("small") <= 5
+    assert Counter(order) == {"big": 50, "small": 1}
+
+
+@pytest.mark.anyio
+async def test_slots_go_on_being_given_though_nobody_gives_one_back() -> None:
+    gate, order = FairGate(total=100, per_tenant=100, pace=1), list[str]()
+    await asyncio.gather(*(enter(gate, "only", order) for _ in range(30)))
+    assert gate.busy == 30
+
+
 def gate_count(order: list[str], gate: FairGate) -> int:
     """Position of the oldest entry that still holds its slot."""
     return len(order) - gate.busy
@@ -48,7 +64,7 @@ def gate_count(order: list[str], gate: FairGate) -> int:
 
 @pytest.mark.anyio
 async def test_a_tenant_has_no_more_than_its_limit_though_slots_are_free() -> None:
-    gate, order = FairGate(total=10, per_tenant=2, limits={"paying": 3}), list[str]()
+    gate, order = FairGate(total=10, per_tenant=2, limits={"paying": 3}, pace=10), list[str]()
     waiting = [asyncio.ensure_future(enter(gate, tenant, order)) for tenant in ["free"] * 4 + ["paying"] * 4]
     await anyio.wait_all_tasks_blocked()
     assert Counter(order) == {"free": 2, "paying": 3}
