@@ -18,7 +18,7 @@ from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Effect, EffectOutcome, Enforcer, Prompt, TurnOutput
-from ruche.plugins.errors import ConfigurationError, IntegrityError, NotFound
+from ruche.plugins.errors import IntegrityError, NotFound
 from ruche.plugins.given import SITE, Given, input_again
 from ruche.plugins.tape import Divergence, ReplayTape
 from ruche.storage.model.agent import AgentBundle, ModelUse
@@ -108,10 +108,12 @@ async def replay(recorded: Recorded, enforcers: Mapping[str, Enforcer], *,
     """
     state = _first_state(recorded)
     run = recorded.runs[-1]
+    agents = {version: CompiledAgent(bundle, version, enforcers) for version, bundle in recorded.bundles.items()}
     for number, one in enumerate(recorded.runs):
-        last = one is run
-        bundle = instead if last and instead is not None else recorded.bundles.get(one.agent_version)
-        difference, state = await _again(one, state, bundle, enforcers)
+        agent = agents.get(one.agent_version)
+        if one is run and instead is not None:
+            agent = CompiledAgent(instead, run.agent_version, enforcers)
+        difference, state = await _again(one, state, agent)
         if difference is not None:
             return Replayed(run, number, difference, _notes(run, instead))
         state = msgspec.structs.replace(state, previous_run=recorded.links[number])
@@ -134,20 +136,18 @@ def _notes(run: Run, instead: AgentBundle | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-async def _again(run: Run, state: SessionState, bundle: AgentBundle | None,
-                 enforcers: Mapping[str, Enforcer]) -> tuple[Difference | None, SessionState]:
+async def _again(run: Run, state: SessionState,
+                 agent: CompiledAgent | None) -> tuple[Difference | None, SessionState]:
     """The first difference of one turn, and the session's state after it."""
     before = state_hash(state)
     if run.hashes.state_before != before:
         return Difference(run.sequence, "state before the turn", run.hashes.state_before, before), state
-    if run.status in _EARLY or bundle is None:
+    if run.status in _EARLY or agent is None:
         return _closed(run, state)
     try:
-        output = await _think(run, state, CompiledAgent(bundle, run.agent_version, enforcers))
+        output = await _think(run, state, agent)
     except Divergence as error:
         return Difference(run.sequence, error.details.get("site", "tape"), *_sides(error)), state
-    except ConfigurationError:
-        raise
     except Exception as error:  # whatever fails now and did not fail then is a difference
         return Difference(run.sequence, "the turn", "a reply", f"{type(error).__name__}: {error}"), state
     return _compare(run, output.run), output.session

@@ -73,7 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
     """A data directory over several starts of the engine, and the ids of its turns by session."""
     root = tmp_path_factory.mktemp("recorded")
     agents = agents_in(root / "agents")
-    ids: dict[str, list[str]] = {"table": [], "other": [], "model": []}
+    ids: dict[str, list[str]] = {"table": [], "other": [], "model": [], "burst": []}
 
     def say(name: str, agent: str, channel: str, *texts: str, **limits: Any) -> None:
         chosen = settings(root / "data", agents=agents, limits=limits)
@@ -91,6 +91,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
     say("table", "frontdesk", "api", "My PIN is 4071", turn_seconds=1e-6)
     say("table", "frontdesk", "api", "My PIN is 4071", "colourless green ideas")
     say("model", "talker", "api", "when do you open?", "and then?")
+    with Engine.blocking(settings=settings(root / "data", agents=agents)) as engine:
+        taken = [engine.call("accept", agent="frontdesk", message=text, user="lena", channel="web",
+                             metadata={"page": text}) for text in ("book a table", "at the Tamarind", "for 2 people")]
+        _ended(engine, taken[-1].session_id, taken[-1].turn_id)
+        ids["burst"] = [taken[-1].turn_id]
     return root / "data", ids
 
 
@@ -155,6 +160,7 @@ def test_the_session_that_is_replayed_did_what_matters(site: tuple[Path, dict[st
     assert [call.name for run in runs for call in run.tools if call.key] == ["table_book"]
     assert [run.status for run in runs].count("failed") == 1
     assert "$" in runs[-2].reply
+    assert [len(run.said) for run in recorded(data, ids["burst"][0]).runs] == [3]
     assert [run.reply for run in recorded(data, ids["model"][-1]).runs] == ["Answer number 1.", "Answer number 2."]
 
 

@@ -185,6 +185,18 @@ def test_conversations_do_not_know_of_each_other(tmp_path: Path, capsys: pytest.
     assert misses(capsys, folder) == []
 
 
+def test_an_agent_of_another_tenant_is_played_as_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "@acme" / "tiny", "- {name: n, turns: {say: when do you open?, rules: hours}}\n")
+    assert misses(capsys, folder) == []
+
+
+def test_a_message_that_is_refused_ends_its_conversation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "tiny", "- name: n\n  turns:\n    - say: '   '\n    - {say: hello, reply: x}\n")
+    ((line, expected, got),) = misses(capsys, folder)
+    assert (line, expected) == (3, "an answer")
+    assert got.startswith("VALIDATION_ERROR: message")
+
+
 def test_people_read_the_place_and_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "tiny", "- name: n\n  turns:\n    - say: when do you open?\n      contains: [ten]\n")
     with pytest.raises(SystemExit) as end:
