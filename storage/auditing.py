@@ -67,7 +67,7 @@ class AuditRows:
         last = self._leaf(AdvisoryRow, tenant.tag, earlier[-1]) if earlier else self._leaf(RunRow, tenant.tag, run)
         row = AdvisoryRow(id=Id(record.id), run=Id(record.run_id), number=len(earlier), previous=Id(last.hex()),
                           content=content, at_ms=record.at_ms, record=_encode(record))
-        return [self._put(row, tenant, self._keyring.opener(key_id(run[-1])))]
+        return [self._put(row, tenant, self._keyring.newest(self._keyring.opener(key_id(run[-1]))))]
 
     def _erasure(self, record: PersonErased, tenant: Tenant) -> list[Change]:
         """Raises NotFound for somebody who left nothing, Conflict while a legal hold stands."""

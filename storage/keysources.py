@@ -33,6 +33,24 @@ class FileKeySource:
             raise ConfigurationError(f"{self.path}: the root key cannot be read ({type(error).__name__})") from None
         return _decode(text, str(self.path))
 
+    def following(self) -> FileKeySource:
+        """Where the key waits that is to replace this one."""
+        return FileKeySource(self.path.with_name(self.path.name + ".next"))
+
+    def create_if_absent(self) -> None:
+        """A new random key in a file that is not there yet."""
+        if not self.path.exists():
+            create_root_key(self.path)
+
+    def promote(self, following: FileKeySource) -> None:
+        """Put the waiting key in the place of this one, in one step."""
+        try:
+            following.path.replace(self.path)
+            platform.sync_directory(self.path.parent)
+        except OSError as error:
+            raise ConfigurationError(f"{self.path}: the new root key could not be put in its place "
+                                     f"({type(error).__name__}); both keys work until it is") from None
+
 
 class EnvKeySource:
     """RUCHE_ROOT_KEY, base64. The mapping is handed in: nothing here reads the environment by itself."""

@@ -263,7 +263,7 @@ class Ledger:
 
     def _of_session(self, tenant: str, session: str) -> DataKey:
         known = self._persons.get((tenant, session)) or self._person_of(tenant, session)
-        return known or self._keyring.person(tenant, "")
+        return self._keyring.newest(known) if known else self._keyring.person(tenant, "")
 
 
 ENDINGS: Final = (TurnCommitted, EffectSettled, DeadLettered, SegmentReleased, OutboxSettled)

@@ -7,11 +7,13 @@ keys, two keys of a tenant. A key that something still needs is never let go.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ruche.storage.errors import Conflict, NotFound
-from ruche.storage.keyfile import WrappedKey
+from ruche.storage.keyfile import Kind, WrappedKey
 from ruche.storage.keyring import BUDGET, Keyring, KeySource
+
+_SINGLE: Final[tuple[Kind, ...]] = ("root", "users", "journal")
 
 
 class Progress(NamedTuple):
@@ -47,13 +49,8 @@ class Rotation:
     def status(self) -> list[KeyState]:
         """Every level, from the top."""
         with self._lock:
-            found = [self._state(kind) for kind in ("root", "users", "journal")]
-            for kind in ("tenant", "person"):
-                lines = self._lines.of_kind(kind)  # type: ignore[arg-type]
-                owners = {line.owner for line in lines}
-                most = max((self._ring.spent(line) for line in lines if kind == "person"), default=0)
-                found.append(KeyState(kind, len(owners), len(lines) - len(owners), round(most / BUDGET, 6)))
-            return found
+            found = [KeyState(kind, 1, len(self._lines.of_kind(kind)) - 1, 0.0) for kind in _SINGLE]
+            return [*found, self._owned("tenant"), self._owned("person")]
 
     # --- root ------------------------------------------------------------------------------------------------
 
@@ -164,6 +161,8 @@ class Rotation:
                 self._lines.drop(line)
         self._ring.reload()
 
-    def _state(self, kind: str) -> KeyState:
-        lines = self._lines.of_kind(kind)  # type: ignore[arg-type]
-        return KeyState(kind, 1, len(lines) - 1, 0.0)
+    def _owned(self, kind: Kind) -> KeyState:
+        lines = self._lines.of_kind(kind)
+        owners = len({line.owner for line in lines})
+        most = max((self._ring.spent(line) for line in lines if kind == "person"), default=0)
+        return KeyState(kind, owners, len(lines) - owners, round(most / BUDGET, 6))

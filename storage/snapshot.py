@@ -7,7 +7,7 @@ may go.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,7 +61,7 @@ class Snapshots:
         except OSError as error:
             raise Unavailable(f"a snapshot could not be written ({type(error).__name__}); it is tried again",
                               retry_after=5.0) from error
-        for _ in self._read(sequence):
+        for _ in self.read(sequence):
             pass
         return self._trim()
 
@@ -69,8 +69,13 @@ class Snapshots:
         """The newest sound snapshot's sequence and rows; (0, []) when there is none."""
         for sequence in reversed(self.sequences()):
             with contextlib.suppress(IntegrityError):
-                return sequence, list(self._read(sequence))
+                return sequence, list(self.read(sequence))
         return 0, []
+
+    def key_id(self, sequence: int) -> bytes:
+        """Id of the journal key that seals a snapshot."""
+        path = self._path(sequence)
+        return frames.read_header(path.read_bytes(), _KIND, path).key
 
     def _bodies(self, tables: Tables) -> Iterator[bytes]:
         count = 0
@@ -81,7 +86,8 @@ class Snapshots:
                     yield _encode([collection.name, rows])
         yield _encode(["end", count])
 
-    def _read(self, sequence: int) -> Iterable[tuple[Collection, list[tuple[int, Values]]]]:
+    def read(self, sequence: int) -> Iterator[tuple[Collection, list[tuple[int, Values]]]]:
+        """Rows of a snapshot with their tenant tags, by collection. Raises IntegrityError."""
         path = self._path(sequence)
         content = path.read_bytes()
         header = frames.read_header(content, _KIND, path)

@@ -98,6 +98,10 @@ class FaultyDisk(Disk):
     def sync_directory(self, path: Path) -> None:
         self._do(path, "sync", lambda: super(FaultyDisk, self).sync_directory(path))
 
+    def revive(self) -> None:
+        """Let what was left behind be closed."""
+        self._plan, self._dead = lambda number, name: None, False
+
     def _do(self, path: Path, doing: str, work: Callable[[], Any], half: Callable[[], Any] | None = None) -> Any:
         if self._dead:
             raise Died
