@@ -31,7 +31,8 @@ def command(run_id: str, tenant: str, folder: Path | None, data: Path | None, co
             as_json: bool) -> int:
     """Run the turn RUN_ID again. Ends with 0 when reply, decisions and hashes are the same, with 1 when they differ.
 
-    The session's earlier turns are run again first, to rebuild the state. The data directory must not be in use.
+    The session's earlier turns are run again first, to rebuild the state. What was erased cannot differ: that ends
+    with 0 too, and says so. The data directory must not be in use.
     """
     import anyio
 
@@ -46,20 +47,28 @@ def command(run_id: str, tenant: str, folder: Path | None, data: Path | None, co
     settings = read_settings(config, data=data)
     require_data(settings.data)
     recorded = _load(settings, tenant, run_id)
+    if recorded is None:
+        text = f"run {run_id} was made unreadable when its person was erased; there is nothing to run again"
+        click.echo(json.dumps({"run": run_id, "erased": True, "notes": [text]}) if as_json else f"erased: {text}")
+        return 0
     replayed = anyio.run(lambda: replay(recorded, known_enforcers(Registry()), instead=instead))
     click.echo(json.dumps(_as_dict(replayed)) if as_json else "\n".join(_lines(replayed)))
     return 1 if replayed.difference is not None else 0
 
 
-def _load(settings: Settings, tenant: str, run_id: str) -> Recorded:
+def _load(settings: Settings, tenant: str, run_id: str) -> Recorded | None:
+    """None for what remains of an erased person."""
     import anyio
 
     from ruche.engine.host import open_store
     from ruche.engine.replay import load
+    from ruche.plugins.errors import Erased
 
     store = anyio.run(open_store, settings)
     try:
         return load(store.tenant(tenant), run_id)
+    except Erased:
+        return None
     finally:
         store.close()
 
@@ -75,8 +84,8 @@ def _notes(replayed: Replayed) -> list[str]:
 def _as_dict(replayed: Replayed) -> dict[str, Any]:
     run, difference = replayed.run, replayed.difference
     return {"run": run.id, "session": run.session, "sequence": run.sequence, "agent": run.agent,
-            "agent_version": run.agent_version, "identical": difference is None, "earlier": replayed.earlier,
-            "difference": None if difference is None else asdict(difference), "output": run.hashes.output,
+            "agent_version": run.agent_version, "identical": difference is None, "erased": False,
+            "earlier": replayed.earlier, "difference": None if difference is None else asdict(difference), "output": run.hashes.output,
             "notes": _notes(replayed)}
 
 

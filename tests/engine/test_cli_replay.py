@@ -238,6 +238,26 @@ def test_what_is_not_there_is_not_found(site: tuple[Path, dict[str, list[str]]],
     assert not Path("nowhere").exists()
 
 
+def test_a_turn_of_an_erased_person_is_told_to_be_erased_and_nothing_of_it(
+        site: tuple[Path, dict[str, list[str]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, ids = site
+    shutil.copytree(data, tmp_path / "data")
+    store = anyio.run(open_store, settings(tmp_path / "data"))
+    try:
+        store.audit.erase("default", "lena", reason="asked for it", by="officer", at_ms=1)
+    finally:
+        store.close()
+    with pytest.raises(SystemExit) as end:
+        main(["replay", ids["burst"][0], "--data", str(tmp_path / "data"), "--json"])
+    assert end.value.code == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["run"], shown["erased"], set(shown)) == (ids["burst"][0], True, {"run", "erased", "notes"})
+    with pytest.raises(SystemExit) as end:
+        main(["replay", ids["table"][0], "--data", str(tmp_path / "data")])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("identical: ")
+
+
 def test_a_directory_in_use_is_left_alone(site: tuple[Path, dict[str, list[str]]],
                                           capsys: pytest.CaptureFixture[str]) -> None:
     data, ids = site
