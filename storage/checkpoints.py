@@ -74,9 +74,9 @@ class PublicKey(NamedTuple):
 class Signer:
     """Signs with the Ed25519 key of a seed (32 bytes)."""
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, name: str = NAME) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.public = PublicKey(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
+        self.public = PublicKey(self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw), name)
 
     def note(self, text: str) -> str:
         """The text with its signature line."""
