@@ -28,7 +28,7 @@ from ruche.actors.promise import Promises
 from ruche.actors.ref import AioActorRef
 from ruche.actors.system import ActorSystem
 from ruche.actors.work import Work, WorkFailed
-from ruche.plugins.errors import DeadlineExceeded, RucheError, Superseded
+from ruche.plugins.errors import DeadlineExceeded, RucheError, Superseded, Unavailable
 
 __all__ = ["AioActor", "AioActorRef", "HandlerCancelled", "Work"]
 
@@ -283,7 +283,7 @@ class AioActor(pykka.Actor):
             await self._end_works()
             reason = await self._farewell(phase, reason)
         except BaseException:
-            reason = reason or dead()
+            reason = reason or self._cut_off()
             raise
         finally:
             self._leave(Exit(phase, reason, letter, left))
@@ -319,7 +319,14 @@ class AioActor(pykka.Actor):
     def _abandon(self) -> None:
         """The loop goes away: refuse everything, run nothing."""
         if not self.actor_inbox.closed:
-            self._leave(Exit("work", dead(), self._letter, self.actor_inbox.close()))
+            self._leave(Exit("work", self._cut_off(), self._letter, self.actor_inbox.close()))
+
+    def _cut_off(self) -> Exception:
+        """What askers are told: those of a directory do not know that there is an actor."""
+        if self._on_exit is None:
+            return dead()
+        return Unavailable("the engine is shutting down; what was accepted is kept and will be answered",
+                           retry_after=5.0)
 
 
 async def _maybe(value: Any) -> Any:

@@ -94,6 +94,7 @@ class Feeds:
     def __init__(self, limit: int = 256) -> None:
         self._limit = limit
         self._listeners: dict[str, WeakKeyDictionary[Listener, None]] = {}
+        self._closed: Unavailable | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self._listeners.values()))
@@ -104,6 +105,9 @@ class Feeds:
     def listen(self, session_id: str, cursor: int) -> Listener:
         """From now on, for a caller that knows that nothing after `cursor` has happened yet."""
         listener = Listener(self, session_id, cursor, self._limit)
+        if self._closed is not None:
+            listener.fail(self._closed)
+            return listener
         self._listeners.setdefault(session_id, WeakKeyDictionary())[listener] = None
         return listener
 
@@ -126,9 +130,10 @@ class Feeds:
             self._listeners.pop(session_id, None)  # the last of them was let go of without a word
 
     def close(self) -> None:
-        """The engine stops: listeners are told once they have read what is queued."""
+        """The engine stops: listeners are told once they have read what is queued, later ones at once."""
+        self._closed = Unavailable("the engine is shutting down; reconnect from the cursor", retry_after=1.0)
         for listener in [each for listeners in self._listeners.values() for each in listeners]:
-            listener.fail(Unavailable("the engine is shutting down; reconnect from the cursor", retry_after=1.0))
+            listener.fail(self._closed)
 
     async def follow(self, session_id: str, after: int, replay: Replay) -> AsyncGenerator[Event]:
         """Kept events after the cursor, then live ones, until the session is closed. Raises ListenerDropped."""

@@ -31,7 +31,8 @@ class Ledger:
     that of the session before this one, was given until then.
     """
 
-    __slots__ = ("_after", "_busy", "_feeds", "_holding", "_poster", "_quiet", "_session_id", "_singly", "_waiting", "seq")
+    __slots__ = ("_after", "_busy", "_feeds", "_holding", "_poster", "_quiet", "_session_id", "_singly", "_waiting",
+                 "seq")
 
     def __init__(self, poster: Poster, feeds: Feeds, session_id: str, seq: int, after: Ledger | None = None) -> None:
         self.seq = seq

@@ -26,7 +26,7 @@ class Line:
     follows it is put off as well.
     """
 
-    __slots__ = ("_before", "current", "debt", "hosting", "inflight", "items", "key", "open", "owed", "person")
+    __slots__ = ("_before", "current", "debt", "hosting", "items", "key", "open", "owed", "person")
 
     def __init__(self, key: SessionKey, hosting: Hosting) -> None:
         self.key = key
@@ -39,8 +39,6 @@ class Line:
         self.owed: list[Item] = []
         self.debt: RucheError = Unavailable("not now")
         self._before: Ledger | None = None
-        self.inflight: dict[str, Message] = {}
-        """By idempotency key: messages without a committed answer."""
 
     def turns(self) -> Iterator[LogicalTurn]:
         """Every turn that is still to be answered, in order."""
@@ -135,7 +133,7 @@ class Line:
     def expect(self, message: Message) -> None:
         """The message is to be answered once, however often it comes."""
         if message.idempotency_key is not None:
-            self.inflight[message.idempotency_key] = message
+            self.person.requests[message.idempotency_key] = self, message
 
     def extend(self, turn: LogicalTurn, message: Message) -> None:
         """Keep a turn's window open for what may follow this message."""
@@ -155,9 +153,15 @@ class Line:
             keep_open(turn, max(turn.closes, asyncio.get_running_loop().time() + base / 1000))
 
     def forget(self, message: Message) -> None:
-        """The message is answered, or was not taken."""
-        if message.idempotency_key is not None:
-            self.inflight.pop(message.idempotency_key, None)
+        """The message is answered, or was not taken, or is put off."""
+        key = message.idempotency_key
+        if key is not None and self.person.requests.get(key, (None,))[0] is self:
+            del self.person.requests[key]
+
+    def forget_all(self) -> None:
+        """Nobody works on this line any more."""
+        for message in [message for line, message in self.person.requests.values() if line is self]:
+            self.forget(message)
 
     def orphans(self) -> list[Orphan]:
         """Everything durable and unanswered, for the next activation."""

@@ -7,17 +7,21 @@ from weakref import WeakValueDictionary
 import anyio
 from msgspec.structs import replace
 
-from ruche.storage.model.conversation import Profile
+from ruche.storage.model.conversation import Message, Profile
 
 
 class Person:
-    """One person's newest durable profile. Who changes it holds `lock` from reading it until the change is durable."""
+    """One person's newest durable profile. Who changes it holds `lock` from reading it until the change is durable.
 
-    __slots__ = ("__weakref__", "lock", "profile")
+    `requests` are the messages without a committed answer by their idempotency key, each with the line that has it.
+    """
+
+    __slots__ = ("__weakref__", "lock", "profile", "requests")
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.lock = anyio.Lock()
+        self.requests: dict[str, tuple[object, Message]] = {}
 
 
 class People:

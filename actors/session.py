@@ -85,8 +85,12 @@ class SessionActor(AioActor):
         self._line.person = hosting.people.meet(key.tenant, key.interlocutor, profile)
         if state is not None:
             self._line.resume(state, seq)
-        for orphan in hosting.orphans.get(self._address, ()):
-            await self._take_up(orphan)
+        try:
+            for orphan in hosting.orphans.get(self._address, ()):
+                await self._take_up(orphan)
+        except BaseException:
+            self._line.forget_all()
+            raise
         # Nothing is begun before everything is read: a read that fails leaves all of it to the next activation.
         if hosting.orphans.pop(self._address, None):
             self._go_on()
@@ -147,11 +151,13 @@ class SessionActor(AioActor):
         Raises IdempotencyMismatch when the key came with another request.
         """
         key, line = message.idempotency_key or "", self._line
-        first = line.inflight.get(key)
+        _, first = line.person.requests.get(key, (None, None))
         if first is not None:
             _same(first.fingerprint, message.fingerprint)
             turn = line.find(first.id)
-            return None if turn is None else (turn, first.id)
+            if turn is None:
+                raise _elsewhere()
+            return turn, first.id
         earlier = await self._hosting.scribe.read(lambda store: look_up(store, line.key, key))
         if earlier is None:
             return None
@@ -163,8 +169,7 @@ class SessionActor(AioActor):
         self._pay()
         turn = self._line.find(earlier.message_id)
         if turn is None:
-            raise Unavailable("the first request with this idempotency key is being answered elsewhere; repeat it then",
-                              retry_after=1.0)
+            raise _elsewhere()
         return turn
 
     def _again(self, want: Want, known: Run | tuple[LogicalTurn, str]) -> Any:
@@ -277,6 +282,7 @@ class SessionActor(AioActor):
             if isinstance(item, Closing) and item.promise is not None:
                 item.promise.fail(Unavailable("this conversation was interrupted before it could be closed; close it "
                                               "again", retry_after=1.0))
+        self._line.forget_all()
         orphans = self._line.orphans()
         if orphans:
             self._hosting.orphans[self._address] = orphans
@@ -285,6 +291,11 @@ class SessionActor(AioActor):
 def _same(first: str | None, second: str | None) -> None:
     if (first or "") != (second or ""):
         raise IdempotencyMismatch("this idempotency key was used for another request; use a new key")
+
+
+def _elsewhere() -> Unavailable:
+    return Unavailable("another session is answering the first request with this idempotency key; repeat it in a "
+                       "moment", retry_after=1.0)
 
 
 def _unkept(error: BaseException) -> RucheError:
