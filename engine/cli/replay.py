@@ -85,8 +85,8 @@ def _as_dict(replayed: Replayed) -> dict[str, Any]:
     run, difference = replayed.run, replayed.difference
     return {"run": run.id, "session": run.session, "sequence": run.sequence, "agent": run.agent,
             "agent_version": run.agent_version, "identical": difference is None, "erased": False,
-            "earlier": replayed.earlier, "difference": None if difference is None else asdict(difference), "output": run.hashes.output,
-            "notes": _notes(replayed)}
+            "earlier": replayed.earlier, "difference": None if difference is None else asdict(difference),
+            "output": run.hashes.output, "notes": _notes(replayed)}
 
 
 def _lines(replayed: Replayed) -> list[str]:
