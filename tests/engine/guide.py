@@ -8,6 +8,7 @@ file, `A mistake in` a file (for the next command only); `Delete` takes files aw
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,6 +90,24 @@ def tables(path: Path) -> dict[str, list[list[str]]]:
         elif line.startswith("| ") and not line.startswith(("| Key |", "| Part |", "| Name |", "| File |")):
             found.setdefault(heading, []).append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
     return found
+
+
+def commands(lines: tuple[str, ...]) -> list[tuple[list[str], list[str]]]:
+    """(the words that follow `ruche`, the lines that it prints)."""
+    found: list[tuple[list[str], list[str]]] = []
+    for line in lines:
+        if line.startswith("$ ruche "):
+            found.append((shlex.split(line.removeprefix("$ ruche ")), []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+def matches(printed: str, shown: list[str]) -> bool:
+    """`...` stands for any lines, and a hash for any hash."""
+    parts = [".*" if line.strip() == "..." else re.escape(line) for line in shown]
+    pattern = re.sub(r"\\\([0-9a-f]{12}\\\)", r"\\([0-9a-f]{12}\\)", "\n".join(parts))
+    return re.fullmatch(pattern, printed.rstrip("\n"), re.DOTALL) is not None
 
 
 def anchors(path: Path) -> set[str]:

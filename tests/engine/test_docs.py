@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +29,7 @@ from ruche.plugins.enforcers import VOCABULARY, built_in
 from ruche.plugins.filters import FILTERS
 from ruche.plugins.syntax import FUNCTIONS
 from ruche.storage.model import agent as authored
-from tests.engine.guide import DOCS, Page, Scene, anchors, read_page, tables
+from tests.engine.guide import DOCS, Page, Scene, anchors, commands, matches, read_page, tables
 
 GUIDE = DOCS / "authoring.md"
 PAGE: Page = read_page(GUIDE)
@@ -166,17 +165,6 @@ def _exchanges(lines: tuple[str, ...]) -> list[tuple[str, str]]:
     return list(zip(said, shown, strict=True))
 
 
-def commands(lines: tuple[str, ...]) -> list[tuple[list[str], list[str]]]:
-    """(the words that follow `ruche`, the lines that it prints)."""
-    found: list[tuple[list[str], list[str]]] = []
-    for line in lines:
-        if line.startswith("$ ruche "):
-            found.append((shlex.split(line.removeprefix("$ ruche ")), []))
-        else:
-            found[-1][1].append(line)
-    return found
-
-
 def _run(command: list[str], folder: Path) -> str:
     """What a command prints, on both of its outputs, where no weights are installed."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1",
@@ -184,13 +172,6 @@ def _run(command: list[str], folder: Path) -> str:
     ended = subprocess.run([sys.executable, "-m", "ruche.engine.cli.main", *command], cwd=folder, env=environment,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
     return ended.stdout
-
-
-def matches(printed: str, shown: list[str]) -> bool:
-    """`...` stands for any lines, and a hash for any hash."""
-    parts = [".*" if line.strip() == "..." else re.escape(line) for line in shown]
-    pattern = re.sub(r"\\\([0-9a-f]{12}\\\)", r"\\([0-9a-f]{12}\\)", "\n".join(parts))
-    return re.fullmatch(pattern, printed.rstrip("\n"), re.DOTALL) is not None
 
 
 def _shown(info: FieldInfo) -> str:

@@ -18,8 +18,7 @@ from ruche.engine import Engine
 from ruche.engine.authoring.load import load_folder
 from ruche.plugins.testing import check_enforcer, check_tools
 from ruche.storage.model.agent import EnforcerUse, Rule
-from tests.engine.guide import DOCS, README, Scene, blocks, read_page
-from tests.engine.test_docs import commands, matches
+from tests.engine.guide import DOCS, README, Scene, blocks, commands, matches, read_page
 
 PAGE = read_page(DOCS / "plugins.md")
 
