@@ -98,6 +98,17 @@ class Activations:
         self.slots.move_to_end(slot.key)
         return False
 
+    async def evict(self, slot: Slot) -> None:
+        """Stop a slot's actor after the messages that it has, or give up what waits for its next one."""
+        if slot.state is State.LIVE:
+            await self._dismiss(slot)
+        elif slot.state is State.LEAVING:
+            ended: AioFuture[None] = AioFuture()
+            self.watch.monitor(slot.key, lambda _: ended.set())
+            await ended
+        else:
+            self._give_up(slot, Unavailable("this conversation was ended"))
+
     async def drain(self) -> None:
         """Stop every actor after the messages that it has; nothing comes back. Returns when none is left."""
         self.closing = True

@@ -112,6 +112,10 @@ class Directory(Generic[A]):
             return None
         return slot.ref
 
+    def keys(self) -> list[str]:
+        """Keys in memory, whatever their state."""
+        return list(self._slots)
+
     # --- watching ----------------------------------------------------------------------------------------------
 
     def monitor(self, key: str, target: Callable[[Terminated], object] | pykka.ActorRef[Any]) -> None:
@@ -143,6 +147,14 @@ class Directory(Generic[A]):
                 break
             passivated += self._held.release(slot)
         return passivated
+
+    async def evict(self, key: str) -> None:
+        """Let a key go after the messages that it has; nothing of its actor is in memory when this returns.
+
+        Whoever wants it to stay away keeps new messages from it.
+        """
+        while (slot := self._slots.get(key)) is not None:
+            await self._held.evict(slot)
 
     def sweep_every(self, seconds: float) -> None:
         """Sweep now and then until `drain`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from ruche.engine.config import Settings
     from ruche.engine.host import Component, Host
     from ruche.storage.audit import Verification
+    from ruche.storage.auditor import Erasure
     from ruche.storage.model.conversation import SessionState
     from ruche.storage.model.event import Event
-    from ruche.storage.model.record import AgentPublished
+    from ruche.storage.model.record import AdvisoryAdded, AgentPublished
     from ruche.storage.model.run import Run
     from ruche.storage.model.turn import Turn
+    from ruche.storage.proofs import Head, Proof
     from ruche.storage.secured import Page
     from ruche.storage.tenant import TenantStore
 
@@ -114,10 +116,12 @@ class Engine:
     async def close_session(self, tenant: str, session_id: str) -> SessionState:
         """Close it once its turns are done; the key's next message begins another. Raises NotFound."""
         from ruche.actors.session import Close
+        from ruche.engine.oversight import refuse_leaving
 
         session = await self.session(tenant, session_id)
         if session.closed_ms is not None:
             return session
+        refuse_leaving(self._host, tenant, session.key.interlocutor)
         closed: SessionState = await self._host.sessions.ask(str(session.key), Close(session_id))
         return closed
 
@@ -133,6 +137,41 @@ class Engine:
         """Check a session's chain of runs: no gap, every hash right. Raises NotFound."""
         await self.session(tenant, session_id)
         return await self._read(tenant, lambda store: store.verify_session(session_id))
+
+    # --- audit and erasure -----------------------------------------------------------------------------------------
+
+    async def advisories(self, tenant: str, run_id: str) -> Sequence[AdvisoryAdded]:
+        """What was added to a run, in order. Raises NotFound, Erased."""
+        from ruche.engine.oversight import advisories_of
+
+        return await advisories_of(self._host, tenant, run_id)
+
+    async def advise(self, tenant: str, run_id: str, **advisory: Any) -> AdvisoryAdded:
+        """Add to a run, once: `kind`, `author`, `note`, `subject`. Raises NotFound, Erased, NotAllowed, Conflict."""
+        from ruche.engine.oversight import advise
+
+        return await advise(self._host, tenant, run_id, **advisory)
+
+    async def audit_head(self, tenant: str, since: int = 0) -> Head:
+        """Where the tenant's audit log stands, signed, and that the log of `since` entries is its beginning."""
+        return await self._host.scribe.read(lambda store: store.audit.head(tenant, since))
+
+    async def audit_proof(self, tenant: str, run_id: str) -> Proof:
+        """That a run is in the tenant's audit log; holds for an erased run as well. Raises NotFound."""
+        return _known(await self._host.scribe.read(lambda store: store.audit.proof(tenant, "run", run_id)), "run")
+
+    async def erase(self, tenant: str, interlocutor: str, *, reason: str, by: str) -> Erasure:
+        """End a person's sessions and make everything of theirs unreadable for ever. Raises NotFound, Conflict (a legal
+        hold), StorageFull."""
+        from ruche.engine.oversight import erase
+
+        return await erase(self._host, tenant, interlocutor, reason=reason, by=by)
+
+    async def hold(self, tenant: str, interlocutor: str, *, held: bool, reason: str, by: str) -> None:
+        """Place or lift a legal hold: while it stands nothing of the person is erased or dropped for its age."""
+        from ruche.engine.oversight import hold
+
+        await hold(self._host, tenant, interlocutor, held=held, reason=reason, by=by)
 
     # --- agents and operations -------------------------------------------------------------------------------------
 

@@ -81,6 +81,22 @@ class ModelSettings(Section):
     threads: int = Field(default=1, ge=1)
 
 
+class RetentionSettings(Section):
+    """Days after which something goes by itself; what is not set is kept for ever. A legal hold keeps it anyway."""
+
+    runs: int | None = Field(default=None, ge=1)
+    """Runs with their advisories, whole days at once."""
+    sessions: int | None = Field(default=None, ge=1)
+    """Closed sessions with their events, by when they began."""
+    idempotency: int | None = Field(default=None, ge=1)
+    effects: int | None = Field(default=None, ge=1)
+    dead_letters: int | None = Field(default=None, ge=1)
+
+    def rules(self) -> dict[str, int]:
+        """Those that are set."""
+        return {name: days for name, days in self.model_dump().items() if days is not None}
+
+
 class StorageSettings(Section):
     key_source: str = "file"
     """`file`, `env` (RUCHE_ROOT_KEY), `keyring` or `command`."""
@@ -88,6 +104,7 @@ class StorageSettings(Section):
     """`<data>/keys/root.key` when absent."""
     key_command: str | None = None
     reserve_bytes: int = Field(default=4_000_000, ge=0)
+    retention: RetentionSettings = RetentionSettings()
 
 
 class LogSettings(Section):

@@ -31,6 +31,7 @@ from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
 from ruche.engine.limits import Quotas
+from ruche.engine.oversight import Sweeper
 from ruche.engine.speakers import Speakers
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
@@ -50,6 +51,9 @@ from ruche.storage.keysources import (
 from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.store import Store
+
+_SWEEP_S = 600.0
+"""How often it is asked whether retention has something to do; it has at most once a day."""
 
 
 def engine_name() -> str:
@@ -97,6 +101,8 @@ class Host:
         self.sessions = sessions
         self.retriever = retriever
         self.quotas = quotas
+        self.leaving: set[tuple[str, str]] = set()
+        """Tenant and interlocutor of those who are being erased."""
         self.notices = notices
         """What an operator should know about this start, such as a substitute for missing weights."""
 
@@ -158,9 +164,10 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas)
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
                                                              max_active=limits.active_sessions, buffer=limits.mailbox))
-    Clock(sessions, scribe)
-    return kind(settings, store, scribe, catalog, hosting, sessions, retriever, quotas,
+    host = kind(settings, store, scribe, catalog, hosting, sessions, retriever, quotas,
                 (notice,) if notice else ())
+    Clock(sessions, scribe).every(_SWEEP_S, "retention", Sweeper(host).sweep)
+    return host
 
 
 def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe, catalog: Catalog,

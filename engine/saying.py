@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ruche.actors.session import Say
+from ruche.engine.oversight import refuse_leaving
 from ruche.plugins.errors import InvalidRequest
 from ruche.storage.model.conversation import Message, SessionKey
 from ruche.storage.model.event import Event
@@ -54,6 +55,7 @@ class Request:
 async def say(host: Host, request: Request, want: Literal["reply", "accepted", "events"]) -> Any:
     """Ask the session. Raises InvalidRequest, NotFound and QuotaExceeded before anything is journalled."""
     request.check()
+    refuse_leaving(host, request.tenant, request.user)
     host.catalog.published(request.tenant, request.agent)
     await host.quotas.check(request.tenant)
     hosting = host.hosting

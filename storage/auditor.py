@@ -94,9 +94,9 @@ class Auditor:
         Raises NotFound for somebody who left nothing, Conflict while a legal hold stands, StorageFull (the erasure is
         on record and takes effect when there is room).
         """
-        keys = self._files.keyring.key_ids(tenant, interlocutor)
+        keys = self.key_names(tenant, interlocutor)
         self._append([PersonErased(tenant=tenant, at_ms=at_ms, interlocutor=interlocutor, reason=reason, by=by)])
-        return self.erasure(tenant, keys[-1].hex())
+        return self.erasure(tenant, keys[-1])
 
     def erasure(self, tenant: str, id: str) -> Erasure:
         """The proof of an erasure, by the id of the person's last data key. Raises NotFound."""
@@ -110,8 +110,27 @@ class Auditor:
         return Erasure(id=id, keys=tuple(shown["keys"].split(".")), at_ms=shown["at_ms"], proof=proof,
                        complete_ms=shown["at_ms"] + KEY_BACKUP_DAYS * _DAY_MS)
 
+    def key_names(self, tenant: str, interlocutor: str) -> list[str]:
+        """Ids (hexadecimal) of a person's data keys, oldest first. Raises NotFound for somebody who left nothing."""
+        found = [key.hex() for key in self._files.keyring.key_ids(tenant, interlocutor)]
+        if not found:
+            raise NotFound("nothing of this person is kept")
+        return found
+
+    def is_held(self, tenant: str, interlocutor: str) -> bool:
+        """Whether a legal hold stands on a person."""
+        collection, owner = self._models[HoldRow], self._files.keyring.tenant(tenant)
+        with self._lock:
+            self._feed.drain()
+            return self._files.tables.get(collection, owner.tag, collection.stored(
+                collection.by_name["person"], interlocutor, owner)) is not None
+
     def hold(self, tenant: str, interlocutor: str, *, held: bool, reason: str, by: str, at_ms: int) -> None:
-        """Place or lift a legal hold: while it stands, nothing of the person is erased or dropped for its age."""
+        """Place or lift a legal hold: while it stands, nothing of the person is erased or dropped for its age.
+
+        Raises NotFound for somebody of whom nothing is kept.
+        """
+        self.key_names(tenant, interlocutor)
         self._append([HoldSet(tenant=tenant, at_ms=at_ms, interlocutor=interlocutor, held=held, reason=reason, by=by)])
 
     # --- letting go ------------------------------------------------------------------------------------------

@@ -16,7 +16,20 @@ from aiohttp import web
 from ruche.engine import Engine
 from ruche.engine.config import Settings
 from ruche.engine.observe import Metrics, log
-from ruche.engine.server import agents, chat, console, events, explain, openapi, ops, runs, sessions, tokens, versions
+from ruche.engine.server import (
+    agents,
+    audit,
+    chat,
+    console,
+    events,
+    explain,
+    openapi,
+    ops,
+    runs,
+    sessions,
+    tokens,
+    versions,
+)
 from ruche.engine.server.auth import TABLE, VERIFIER, authenticate, open_verifier
 from ruche.engine.server.context import BEHIND_PROXY, ENGINE, STREAMS
 from ruche.engine.server.errors import METRICS, PROTECTION, REQUEST_ID, answer_errors
@@ -34,8 +47,8 @@ _ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, DELETE", "Access-Control
 
 def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
-    named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *runs.ROUTES, *agents.ROUTES, *explain.ROUTES,
-             *versions.ROUTES, *tokens.ROUTES, *ops.ROUTES, *console.routes())
+    named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *runs.ROUTES, *audit.ROUTES, *agents.ROUTES,
+             *explain.ROUTES, *versions.ROUTES, *tokens.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 

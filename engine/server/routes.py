@@ -18,6 +18,8 @@ TALK = frozenset({"interlocutor", "channel", "agent_author", "operator", "admin"
 WATCH = frozenset({"interlocutor", "channel", "agent_author", "operator", "admin"})
 OVERSEE = frozenset({"operator", "admin"})
 EXAMINE = frozenset({"operator", "auditor", "admin"})
+AUDIT = frozenset({"auditor", "admin"})
+ADMINISTER = frozenset({"admin"})
 AUTHOR = frozenset({"agent_author", "operator", "admin"})
 
 

@@ -16,7 +16,9 @@ CHAT = {"agent_id": "kiosk", "message": "When do you open?", "channel": "api"}
 BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
                           "/v1/agents/{agent}/explain": {"text": "When do you open?"},
                           "/v1/agents/{agent}/rollback": {"version": 1},
-                          "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
+                          "/v1/runs/{id}/advisories": {"kind": "note", "note": "seen"},
+          "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
+          "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
 ALLOWED = {
     "POST /v1/chat": "interlocutor channel agent_author operator admin",
     "POST /v1/chat/stream": "interlocutor channel agent_author operator admin",
@@ -29,6 +31,12 @@ ALLOWED = {
     "GET /v1/runs": "operator auditor admin",
     "GET /v1/runs/{id}": "operator auditor admin",
     "GET /v1/runs/{id}/verify": "operator auditor admin",
+    "GET /v1/audit/head": "auditor admin",
+    "GET /v1/audit/proof/{id}": "auditor admin",
+    "GET /v1/runs/{id}/advisories": "operator auditor admin",
+    "POST /v1/runs/{id}/advisories": "operator admin",
+    "DELETE /v1/interlocutors/{id}": "admin",
+    "POST /v1/interlocutors/{id}/hold": "admin",
     "GET /v1/agents": "agent_author operator admin",
     "GET /v1/agents/{agent}": "agent_author operator admin",
     "GET /v1/agents/{agent}/versions": "agent_author operator admin",
@@ -82,20 +90,22 @@ def rivals(site: Served) -> dict[str, str]:
     """Ids that exist, in another tenant."""
     answer = site.chat("When do you open?", site.token(sub="rita", tenant="rival"))
     assert answer.status == 200, answer.body
-    return {"session": answer.json["session_id"], "run": answer.json["turn_id"], "agent": "kiosk"}
+    return {"session": answer.json["session_id"], "run": answer.json["turn_id"], "agent": "kiosk",
+            "interlocutor": "rita"}
 
 
 @pytest.mark.parametrize("route", [route for route in TABLE if "{" in route.path], ids=name)
 def test_another_tenants_id_is_answered_byte_for_byte_like_an_unknown_one(site: Served, rivals: dict[str, str],
                                                                           route: Route) -> None:
     """Security item 4, generated from the route table."""
-    kind = next((kind for kind in ("session", "run", "agent") if f"/{kind}s/" in route.path), None)
+    path = route.path.replace("/audit/proof/", "/runs/")
+    kind = next((kind for kind in ("session", "run", "agent", "interlocutor") if f"/{kind}s/" in path), None)
     assert kind is not None, "name the kind of id of this new route"
     token = site.token("admin", "operator", sub="eve", tenant="third")
     answers = []
     for known in (rivals[kind], "0" * len(rivals[kind])):
         path = route.path.replace("{id}", known).replace("{agent}", known)
-        answer = site.request(route.method, path, None, token, {"X-Request-ID": "same"})
+        answer = site.request(route.method, path, BODIES.get(route.path), token, {"X-Request-ID": "same"})
         answers.append((answer.status, {**answer.headers, "date": ""}, answer.body))
     assert answers[0] == answers[1]
     assert answers[0][0] == 404

@@ -1,0 +1,122 @@
+"""What people who answer for the engine do with its records: add advisories, prove, erase persons, hold, let go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from ruche.actors.session import Close
+from ruche.plugins.errors import Conflict, NotFound, Unavailable
+from ruche.storage import advisories
+from ruche.storage.auditor import Erasure
+from ruche.storage.model.conversation import SessionKey
+from ruche.storage.model.record import AdvisoryAdded, HoldSet, PersonErased
+
+if TYPE_CHECKING:
+    from ruche.engine.host import Host
+    from ruche.storage.retention import Dropped
+
+_DAY_S = 86_400.0
+
+
+async def advise(host: Host, tenant: str, run_id: str, *, kind: str, author: str, note: str = "", subject: str = "",
+                 **more: Any) -> AdvisoryAdded:
+    """Add an advisory to a run, once: the same again gives the one that is there. `author`: `human:NAME` or a machine.
+
+    Raises NotFound (no such run), Erased, NotAllowed, Conflict.
+    """
+    earlier = await advisories_of(host, tenant, run_id)
+    hosting = host.hosting
+    said = AdvisoryAdded(tenant=tenant, at_ms=hosting.clock_ms(), id=hosting.new_id(), run_id=run_id, kind=kind,
+                         author=author, body=advisories.body(note, subject, **more))
+    known = next((one for one in earlier if (one.kind, one.body) == (said.kind, said.body)), None)
+    if known is not None:
+        return known
+    advisories.check(said, earlier)
+    await host.scribe.commit(said)
+    added = await advisories_of(host, tenant, run_id)
+    return next(one for one in added if (one.kind, one.body) == (said.kind, said.body))
+
+
+async def advisories_of(host: Host, tenant: str, run_id: str) -> Sequence[AdvisoryAdded]:
+    """In the order in which they were added. Raises NotFound for an unknown run, Erased for one of an erased person."""
+    run, found = await host.scribe.read(
+        lambda store: (store.tenant(tenant).run(run_id), store.tenant(tenant).advisories(run_id)))
+    if run is None:
+        raise NotFound("there is no such run")
+    return found
+
+
+async def erase(host: Host, tenant: str, interlocutor: str, *, reason: str, by: str) -> Erasure:
+    """End a person's sessions, then make everything of theirs unreadable for ever; returns when it is.
+
+    New messages of the person are put off meanwhile. Raises NotFound for somebody who left nothing, Conflict while a
+    legal hold stands, StorageFull (it is on record and takes effect once there is room).
+    """
+    async with _leaving(host, tenant, interlocutor):
+        if await host.scribe.read(lambda store: store.audit.is_held(tenant, interlocutor)):
+            raise Conflict("a legal hold stands on this person; lift it first")
+        await _end_sessions(host, tenant, interlocutor)
+        keys = await host.scribe.read(lambda store: store.audit.key_names(tenant, interlocutor))
+        await host.scribe.commit(PersonErased(tenant=tenant, at_ms=host.hosting.clock_ms(), interlocutor=interlocutor,
+                                              reason=reason, by=by))
+        await host.scribe.apply()
+        return await host.scribe.read(lambda store: store.audit.erasure(tenant, keys[-1]))
+
+
+async def hold(host: Host, tenant: str, interlocutor: str, *, held: bool, reason: str, by: str) -> None:
+    """Place or lift a legal hold. Raises NotFound for somebody of whom nothing is kept."""
+    await host.scribe.read(lambda store: store.audit.key_names(tenant, interlocutor))
+    await host.scribe.commit(HoldSet(tenant=tenant, at_ms=host.hosting.clock_ms(), interlocutor=interlocutor, held=held,
+                                     reason=reason, by=by))
+
+
+class Sweeper:
+    """Lets go once a day of what is older than the settings allow; asked more often, so that a restart skips no day."""
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._rules = host, host.settings.storage.retention.rules()
+        self._last = -1
+
+    async def sweep(self) -> Dropped | None:
+        """None when there is nothing to do today any more. Raises Unavailable and OSError."""
+        now = self._host.hosting.clock_ms()
+        today = now // round(_DAY_S * 1000)
+        if not self._rules or today == self._last:
+            return None
+        dropped = await self._host.scribe.read(lambda store: store.audit.retain(self._rules, now))
+        self._last = today
+        return dropped
+
+
+def refuse_leaving(host: Host, tenant: str, interlocutor: str) -> None:
+    """Raises Unavailable while the person is being erased."""
+    if (tenant, interlocutor) in host.leaving:
+        raise Unavailable("this person is being erased; a new conversation can begin in a moment", retry_after=1.0)
+
+
+@asynccontextmanager
+async def _leaving(host: Host, tenant: str, interlocutor: str) -> AsyncIterator[None]:
+    if (tenant, interlocutor) in host.leaving:
+        raise Conflict("this person is being erased already")
+    host.leaving.add((tenant, interlocutor))
+    try:
+        yield
+    finally:
+        host.leaving.discard((tenant, interlocutor))
+
+
+async def _end_sessions(host: Host, tenant: str, interlocutor: str) -> None:
+    """Nothing of the person is in memory when this returns: sessions are closed once their turns are done, and let go.
+    """
+    for key in [key for key in {*host.sessions.keys(), *host.hosting.orphans} if _is_of(key, tenant, interlocutor)]:
+        with suppress(NotFound):
+            await host.sessions.ask(key, Close())
+        await host.sessions.evict(key)
+        host.hosting.orphans.pop(key, None)
+
+
+def _is_of(key: str, tenant: str, interlocutor: str) -> bool:
+    parsed = SessionKey.parse(key)
+    return (parsed.tenant, parsed.interlocutor) == (tenant, interlocutor)
