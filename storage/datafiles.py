@@ -39,6 +39,7 @@ class DataFiles:
                  disk: platform.Disk | None) -> None:
         """Raises DataLocked, ConfigurationError, IntegrityError; then nothing is left open."""
         platform.private_directory(directory)
+        self.directory = directory
         self._lock = platform.DirectoryLock(directory / "lock")
         self._opened: list[Keyring | DayFiles | AuditLog | Journal | Tables] = []
         try:

@@ -56,6 +56,15 @@ class Journal:
         """First sequence and path of every segment, in order."""
         return sorted((int(path.stem), path) for path in self._directory.glob("*.seg"))
 
+    def acknowledged(self) -> tuple[int, list[tuple[Path, int]]]:
+        """The last acknowledged frame, and how far each segment holds what was acknowledged."""
+        with self._lock:
+            found = self.segments()
+            lengths = [(path, path.stat().st_size) for _, path in found]
+            if lengths and self._descriptor >= 0:
+                lengths[-1] = (lengths[-1][0], self._size)
+            return self.sequence, lengths
+
     def recover(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Sequence and opened body of every frame above `after`; cuts a torn end and makes ready for appending.
 

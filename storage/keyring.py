@@ -96,6 +96,14 @@ class Keyring:
         """32 bytes for one purpose outside storage (token signing, ...), from the root key."""
         return derive(self.lines.root, "derived:" + purpose)
 
+    def backup_key(self) -> bytes:
+        """32 bytes that manifests of backups are checked with; a rotation does not change it."""
+        return derive(self._hash_key, "backup")
+
+    @property
+    def path(self) -> Path:
+        return self.lines.file.path
+
     # --- names -----------------------------------------------------------------------------------------------
 
     def tenant(self, name: str) -> Tenant:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple, TypeVar, get_args
 
+from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DataFiles
 from ruche.storage.errors import ConfigurationError, Conflict, NotFound, StorageStopped
 from ruche.storage.keyring import KeySource
@@ -56,6 +57,10 @@ class Keys:
         older = {state.level: state.older for state in levels}
         return KeyStatus(levels, tuple(level for level in LEVELS if level in ("root", "tenant", "users")
                                        and older[level]))
+
+    def rows(self, collection: Collection) -> Iterator[list[Values]]:
+        """Every row of a collection, whoever's it is, in parts that hold the lock for milliseconds."""
+        return self._use.rows(collection)
 
     def uses(self) -> Counter[bytes]:
         """How many stored values or files name each key; reads everything that is stored."""

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import msgspec
 
 from ruche.storage import platform, vault
 from ruche.storage.auditor import Auditor
+from ruche.storage.backup import Backup
 from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
 from ruche.storage.errors import Erased, StorageStopped, Unavailable
@@ -29,6 +30,7 @@ from ruche.storage.fields import Stored
 from ruche.storage.keyring import KeySource
 from ruche.storage.keys import Keys
 from ruche.storage.ledger import Inbox, Ledger, is_ending
+from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
 from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased
 from ruche.storage.overlay import Change, Overlay
@@ -42,6 +44,7 @@ from ruche.storage.tenant import TenantStore
 _ALL: Final = 1_000_000_000
 
 _accepted = msgspec.msgpack.Decoder(Accepted).decode
+_state = msgspec.msgpack.Decoder(SessionState).decode
 _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
 _outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
@@ -87,6 +90,7 @@ class Store:
         self._auditor = Auditor(files, self._feed, self._lock, self.append)
         self._writing = threading.Lock()
         self._keys = Keys(files, self._lock, self._writing, self._feed.drain, self.checkpoint)
+        self._backup = Backup(files, self._settled)
         self._checkpointed_bytes = self._snapshot_bytes = 0
         self._checkpointed_at = time.monotonic()
         self._recovered = self._recover()
@@ -160,6 +164,12 @@ class Store:
         return self._auditor
 
     @property
+    def backup(self) -> Backup:
+        """Shipping everything to a folder, while it is in use."""
+        self._check()
+        return self._backup
+
+    @property
     def keys(self) -> Keys:
         """The keys that everything is sealed under, and their rotation."""
         self._check()
@@ -179,6 +189,16 @@ class Store:
             self._feed.drain()
             rows = self._tables.find(collection, None, Query(order=order, limit=limit))
         return [_outbox(opened) for row in rows if (opened := self._opened(OutboxRow, "item", row)) is not None]
+
+    def all_sessions(self) -> Iterator[tuple[str, str]]:
+        """Tenant and id of every session, but for those of erased persons: for proving the whole."""
+        self._check()
+        for rows in self._keys.rows(self._by_model[SessionRow]):
+            for row in rows:
+                opened = self._opened(SessionRow, "state", row)
+                if opened is not None:
+                    state = _state(opened)
+                    yield state.key.tenant, state.id
 
     def derive_key(self, purpose: str) -> bytes:
         """32 bytes for one purpose, the same after every restart (HKDF of the root key)."""
@@ -250,6 +270,12 @@ class Store:
             self._journal.stop(error.message)
             raise
         self._journal.append([self._ledger.body(changes) for changes in made], last_resort=last_resort)
+
+    def _settled(self) -> None:
+        """Everything appended so far is in the tables and the day files, durably."""
+        with self._lock:
+            self._feed.drain()
+            self.checkpoint()
 
     def _checkpoint_due(self) -> bool:
         fresh = self._journal.written - self._checkpointed_bytes
