@@ -15,7 +15,7 @@ import pytest
 
 from ruche.engine import Engine
 from ruche.engine.config import LimitSettings, Settings, read_settings
-from ruche.engine.limits import LOOK_SECONDS, MEGABYTE, Quotas
+from ruche.engine.limits import LOOK_SECONDS, MEGABYTE, Quotas, tokens_of
 from ruche.engine.server.limits import Limits
 from ruche.plugins.contracts import Generated, Prompt
 from ruche.plugins.embedders import HashingEmbedder
@@ -151,6 +151,19 @@ async def test_growth_of_storage_is_seen_ten_seconds_later_and_not_looked_for_at
         at = LOOK_SECONDS
         with pytest.raises(QuotaExceeded):
             await quotas.check("acme")
+
+
+@pytest.mark.anyio
+async def test_a_model_that_streams_and_tells_no_usage_is_counted_by_what_was_said(tmp_path: Path) -> None:
+    write_agents(tmp_path)
+    for rules in (tmp_path / "agents").rglob("rules.yaml"):
+        rules.write_text("- id: kind\n  if: always\n  scope: GLOBAL\n  then: Be kind.\n", encoding="utf-8")
+    async with opened(tmp_path, Hands(), Counting()) as engine:
+        told = await say(engine)
+        run = await engine.run("acme", told.turn_id)
+    assert run.usage.model_calls == 1
+    assert run.usage.output_tokens == 0
+    assert tokens_of(run) == len("Good day to you.Certainly.") // 4
 
 
 @pytest.mark.anyio
