@@ -1,0 +1,1 @@
+"""The runtime under a seeded scheduler, with a virtual clock, simulated threads, a simulated disk, and faults."""

@@ -1,0 +1,133 @@
+"""Faults put into the runtime on purpose, each one line of code wrong: the simulation must find every one of them."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from ruche.actors import (
+    activations,
+    actor,
+    fair,
+    feed,
+    ledger,
+    line,
+    mailbox,
+    recovery,
+    scribe,
+    session,
+    stage,
+    thinking,
+    worker,
+)
+from tests.simulation import preempt
+
+
+@dataclass(frozen=True)
+class Break:
+    """`old` in the source of `where` (a qualified name in `module`) becomes `new`, and likewise `also` `so`."""
+
+    name: str
+    module: ModuleType
+    where: str
+    old: str
+    new: str
+    also: str = ""
+    so: str = ""
+
+
+BREAKS = (
+    Break("a caller is answered before the commit", worker, "_commit",
+          "with anyio.CancelScope(shield=True):", "turn.answer(answer_of(outcome.run))\n        if True:"),
+    Break("a commit is not shielded", worker, "_commit", "with anyio.CancelScope(shield=True):", "if True:"),
+    Break("a commit that failed is forgotten", worker, "_commit", "line.owe(turn, error)", "turn.answer(error)"),
+    Break("the person is not locked while the profile changes", worker, "_finish", "async with person.lock:",
+          "if True:"),
+    Break("a superseded turn is not cancelled", line, "Line._rethink", "running.scope.cancel()", "pass"),
+    Break("a superseded brain may go on speaking", line, "Line._rethink", "running.stage.end()", "pass"),
+    Break("a turn that was restarted is restarted again", line, "Line.place", "and not last.again()", ""),
+    Break("a superseded turn's outcome is used", worker, "_think_and_finish", "turn.sealed = not turn.again()",
+          "turn.sealed = True"),
+    Break("what follows a lost commit does not wait", worker, "_is_next", "and not line.owed", ""),
+    Break("nobody waits for the journal when a session rests", session, "SessionActor._hand_over",
+          "await opened.ledger.quiet()", "pass"),
+    Break("what is unanswered is not handed over", session, "SessionActor._hand_over",
+          "self._hosting.orphans[self._address] = orphans", "pass"),
+    Break("what was handed over is taken twice", session, "SessionActor.on_start",
+          "hosting.orphans.pop(self._address, None)", "hosting.orphans.get(self._address, None)"),
+    Break("a request is not looked up", session, "SessionActor._say", "if say.message.idempotency_key is not None:",
+          "if False:"),
+    Break("a message is said to be taken before it is durable", session, "SessionActor._accept",
+          "turn.held = self._may_hold(turn, caller)", "caller.accepted(); turn.held = self._may_hold(turn, caller)"),
+    Break("recovery forgets that a turn was superseded", recovery, "orphans_of", "while turn_id in successor:",
+          "while False:"),
+    Break("recovery forgets a turn's group", recovery, "orphans_of", "group.get(turn_id, turn_id)", "turn_id"),
+    Break("the segments of a crashed turn are ignored", session, "SessionActor._take_up",
+          "line.take_up(orphan, segments=segments)", "line.take_up(orphan)"),
+    Break("a group that failed is counted", ledger, "Ledger._written", "if error is None:", "if True:"),
+    Break("a new session does not wait for the last one's records", line, "Line.resume", "seq, self._before", "seq"),
+    Break("an effect that was reserved is reserved again", stage, "SessionStage._reserve",
+          "if known is not None:", "if False:"),
+    Break("an effect may happen before its reservation is durable", stage, "SessionStage._reserve",
+          "await self._scribe.commit(EffectReserved(", "self._scribe.post((EffectReserved(",
+          "arguments=effect.arguments))", "arguments=effect.arguments),), lambda error: None)"),
+    Break("a message may be acted upon before it is durable", stage, "SessionStage._reserve",
+          "await self._ledger.quiet()", "pass"),
+    Break("the writer forgets to listen for the next bell", scribe, "Scribe._take", "self._rung = False", "pass"),
+    Break("the writer listens for the bell too late", scribe, "Scribe._take", "return groups",
+          "self._rung = False; return groups"),
+    Break("a commit is reported before it is made", scribe, "Writer._flush",
+          "self._scribe._report(self._append(groups), sum(len(records) for records, _ in groups))",
+          "self._scribe._report([(done, None) for _, done in groups], 1); self._append(groups)"),
+    Break("a mailbox goes idle outside its lock", mailbox, "Mailbox.take",
+          "with self._lock:", "if True:"),
+    Break("a replay begins before anybody listens", feed, "Feeds.follow",
+          "listener = self.listen(session_id, after)", "listener = self.listen(session_id, after); "
+          "self.leave(listener)"),
+    Break("a listener hears again what was replayed", feed, "Listener.next", "if event.seq > self.cursor:", "if True:"),
+    Break("a cancelled waiter keeps its slot", fair, "FairGate.enter", "self.leave(tenant)", "pass"),
+    Break("a busy session may be let go", activations, "Activations.release", "and not owner.busy", ""),
+    Break("letters that raced with the end are dropped", activations, "Activations._exited",
+          "slot.hold([letter for letter in exit.left if not letter.is_stop], first=True)", "pass"),
+    Break("a letter's deadline is forgotten", actor, "AioActor._read", "letter.expire()", "pass"),
+    Break("the watchdog does not bark", thinking, "think", "deadline=anyio.current_time() + hosting.turn_seconds", ""),
+)
+
+
+@contextmanager
+def broken(fault: Break) -> Iterator[None]:
+    """While this lasts, the runtime has the fault."""
+    function = _find(fault.module, fault.where)
+    source = textwrap.dedent(inspect.getsource(function))
+    if fault.old not in source or fault.also not in source:
+        raise LookupError(f"{fault.where} does not say {fault.old!r} any more; say how to break it now")
+    tree = ast.parse(source.replace(fault.old, fault.new, 1).replace(fault.also or fault.new, fault.so or fault.new))
+    before = function.__code__
+    function.__code__ = _code(tree, function.__name__)
+    if fault.module in preempt.MODULES:
+        preempt.broken[function] = _code(preempt.pointed(tree), function.__name__)
+    try:
+        yield
+    finally:
+        function.__code__ = before
+        preempt.broken.clear()
+
+
+def _code(tree: ast.Module, name: str) -> CodeType:
+    compiled = compile(tree, "<broken>", "exec", __future__.annotations.compiler_flag, dont_inherit=True)
+    return next(code for code in compiled.co_consts if isinstance(code, CodeType) and code.co_name == name)
+
+
+def _find(module: ModuleType, where: str) -> FunctionType:
+    found: Any = module
+    for name in where.split("."):
+        found = vars(found)[name]
+    assert isinstance(found, FunctionType)
+    return found

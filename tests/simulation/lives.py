@@ -1,0 +1,226 @@
+"""One seed: processes come, serve, fail and die on one disk, until the last one has answered everything."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+
+from ruche.actors.clock import Clock
+from ruche.actors.directory import Directory, Policy
+from ruche.actors.fair import FairGate
+from ruche.actors.feed import Feeds
+from ruche.actors.hosting import REFUSAL, Hosting
+from ruche.actors.recovery import recover
+from ruche.actors.scribe import Scribe
+from ruche.actors.session import SessionActor
+from ruche.actors.supersede import Decision, Situation, default_decider
+from ruche.actors.system import ActorSystem
+from ruche.storage.model.conversation import SessionKey
+from tests.simulation.brain import Effects, InjectedFault, SimulatedBrain
+from tests.simulation.clients import PATIENCE_S, Client, Evidence, Follower, Server
+from tests.simulation.disk import Disk, SimulatedStore
+from tests.simulation.laws import check
+from tests.simulation.plan import Fault, Life, plan_of
+from tests.simulation.preempt import interruptible
+from tests.simulation.schedule import SimulatedLoop, SimulatedThreads
+from tests.simulation.world import World
+
+LAST = Life(faults=[])
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a seed. `schedule` is the log, for people; `fingerprint` is equal for equal histories."""
+
+    seed: int
+    violations: tuple[str, ...]
+    fingerprint: str
+    schedule: Callable[[], str]
+
+
+def simulate(seed: int) -> Report:
+    """Run one seed's world from its beginning to its end."""
+    return Simulation(seed).run()
+
+
+class Simulation:
+    def __init__(self, seed: int) -> None:
+        self.world = World(seed)
+        self.disk = Disk(self.world)
+        self.effects = Effects(self.world)
+        self.evidence = Evidence(self.world, self.disk)
+        self.plan = plan_of(seed)
+        self.clients = [Client(person, self.evidence) for person in self.plan.people]
+        self.followers = [Follower(number, self.evidence) for number in range(2)]
+
+    def run(self) -> Report:
+        world = self.world
+        for life in self.plan.lives:
+            self._process(life, last=False)
+        self._process(LAST, last=True)
+        if not world.violations:
+            check(world, self.disk, self.evidence)
+        return Report(world.seed, tuple(world.violations), world.fingerprint(), world.told)
+
+    # --- a process -----------------------------------------------------------------------------------------------
+
+    def _process(self, life: Life, *, last: bool) -> None:
+        world, disk = self.world, self.disk
+        if world.violations:
+            return
+        world.life, world.dead, world.dying = world.life + 1, False, False
+        disk.restart()
+        disk.kill = None
+        if life.killed_at_write is not None:
+            disk.kill = (disk.writes + life.killed_at_write[0], life.killed_at_write[1])
+        threads = SimulatedThreads(world)
+        loop = SimulatedLoop(world, threads)
+        with threads.installed(), interruptible(world, threads):
+            try:
+                loop.run_until_complete(self._main(life, last, threads))
+            except RuntimeError as error:
+                if not world.dying and not world.violations:
+                    world.violated(f"the process failed: {error!r}")
+            except Exception as error:
+                world.violated(f"the process failed: {error!r}")
+            finally:
+                world.dead = True
+                threads.end()
+                loop.bury()
+        world.dead = False
+
+    async def _main(self, life: Life, last: bool, threads: SimulatedThreads) -> None:
+        world, loop = self.world, asyncio.get_running_loop()
+        store = SimulatedStore(world, self.disk, threads)
+        world.note("START", "unanswered:", *(accepted.message.text for accepted in store.unanswered()))
+        async with ActorSystem(clock=loop.time, threads=threads, grace=life.grace) as system:
+            server = self._server(life, store)
+            await recover(server.directory, server.hosting, store.unanswered())
+            outside = [loop.create_task(client.run(server)) for client in self.clients]
+            watching = [loop.create_task(follower.run(server)) for follower in self.followers]
+            for fault in life.faults:
+                watching.append(loop.create_task(self._strike(fault, server, store)))
+            if life.killed_at is not None:
+                loop.call_later(life.killed_at, self._kill)
+            limit = (PATIENCE_S * 20) if life.ends_at is None else life.ends_at
+            await asyncio.wait(outside, timeout=limit)
+            if last:
+                await self._settle(server, store, watching)
+            server.closing = True
+            world.note("STOP")
+            stopping = world.now
+        await self._afterwards(outside, watching, server, system, cut=world.now >= stopping + life.grace)
+
+    def _server(self, life: Life, store: SimulatedStore) -> Server:
+        world, scribe = self.world, Scribe(store)  # type: ignore[arg-type]
+        total, per_tenant, waiting = life.gate
+        hosting = Hosting(
+            brain=SimulatedBrain(world, self.effects, wild=life.wild), scribe=scribe,
+            gate=FairGate(total, per_tenant, waiting=waiting), feeds=Feeds(life.feed_limit), engine="simulation 1",
+            turn_seconds=life.turn_seconds, commit_seconds=life.commit_seconds, waiting_limit=life.waiting_limit,
+            decider=Contrary(world, life.contrary), channel_bases={"api": 0, "web": 40, "chat": 0},
+            refusal=self._refusal, clock_ms=world.wall_ms, entropy=world.ids.randbytes)
+        policy = Policy(max_active=life.max_active, overshoot=life.overshoot, idle_after=life.idle_after,
+                        buffer=life.buffer, quarantine=life.quarantine)
+        directory = Directory(SessionActor, hosting, policy=policy, chance=world.fate.random)
+        ActorSystem.running().before_exit(_called(hosting.feeds.close))
+        Clock(directory, scribe, sweep_every=life.sweep_every, apply_every=5.0)
+        self._crashing = 0.0
+        return Server(directory, hosting, scribe)
+
+    def _refusal(self, key: SessionKey) -> str:
+        if self.world.fate.random() < self._crashing:
+            self.world.note("crash", key)
+            raise InjectedFault
+        return REFUSAL
+
+    def _kill(self) -> None:
+        self.world.note("DIES")
+        self.world.dying = True
+
+    async def _settle(self, server: Server, store: SimulatedStore, watching: list[asyncio.Task[None]]) -> None:
+        """The last process has time: it owes nothing in the end, and followers hear the rest."""
+        server.settling = True
+        await asyncio.wait(watching)
+        for _ in range(200):
+            if not store.unanswered():
+                break
+            await asyncio.sleep(0.25)
+        for follower in self.followers:
+            await follower.catch_up(server)
+
+    async def _afterwards(self, outside: list[asyncio.Task[None]], watching: list[asyncio.Task[None]],
+                          server: Server, system: ActorSystem, *, cut: bool) -> None:
+        """The system has stopped: everybody has an answer, and nothing is left of anything unless it was cut off."""
+        world = self.world
+        if outside:
+            _, waiting = await asyncio.wait(outside, timeout=PATIENCE_S)
+            if waiting:
+                world.violated(f"{len(waiting)} clients wait for a process that has stopped")
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        for task in [*outside, *watching]:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                world.violated(f"a client ended of {task.exception()!r}")
+        gate, feeds = server.hosting.gate, server.hosting.feeds
+        if cut:
+            return
+        if gate.busy or gate.snapshot() != {"running": {}, "waiting": {}}:
+            world.violated(f"slots of the gate are lost: {gate.busy} busy, {gate.snapshot()}")
+        if len(feeds) and gc.collect() and len(feeds):
+            world.violated(f"{len(feeds)} listeners are left behind")
+        if system._tasks or system._living or len(server.directory):
+            world.violated("actors or tasks are left behind")
+
+    # --- what goes wrong -----------------------------------------------------------------------------------------
+
+    async def _strike(self, fault: Fault, server: Server, store: SimulatedStore) -> None:
+        world, disk = self.world, self.disk
+        await asyncio.sleep(fault.at)
+        world.note("FAULT", fault.kind, f"for {fault.seconds:.3f} s")
+        match fault.kind:
+            case "full" | "full with reserve":
+                disk.full, disk.reserve = True, 2 if fault.kind != "full" else 0
+            case "broken":
+                disk.broken = True
+            case "stall":
+                disk.stall_s = fault.seconds
+            case "reads fail":
+                store.read_fails = True
+            case "clock":
+                world.wall_offset_ms += world.fate.choice((-3_600_000, 3_600_000, 86_400_000 * 30, -5))
+            case "sweep":
+                server.directory.sweep()
+            case "crash":
+                self._crashing = 0.7
+        await asyncio.sleep(fault.seconds)
+        disk.full, disk.stall_s, store.read_fails, self._crashing = False, 0.0, False, 0.0
+
+
+def _called(function: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+    async def action() -> object:
+        return function()
+
+    return action
+
+
+class Contrary:
+    """A decider that often has a will of its own, and now and then none."""
+
+    def __init__(self, world: World, share: float) -> None:
+        self._world = world
+        self._share = share
+        self._draw = Random(f"{world.seed} decider {world.life}")
+
+    def __call__(self, situation: Situation) -> Decision:
+        decision = default_decider(situation)
+        if self._draw.random() < self._share:
+            if self._draw.random() < 0.03:
+                raise InjectedFault
+            decision = self._draw.choice(list(Decision))
+        self._world.note("decided", decision.value, "for", situation.newer.text)
+        return decision
