@@ -255,19 +255,23 @@ async def stream(count: int, cap: int) -> dict[str, float]:
 
 async def measure(actors: int, quick: bool) -> dict[str, Any]:
     count, repeat = (8_000, 3) if quick else (40_000, 5)
-    async with ActorSystem(grace=60):
-        calm_collector()
-        kinds: dict[str, Kind] = {"ruche": Ruche(), "thread_actor": Threads(), "bare_queue": Queues()}
-        table = {name: await idle(kind, size) for (name, kind), size in
-                 zip(kinds.items(), (actors, min(actors, 1_000), min(actors, 20_000)), strict=True)}
-        for kind in kinds.values():
-            await kind.clear()
-        small = await idle(kinds["ruche"], min(actors, 10_000))
-        await kinds["ruche"].clear()
-        for name, row in (await rounds(kinds, count, repeat)).items():
-            table[name] |= row
-        crowd = await crowds(kinds, count // 2)
-        streamed = await stream(count * 5, 10_000)
+    with calm_collector():
+        async with ActorSystem(grace=60):
+            return await _measure(actors, count, repeat)
+
+
+async def _measure(actors: int, count: int, repeat: int) -> dict[str, Any]:
+    kinds: dict[str, Kind] = {"ruche": Ruche(), "thread_actor": Threads(), "bare_queue": Queues()}
+    table = {name: await idle(kind, size) for (name, kind), size in
+             zip(kinds.items(), (actors, min(actors, 1_000), min(actors, 20_000)), strict=True)}
+    for kind in kinds.values():
+        await kind.clear()
+    small = await idle(kinds["ruche"], min(actors, 10_000))
+    await kinds["ruche"].clear()
+    for name, row in (await rounds(kinds, count, repeat)).items():
+        table[name] |= row
+    crowd = await crowds(kinds, count // 2)
+    streamed = await stream(count * 5, 10_000)
     ruche = table.pop("ruche")
     return {**ruche, **table, "actors": actors, "spawn_per_s_10k": small["spawn_per_s"], "crowd": crowd,
             "stream": streamed, "loop": type(asyncio.get_running_loop()).__module__,

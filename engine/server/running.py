@@ -80,16 +80,21 @@ async def serve(settings: Settings, announce: Callable[[Ready], None], watch: bo
     stopped = asyncio.Event()
     _on_signals(stopped)
     async with Engine.open(settings=settings) as engine, serving(engine, settings) as ready:
-        calm_collector()
-        announce(ready)
-        log.info("serving", port=settings.server.port, agents=len(ready.agents))
-        watcher = asyncio.create_task(_watch(engine, settings.agents)) if watch and settings.agents else None
-        await stopped.wait()
-        log.info("stopping")
-        if watcher is not None:
-            watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher
+        with calm_collector():
+            await _until(stopped, engine, settings, ready, announce, watch)
+
+
+async def _until(stopped: asyncio.Event, engine: Engine, settings: Settings, ready: Ready,
+                 announce: Callable[[Ready], None], watch: bool) -> None:
+    announce(ready)
+    log.info("serving", port=settings.server.port, agents=len(ready.agents))
+    watcher = asyncio.create_task(_watch(engine, settings.agents)) if watch and settings.agents else None
+    await stopped.wait()
+    log.info("stopping")
+    if watcher is not None:
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
 
 
 def _on_signals(stopped: asyncio.Event) -> None:
