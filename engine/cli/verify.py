@@ -1,84 +1,100 @@
-"""`ruche verify`: proves that the recorded sessions of a tenant are whole and unchanged."""
+"""`ruche verify`: ten checks over a data directory or a copy of one, offline, with keys or without."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:
-    from ruche.storage.audit import Verification
-    from ruche.storage.tenant import TenantStore
+    from ruche.engine.config import Settings
+    from ruche.storage.checkpoints import Checkpoint, Note, PublicKey
+    from ruche.storage.keyring import KeySource
 
 _INTEGRITY = 5
+_SHOWN = 20
 
 
-@ruche_command("verify", example="ruche verify --data data")
-@click.argument("sessions", nargs=-1)
-@click.option("--tenant", default="default", show_default=True, help="Whose sessions.")
-@click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
+@ruche_command("verify", example="ruche verify data --checkpoint held.txt")
+@click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.option("--checkpoint", "checkpoints", multiple=True, type=click.Path(exists=True, path_type=Path),
+              help="A signed checkpoint that you kept; as often as you like.")
+@click.option("--key", help="The public key that you trust: name+id+base64, or a file with it.")
+@click.option("--no-keys", is_flag=True, help="Do not use the root key: check what can be checked without reading.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line a session.")
-def command(sessions: tuple[str, ...], tenant: str, data: Path | None, config: Path | None, as_json: bool) -> int:
-    """Check the chains of SESSIONS (default: all of the tenant): no gap, every hash right. Ends with 5 when one is not.
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(directory: Path | None, checkpoints: tuple[Path, ...], key: str | None, no_keys: bool,
+            config: Path | None, as_json: bool) -> int:
+    """Check the records in DIRECTORY (default: the data directory): ten checks pass, fail, or cannot be made.
 
-    The data directory must not be in use by a server.
+    Nothing is written, and nothing but the directory is needed. Ends with 5 when a check fails.
     """
     from ruche.engine.config import read_settings
+    from ruche.storage.evidence import Evidence
+    from ruche.storage.verifying import verify
 
-    settings = read_settings(config, data=data)
+    settings = read_settings(config, data=directory)
     require_data(settings.data)
-    import anyio
-
-    from ruche.engine.host import open_store
-
-    store = anyio.run(open_store, settings)
-    try:
-        results = [_show(found, as_json) for found in _verify(store.tenant(tenant), sessions)]
-    finally:
-        store.close()
-    click.echo(f"{len(results)} sessions, {results.count(False)} damaged", err=True)
-    return 0 if all(results) else _INTEGRITY
+    held = [_held(path) for path in checkpoints]
+    evidence = Evidence(settings.data, None if no_keys else _keys(settings))
+    report = verify(settings.data, evidence, held, _public_key(key))
+    click.echo(json.dumps(report)) if as_json else _show(report)
+    return 0 if report["ok"] else _INTEGRITY
 
 
 def require_data(data: Path) -> None:
-    """Raises NotFound: to look at a data directory never makes one."""
+    """To read makes no data directory: an empty one would pass. Raises NotFound."""
     from ruche.plugins.errors import NotFound
 
     if not data.is_dir():
-        raise NotFound(f"{data}: there is no data directory here; name it with --data")
+        raise NotFound(f"{data}: there is no data directory here; name it")
 
 
-def _verify(store: TenantStore, sessions: tuple[str, ...]) -> Iterator[Verification]:
-    from ruche.plugins.errors import NotFound
+def _keys(settings: Settings) -> KeySource | None:
+    """The key source of the settings; None where the default key file is not there, as in a copy without keys."""
+    from ruche.engine.host import key_source
 
-    for session_id in sessions or _all_sessions(store):
-        if store.session_by_id(session_id) is None:
-            raise NotFound(f"there is no session {session_id}")
-        yield store.verify_session(session_id)
-
-
-def _all_sessions(store: TenantStore) -> Iterator[str]:
-    cursor: str | None = None
-    while True:
-        page = store.sessions(limit=100, cursor=cursor)
-        yield from (session.id for session in page.items)
-        cursor = page.next_cursor
-        if cursor is None:
-            return
+    path = settings.storage.key_file or settings.data / "keys" / "root.key"
+    if settings.storage.key_source == "file" and not path.exists():
+        click.echo("there is no root key here; checking without keys", err=True)
+        return None
+    return key_source(settings.data, settings.storage)
 
 
-def _show(found: Verification, as_json: bool) -> bool:
-    if as_json:
-        click.echo(json.dumps({"session": found.session_id, "runs": found.runs, "ok": found.ok,
-                               "problems": list(found.problems)}))
-    else:
-        click.echo(f"{found.session_id} {found.runs} runs {'ok' if found.ok else 'DAMAGED'}")
-        for problem in found.problems:
-            click.echo(f"    {problem}")
-    return found.ok
+def _held(path: Path) -> tuple[Checkpoint, Note]:
+    from ruche.storage.checkpoints import read_checkpoint, read_note
+
+    note = read_note(path.read_text(encoding="utf-8"))
+    return read_checkpoint(note.text), note
+
+
+def _public_key(text: str | None) -> PublicKey | None:
+    from ruche.storage.checkpoints import PublicKey
+
+    if text is None:
+        return None
+    return PublicKey.parse(Path(text).read_text(encoding="utf-8") if Path(text).is_file() else text)
+
+
+def _show(report: dict[str, Any]) -> None:
+    keys = "with keys" if report["keys"] else "without keys"
+    click.echo(f"{report['directory']}: {report['entries']} entries of {report['tenants']} tenants, {keys}")
+    for number, check in enumerate(report["checks"], 1):
+        click.echo(f"{number:3} {check['name']:13} {check['status']:13} {check['checked']} checked"
+                   + (f"; {check['note']}" if check["note"] else ""))
+        for fault in check["faults"][:_SHOWN]:
+            click.echo(f"      {_place(fault)}{fault['what']}")
+        if len(check["faults"]) > _SHOWN:
+            click.echo(f"      and {len(check['faults']) - _SHOWN} more (--json has all)")
+    click.echo("This does not prove:")
+    for one in report["proves_not"]:
+        click.echo(f"  - {one}")
+
+
+def _place(fault: dict[str, Any]) -> str:
+    where = fault["file"] + (f" at byte {fault['offset']}" if fault["offset"] >= 0 else "")
+    return "".join(f"{part}: " for part in (where, fault["id"]) if part)

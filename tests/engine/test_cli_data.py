@@ -12,6 +12,8 @@ from ruche.engine import Engine
 from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.publish import bundle_hash
 from ruche.engine.cli.main import main
+from ruche.storage.model.turn import Turn
+from ruche.storage.notary import read_history, read_notes
 
 
 @pytest.fixture(autouse=True)
@@ -78,19 +80,62 @@ def test_verifying_needs_a_data_directory(capsys: pytest.CaptureFixture[str]) ->
     assert not Path("data").exists()
 
 
-def test_an_unknown_session_is_not_found(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "publish")
-    assert run(capsys, "verify") == (0, [])
-    code, (answer,) = run(capsys, "verify", "nobody")
-    assert (code, answer["error"]["code"]) == (3, "NOT_FOUND")
-
-
-def test_what_was_said_verifies(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def spoken(agents: Path) -> list[Turn]:
+    """A data directory in which somebody said two things."""
     with Engine.blocking("data", agents=agents / "one") as engine:
-        said = [engine.chat(agent="one", message=text, user="u", channel="api") for text in ("a", "b")]
-    code, (shown,) = run(capsys, "verify")
-    assert code == 0
-    assert shown == {"session": said[0].session_id, "runs": 2, "ok": True, "problems": []}
+        return [engine.chat(agent="one", message=text, user="u", channel="api") for text in ("a", "b")]
+
+
+def statuses(report: dict[str, Any]) -> dict[str, str]:
+    return {check["name"]: check["status"] for check in report["checks"]}
+
+
+def test_what_was_said_passes_every_check_that_can_be_made(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken(agents)
+    code, (report,) = run(capsys, "verify", "data")
+    assert (code, report["ok"], report["keys"], report["entries"]) == (0, True, True, 2)
+    assert statuses(report) == {
+        "bytes": "pass", "chain": "pass", "inclusion": "pass", "append-only": "pass", "authenticity": "pass",
+        "completeness": "pass", "references": "pass", "erasure": "pass", "configuration": "pass",
+        "replay": "not checkable"}
+    assert run(capsys, "verify")[0] == 0
+
+
+def test_a_copy_without_keys_is_checked_as_far_as_it_goes(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken(agents)
+    Path("data/keys/root.key").unlink()
+    with pytest.raises(SystemExit) as end:
+        main(["verify", "data"])
+    assert end.value.code == 0
+    told = capsys.readouterr()
+    assert "2 entries of 1 tenants, without keys" in told.out
+    assert "This does not prove:" in told.out
+    assert "no root key" in told.err
+
+
+def test_a_changed_byte_and_a_kept_checkpoint_end_with_5(agents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoken(agents)
+    Path("held.txt").write_text(read_notes(Path("data/log/checkpoints"))[-1], encoding="utf-8")
+    key = read_history(Path("data/log/keys"))[0].key.text()
+    assert run(capsys, "verify", "--checkpoint", "held.txt", "--key", key)[0] == 0
+    day = next(Path("data/runs").glob("*.day"))
+    content = day.read_bytes()
+    day.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+    code, (report,) = run(capsys, "verify", "--checkpoint", "held.txt")
+    assert code == 5
+    assert statuses(report)["bytes"] == "fail"
+    assert report["checks"][0]["faults"][0]["file"] == f"runs/{day.name}"
+    with pytest.raises(SystemExit):
+        main(["verify"])
+    assert f"runs/{day.name} at byte" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("--checkpoint", "held.txt"), ("--key", "nonsense")])
+def test_a_checkpoint_or_key_that_is_none_is_refused(agents: Path, capsys: pytest.CaptureFixture[str],
+                                                     words: tuple[str, ...]) -> None:
+    spoken(agents)
+    Path("held.txt").write_text("nothing", encoding="utf-8")
+    assert run(capsys, "verify", *words)[0] == 5
 
 
 def test_explain_shows_the_rule_and_its_score(capsys: pytest.CaptureFixture[str]) -> None:

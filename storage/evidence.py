@@ -1,0 +1,271 @@
+"""What a data directory, or a copy of one, holds for an auditor: read without changing anything, with keys or without.
+
+Without keys everything sealed stays closed, and what only the journal holds is not seen.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import duckdb
+import msgspec
+from cryptography.exceptions import InvalidTag
+
+from ruche.storage import frames, vault
+from ruche.storage.checkpoints import Checkpoint, Note, read_checkpoint, read_note
+from ruche.storage.collection import Collection, Values, collections
+from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, RucheError
+from ruche.storage.heads import read_heads
+from ruche.storage.journal import open_frame, segment_cipher
+from ruche.storage.keyfile import read_lines
+from ruche.storage.keyring import Keyring, KeySource
+from ruche.storage.merkle import leaf_hash
+from ruche.storage.notary import KeyLine, read_history, read_notes
+from ruche.storage.rows import MODELS
+from ruche.storage.runs import KIND, Entry, Place, entries_of_heads, entry, entry_of
+
+_EPOCH: Final = date(1970, 1, 1)
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Fault(NamedTuple):
+    """What is wrong, and where: a file with a byte offset, or an entry's id."""
+
+    what: str
+    file: str = ""
+    offset: int = -1
+    id: str = ""
+
+
+@dataclass
+class TableFacts:
+    """What the table file says, as it was at its last checkpoint. Of logged rows: stored values, place and leaf."""
+
+    applied: int
+    lengths: dict[int, int]
+    sizes: dict[int, int]
+    logged: dict[tuple[int, int, str], tuple[Any, ...]] = field(default_factory=dict)
+    requests: list[tuple[int, str, str, int]] = field(default_factory=list)
+    """Tenant tag, message, turn (empty while unanswered), time of every request with an idempotency key."""
+    waiting: set[tuple[int, str]] = field(default_factory=set)
+    published: list[tuple[int, Values]] = field(default_factory=list)
+
+
+class Evidence:
+    """Reads `directory` once, day by day. `keys` None means without keys."""
+
+    def __init__(self, directory: Path, keys: KeySource | None) -> None:
+        """Raises ConfigurationError for what is no data directory, and for keys that are not its own."""
+        if not (directory / "keys" / "keyring").is_file() and not (directory / "runs").is_dir():
+            raise ConfigurationError(f"{directory}: this is no data directory, it has neither keys/keyring nor runs")
+        self.directory, self.faults = directory, list[Fault]()
+        self.collections = collections(MODELS)
+        self.by_name: dict[str, Collection] = {one.name: one for one in self.collections}
+        self.keyring = None if keys is None else self._open_keyring(keys)
+        self.live, self.gone = self._key_ids()
+        self.tables = self._read_tables()
+        self.tail = dict[int, Entry]()
+        self.removed = set[tuple[int, str]]()
+        self.torn = False
+        self._check_journal()
+        if self.keyring is not None:
+            self._read_journal(self.keyring)
+        self.history: list[KeyLine] = self._sound("log/keys", lambda path: list(read_history(path))) or []
+        self.notes = self._read_notes(self._sound("log/checkpoints", read_notes) or [])
+
+    # --- entries ---------------------------------------------------------------------------------------------
+
+    def entries(self) -> Iterator[tuple[Entry, str]]:
+        """Every sound entry of the audit logs and the file it was found in; day by day, the journal's last."""
+        seen: set[int] = set()
+        folder = self.directory / "runs"
+        for path in sorted(folder.glob("*.heads")):
+            for one in self._sound(f"runs/{path.name}", _of_heads) or []:
+                seen.add(one.sequence)
+                yield one, path.name
+        for path in sorted(folder.glob("*.day")):
+            if not path.with_suffix(".heads").exists():
+                for one in self._of_day(path):
+                    seen.add(one.sequence)
+                    yield one, path.name
+        for sequence, one in self.tail.items():
+            if sequence not in seen:
+                yield one, "journal"
+
+    def _of_day(self, path: Path) -> Iterator[Entry]:
+        day, content = (date.fromisoformat(path.stem) - _EPOCH).days, path.read_bytes()
+        try:
+            frames.read_header(content, KIND, path)
+        except RucheError as error:
+            self._fault(error.message, f"runs/{path.name}", 0)
+        found = frames.scan(content)
+        sound = found.frames
+        while found.bad is not None:
+            later = frames.frames_after(content, found.bad)
+            if later or not self._is_torn(day, found.bad):
+                self._fault("bytes were changed or are missing", f"runs/{path.name}", found.bad)
+            self.torn = self.torn or not later
+            following = frames.scan(content, later[0].start) if later else frames.Scan([], found.bad, None)
+            sound, found = sound + following.frames, following
+        for frame in sound:
+            try:
+                yield entry_of(day, frame)
+            except IntegrityError as error:
+                self._fault(error.message, f"runs/{path.name}", frame.start)
+
+    def _is_torn(self, day: int, bad: int) -> bool:
+        """Whether what is bad was written after the last checkpoint: the journal has it, a start writes it again."""
+        return self.tables is None or bad >= self.tables.lengths.get(day, 0)
+
+    # --- keys ------------------------------------------------------------------------------------------------
+
+    def open(self, collection: Collection, values: Values) -> bytes | None:
+        """The sealed last field of a row; None without keys and for the erased. Raises IntegrityError."""
+        if self.keyring is None:
+            return None
+        try:
+            return collection.open(collection.columns[-1], values, self.keyring.opener)
+        except Erased:
+            return None
+
+    def _open_keyring(self, keys: KeySource) -> Keyring:
+        """From a copy: opening must not write."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "keyring")
+            copy.write_bytes((self.directory / "keys" / "keyring").read_bytes())
+            return Keyring(copy, keys.root_key())
+
+    def _key_ids(self) -> tuple[set[bytes], set[bytes]]:
+        """Ids of the data keys that are there, and of those that were destroyed; readable without the root key."""
+        path = self.directory / "keys" / "keyring"
+        if not path.exists():
+            return set(), set()
+        content = path.read_bytes()
+        try:
+            lines, _ = read_lines(content, path)
+        except RucheError as error:
+            self._fault(error.message, "keys/keyring", 0)
+            return set(), set()
+        kinds = {line.id: line.kind for line in lines}
+        return ({one for one, kind in kinds.items() if kind == "person"},
+                {one for one, kind in kinds.items() if kind == "gone"})
+
+    # --- tables ----------------------------------------------------------------------------------------------
+
+    def _read_tables(self) -> TableFacts | None:
+        path = self.directory / "tables.duckdb"
+        if not path.exists():
+            return None
+        try:
+            with duckdb.connect() as connection:
+                connection.execute("ATTACH ? AS ruche (READ_ONLY)", [str(path)])
+                connection.execute("USE ruche")
+                if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'applied'").fetchall():
+                    return None  # never checkpointed: the journal has everything
+                return self._facts(connection)
+        except duckdb.Error as error:
+            self._fault(f"the table file cannot be read ({type(error).__name__})", "tables.duckdb", 0)
+            return None
+
+    def _facts(self, connection: Any) -> TableFacts:
+        def rows(statement: str) -> list[tuple[Any, ...]]:
+            found: list[tuple[Any, ...]] = connection.execute(statement).fetchall()
+            return found
+
+        facts = TableFacts(rows("SELECT sequence FROM applied")[0][0], dict(rows("SELECT day, length FROM days")),
+                           dict(rows("SELECT tenant, size FROM logs")))
+        for one in self.collections:
+            if one.model.logged:
+                names = ", ".join(one.columns[:-1])
+                for tag, key, *rest in rows(f"SELECT tenant, {one.columns[one.key]}, {names}, day, place, length, leaf "  # noqa: S608 - our own names
+                                            f"FROM {one.name}"):
+                    facts.logged[one.number, tag, key] = tuple(rest)
+        facts.requests = [tuple(row) for row in rows("SELECT tenant, message, turn, at_ms FROM idempotency")]
+        facts.waiting = {(tag, key) for tag, key in rows("SELECT tenant, id FROM inbox")}
+        columns = ", ".join(self.by_name["agents"].columns)
+        facts.published = [(tag, tuple(values)) for tag, *values in rows(f"SELECT tenant, {columns} FROM agents")]  # noqa: S608
+        return facts
+
+    # --- journal, checkpoints --------------------------------------------------------------------------------
+
+    def _read_journal(self, keyring: Keyring) -> None:
+        """What the tables do not hold yet."""
+        applied = self.tables.applied if self.tables is not None else 0
+        for path in sorted((self.directory / "journal").glob("*.seg")):
+            content = path.read_bytes()
+            try:
+                cipher = segment_cipher(content, path, keyring)
+            except RucheError:
+                continue  # a segment that was just begun, or `_check_journal` said so
+            for frame in frames.whole_batches(frames.scan(content)).frames:
+                if frame.sequence > applied:
+                    try:
+                        self._take(frame.sequence, open_frame(cipher, frame))
+                    except (InvalidTag, ValueError):
+                        self._fault("a frame was changed", f"journal/{path.name}", frame.start)
+
+    def _check_journal(self) -> None:
+        """Bad bytes before the end of the journal; at its end a crash may have cut short what nobody was told of."""
+        found = sorted((self.directory / "journal").glob("*.seg"))
+        for path in found:
+            content = path.read_bytes()
+            bad = frames.scan(content).bad
+            if bad is not None and (path != found[-1] or frames.frames_after(content, bad)):
+                self._fault("bytes were changed or are missing", f"journal/{path.name}", bad)
+
+    def _take(self, sequence: int, body: bytes) -> None:
+        for number, tag, *values in _decode(body):
+            if number < 0:
+                self.removed.add((tag, str(values[0])))
+                continue
+            collection = self.collections[number]
+            if collection.model.logged:
+                content = entry(tag, collection, tuple(values))
+                self.tail[sequence] = Entry(sequence, tag, number, collection.model.schema, tuple(values),
+                                            Place(0, 0, 0), leaf_hash(content))
+            elif collection.name == "agents" and self.tables is not None:
+                self.tables.published.append((tag, tuple(values)))
+
+    def _read_notes(self, found: list[str]) -> list[tuple[Checkpoint, Note]]:
+        notes = []
+        for one in found:
+            try:
+                notes.append((read_checkpoint(read_note(one).text), read_note(one)))
+            except IntegrityError as error:
+                self._fault(error.message, "log/checkpoints")
+        return notes
+
+    def _sound(self, name: str, read: Any) -> Any:
+        try:
+            path = self.directory / name
+            return read(path) if path.exists() else None
+        except (RucheError, UnicodeDecodeError) as error:
+            where = error.details.get("offset", 0) if isinstance(error, RucheError) else 0
+            self._fault(str(error), name, where)
+            return None
+
+    def _fault(self, what: str, file: str = "", offset: int = -1) -> None:
+        fault = Fault(what, file, offset)
+        if fault not in self.faults:
+            self.faults.append(fault)
+
+
+def _of_heads(path: Path) -> list[Entry]:
+    """What is left of a dropped day; erasures are whole."""
+    bodies = dict(read_heads(path).erasures)
+    found = entries_of_heads(path)
+    if any(one.sequence in bodies and leaf_hash(bodies[one.sequence]) != one.leaf for one in found):
+        raise IntegrityError("an erasure that was kept is not the one that is in the log", file=str(path), offset=0)
+    kept = {sequence: _decode(body) for sequence, body in bodies.items()}
+    return [one if one.sequence not in kept else one._replace(
+        schema=kept[one.sequence][2], values=tuple(kept[one.sequence][3:])) for one in found]
+
+
+def blob_key(values: Values) -> bytes:
+    """Id of the key that seals a logged row."""
+    return vault.key_id(values[-1])

@@ -1,0 +1,106 @@
+"""One pass over the entries of an audit log: what each is, whether its bytes are as they must be, and what it tells."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ruche.storage.errors import IntegrityError
+from ruche.storage.evidence import Evidence, Fault, blob_key
+from ruche.storage.model.record import AdvisoryAdded
+from ruche.storage.model.run import Run, canonical, genesis
+from ruche.storage.runs import Entry
+
+_run = msgspec.json.Decoder(Run).decode
+_advisory = msgspec.msgpack.Decoder(AdvisoryAdded).decode
+
+
+class Seen(NamedTuple):
+    """An entry, without its sealed part; `run` where it could be opened."""
+
+    entry: Entry
+    file: str
+    id: str
+    key: bytes
+    run: RunFacts | None
+
+
+class RunFacts(NamedTuple):
+    hash: str
+    previous: str
+    genesis: str
+    configuration: str
+    outcome: str
+    messages: tuple[str, ...]
+    status: str
+
+
+class Looking:
+    """`seen` in the order of the journal; `advised` are the advisories, opened where there are keys."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self.faults: list[Fault] = []
+        self.advised: list[tuple[Seen, AdvisoryAdded | None]] = []
+        self.seen = sorted(self._look(), key=lambda one: one.entry.sequence)
+
+    def _look(self) -> Iterable[Seen]:
+        for entry, file in self._evidence.entries():
+            if entry.values is None:
+                yield Seen(entry, file, "", b"", None)
+                continue
+            seen = self._see(entry, file)
+            if seen is not None:
+                yield seen
+
+    def _see(self, entry: Entry, file: str) -> Seen | None:
+        """Raises nothing: what cannot be taken apart is a fault of the bytes."""
+        values, offset = entry.values or (), entry.place.place
+        try:
+            collection = self._evidence.collections[entry.number]
+            if not collection.model.logged or entry.schema != collection.model.schema or len(values) != len(
+                    collection.columns):
+                raise IndexError
+            name, key = str(values[collection.key]), blob_key(values)
+        except (IndexError, IntegrityError, TypeError):
+            self.faults.append(Fault("an entry of a kind or form that this engine does not write", file, offset))
+            return None
+        self._check_index(entry, file, name)
+        run = None
+        try:
+            opened = self._evidence.open(collection, values)
+            if opened is not None and collection.name == "runs":
+                run = self._facts(opened, values, file, offset)
+            if collection.name == "advisories":
+                self.advised.append((Seen(entry, file, name, key, None),
+                                     None if opened is None else _advisory(opened)))
+        except (IntegrityError, msgspec.DecodeError, msgspec.ValidationError) as error:
+            self.faults.append(Fault(f"its sealed part does not open: {error}", file, offset, name))
+        stripped = entry._replace(values=(*values[:-1], b""))
+        return Seen(stripped, file, name, key, run)
+
+    def _facts(self, opened: bytes, values: Sequence[Any], file: str, offset: int) -> RunFacts:
+        run, columns = _run(opened), self._evidence.by_name["runs"].columns
+        clear = dict(zip(columns, values, strict=True))
+        if canonical(run) != opened:
+            self.faults.append(Fault("its bytes are not the canonical form of what they say", file, offset, run.id))
+        if any(clear[name] != getattr(run, name) for name in ("id", "session", "sequence", "created_ms", "risk",
+                                                              "status")):
+            self.faults.append(Fault("its clear fields say otherwise than its sealed bytes", file, offset, run.id))
+        needed = msgspec.structs.asdict(run.hashes) | ({"configuration": "-"} if run.outcome == "ERROR" else {})
+        for name, value in needed.items():
+            if not value or (len(value) > 1 and len(set(value)) == 1):
+                self.faults.append(Fault(f"its {name} hash is a placeholder", file, offset, run.id))
+        return RunFacts(hashlib.sha256(opened).hexdigest(), run.previous, genesis(run.tenant, run.session, run.engine),
+                        run.hashes.configuration, run.outcome, run.message_ids, run.status)
+
+    def _check_index(self, entry: Entry, file: str, name: str) -> None:
+        tables = self._evidence.tables
+        if tables is None or entry.values is None or entry.sequence > tables.applied or file.endswith(".heads"):
+            return
+        row = tables.logged.get((entry.number, entry.tag, name))
+        if row is None or row[:-4] != entry.values[:-1] or row[-4:-1] != tuple(entry.place):
+            self.faults.append(Fault("the tables do not have it as it is", file, entry.place.place, name))
