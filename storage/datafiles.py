@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from ruche.storage import platform
 from ruche.storage.collection import Collection, collections
+from ruche.storage.connection import distrusted
 from ruche.storage.errors import ConfigurationError, IntegrityError
 from ruche.storage.journal import SEGMENT_BYTES, Journal
 from ruche.storage.keyfile import now_ms
@@ -78,7 +79,20 @@ class DataFiles:
         self._lock.release()
         self._opened.clear()
 
+    def reopen_tables(self) -> None:
+        """Tables, day files and logs as they were at the last checkpoint. Raises IntegrityError."""
+        self.tables.reopen()
+        self.days.reset(self.tables.day_lengths())
+        self._begin_log(self.tables)
+
+    def _begin_log(self, tables: Tables) -> None:
+        if not self.log.begin(tables.log_sizes()):
+            self.log.rebuild((one.sequence, one.tag, one.leaf) for one in self.days.everything(tables.applied))
+
     def _open_tables(self, path: Path) -> Tables:
+        if distrusted(path).exists():
+            _set_aside(path)
+            distrusted(path).unlink()
         try:
             tables = Tables(path, self.collections, self.days, self.log)
         except IntegrityError:
@@ -90,8 +104,7 @@ class DataFiles:
             tables.forget_days(self.days.dropped)
         else:
             self._fill(tables)
-        if not self.log.begin(tables.log_sizes()):
-            self.log.rebuild((one.sequence, one.tag, one.leaf) for one in self.days.everything(tables.applied))
+        self._begin_log(tables)
         return tables
 
     def _fill(self, tables: Tables) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from ruche.storage.collection import Collection
@@ -40,6 +40,10 @@ class Feed:
 
     def add(self, sequence: int, changes: list[Change]) -> None:
         self._pending.append(Pending(sequence, changes))
+
+    def put_back(self, frames: Iterable[tuple[int, list[Change]]]) -> None:
+        """Frames that the tables have lost again come before those that wait."""
+        self._pending.extendleft(reversed([Pending(*frame) for frame in frames]))
 
     def full(self) -> bool:
         """A whole batch waits."""

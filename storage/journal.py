@@ -65,6 +65,18 @@ class Journal:
                 lengths[-1] = (lengths[-1][0], self._size)
             return self.sequence, lengths
 
+    def between(self, after: int, through: int) -> Iterator[tuple[int, bytes]]:
+        """Sequence and opened body of acknowledged frames above `after` up to `through`. Raises IntegrityError."""
+        found = self.segments()
+        for place, (_, path) in enumerate(found):
+            if place + 1 < len(found) and found[place + 1][0] <= after + 1:
+                continue
+            content = path.read_bytes()
+            cipher = segment_cipher(content, path, self._keys)
+            for frame in frames.scan(content).frames:
+                if after < frame.sequence <= through:
+                    yield frame.sequence, self._opened(path, cipher, frame)
+
     def recover(self, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Sequence and opened body of every frame above `after`; cuts a torn end and makes ready for appending.
 
@@ -111,13 +123,17 @@ class Journal:
         if frame.sequence != self.sequence + 1:
             raise IntegrityError(f"{path.name}: frame {self.sequence + 1} is missing at byte {frame.start}",
                                  file=str(path), offset=frame.start)
+        body = self._opened(path, cipher, frame)
+        self.sequence = frame.sequence
+        yield frame.sequence, body
+
+    @staticmethod
+    def _opened(path: Path, cipher: AESGCM, frame: frames.Frame) -> bytes:
         try:
-            body = open_frame(cipher, frame)
+            return open_frame(cipher, frame)
         except (InvalidTag, ValueError):
             raise IntegrityError(f"{path.name}: the frame at byte {frame.start} was changed",
                                  file=str(path), offset=frame.start) from None
-        self.sequence = frame.sequence
-        yield frame.sequence, body
 
     def _cut(self, path: Path, bad: int, acknowledged: bool) -> None:
         """Cut the torn end of an unacknowledged batch; refuse anything else."""
@@ -172,12 +188,15 @@ class Journal:
     def forget(self, through: int) -> int:
         """Remove segments whose every frame is at or below `through`; gives how many."""
         found = self.segments()
-        gone = [path for (_, path), (following, _) in itertools.pairwise(found) if following <= through + 1]
-        for path in gone:
-            self._disk.unlink(path)
-        if gone:
-            self._disk.sync_directory(self._directory)
-        return len(gone)
+        gone = 0
+        with contextlib.suppress(OSError):  # what stays is removed the next time; from the oldest on, without a gap
+            for (_, path), (following, _) in itertools.pairwise(found):
+                if following <= through + 1:
+                    self._disk.unlink(path)
+                    gone += 1
+            if gone:
+                self._disk.sync_directory(self._directory)
+        return gone
 
     def close(self) -> None:
         if self._descriptor >= 0:

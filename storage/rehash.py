@@ -91,7 +91,9 @@ class Rehash:
         self.hold()
 
     def hold(self) -> None:
-        """Move legal holds at once: what may not be erased is asked for by the new key alone."""
+        """Move legal holds at once: what may not be erased is asked for by the new key alone. The pass that is under
+        way is not the last one."""
+        self._moved += 1
         for rows in self._use.rows(self._collections[0]):
             self._move(self._collections[0], rows)
 

@@ -190,6 +190,11 @@ class DayFiles:
     def _heads(self, day: int) -> Path:
         return self.path(day).with_suffix(".heads")
 
+    def reset(self, lengths: dict[int, int]) -> None:
+        """Begin again as `begin` says: the tables went back to their last checkpoint."""
+        self.close()
+        self.begin(lengths)
+
     def close(self) -> None:
         for file in self._open.values():
             os.close(file.descriptor)
@@ -204,7 +209,10 @@ class DayFiles:
     def _file(self, day: int) -> _Open:
         file = self._open.get(day)
         if file is None:
-            file = self._open[day] = self._enter(day, self.path(day))
+            try:
+                file = self._open[day] = self._enter(day, self.path(day))
+            except OSError as error:
+                raise platform.disk_error(error, "opening a day's file") from error
         return file
 
     def _begin(self, descriptor: int) -> None:

@@ -109,7 +109,8 @@ class Snapshots:
     def _trim(self) -> int:
         found = self.sequences()
         for sequence in found[:-KEPT]:
-            self._disk.unlink(self._path(sequence))
+            with contextlib.suppress(OSError):  # one too many is harmless, and goes the next time
+                self._disk.unlink(self._path(sequence))
         return found[-KEPT] if len(found) >= KEPT else 0
 
     def _path(self, sequence: int) -> Path:

@@ -24,7 +24,7 @@ from ruche.storage.auditor import Auditor
 from ruche.storage.backup import Backup
 from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
-from ruche.storage.errors import Erased, StorageStopped, Unavailable
+from ruche.storage.errors import Erased, RucheError, StorageStopped
 from ruche.storage.feed import Feed
 from ruche.storage.fields import Stored
 from ruche.storage.keyring import KeySource
@@ -38,7 +38,7 @@ from ruche.storage.policy import Policies, Policy
 from ruche.storage.recent import Recent
 from ruche.storage.rows import MODELS, InboxRow, OutboxRow, SegmentRow, SessionRow
 from ruche.storage.secured import Door, stored_rows
-from ruche.storage.tables import Query
+from ruche.storage.tables import CheckpointFailed, Query
 from ruche.storage.tenant import TenantStore
 
 _ALL: Final = 1_000_000_000
@@ -60,14 +60,17 @@ class Store:
         """Open or make a data directory, and bring back everything that was acknowledged.
 
         Raises DataLocked (another process has it), ConfigurationError (wrong or missing key, unfit directory),
-        IntegrityError (damage; the message names file and byte).
+        IntegrityError (damage; the message names file and byte), StorageFull and StorageStopped.
         """
-        files = DataFiles(Path(directory).absolute(), keys, reserve_bytes, limits, disk)
         try:
-            store = cls(files, limits)
-        except BaseException:
-            files.close()
-            raise
+            files = DataFiles(Path(directory).absolute(), keys, reserve_bytes, limits, disk)
+            try:
+                store = cls(files, limits)
+            except BaseException:
+                files.close()
+                raise
+        except OSError as error:
+            raise platform.disk_error(error, "opening the data directory") from error
         _stores.add(store)
         return store
 
@@ -135,12 +138,9 @@ class Store:
         """Make the tables durable as they are, and let go of journal segments that nothing needs any more."""
         self._check()
         with self._lock:
-            try:
-                self._tables.checkpoint()
+            with self._stopping():
+                self._checkpoint_tables()
                 self._auditor.checkpoint()
-            except StorageStopped as error:
-                self._journal.stop(error.message)
-                raise
             self._checkpointed_bytes, self._checkpointed_at = self._journal.written, time.monotonic()
             due = max(self._limits.snapshot_bytes, self._files.snapshots.size())
             if self._journal.written - self._snapshot_bytes >= due:
@@ -219,7 +219,7 @@ class Store:
         if self._closed:
             return
         if os.getpid() == self._process and not self._journal.stopped:
-            with contextlib.suppress(Unavailable, OSError, duckdb.Error):
+            with contextlib.suppress(RucheError, OSError, duckdb.Error):
                 self.apply()
                 self.checkpoint()
         self._closed = True
@@ -276,6 +276,34 @@ class Store:
         with self._lock:
             self._feed.drain()
             self.checkpoint()
+
+    def _checkpoint_tables(self) -> None:
+        """After a failed checkpoint the tables begin again from the last one, and get back what was applied since."""
+        reached = self._tables.applied
+        try:
+            self._tables.checkpoint()
+        except CheckpointFailed:
+            self._files.reopen_tables()
+            applied = self._tables.applied
+            self._feed.put_back((sequence, self._ledger.read(body))
+                                for sequence, body in self._journal.between(applied, reached))
+            self._feed.drain()
+            self._keys.recovered(applied)
+            raise
+
+    @contextlib.contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Whatever stops one part of the store stops the journal."""
+        try:
+            yield
+        except OSError as error:
+            found = platform.disk_error(error, "writing the data directory")
+            if isinstance(found, StorageStopped):
+                self._journal.stop(found.message)
+            raise found from error
+        except StorageStopped as error:
+            self._journal.stop(error.message)
+            raise
 
     def _checkpoint_due(self) -> bool:
         fresh = self._journal.written - self._checkpointed_bytes

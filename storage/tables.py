@@ -14,6 +14,7 @@ import duckdb
 
 from ruche.storage import platform
 from ruche.storage.collection import Collection, Values
+from ruche.storage.connection import Appender, Connection
 from ruche.storage.errors import IntegrityError, Unavailable
 from ruche.storage.fields import StoredField
 from ruche.storage.log import AuditLog
@@ -51,20 +52,32 @@ class Query(NamedTuple):
     limit: int = 1000
 
 
+class CheckpointFailed(Unavailable):
+    """The table file could not be written; what it held at the last checkpoint is in it."""
+
+
 class Tables:
     """One connection, used under the store's lock. Raises IntegrityError when the file is not usable."""
 
     def __init__(self, path: Path, collections: Sequence[Collection], days: DayFiles, log: AuditLog) -> None:
-        self._collections, self._days, self._log = collections, days, log
+        self._collections, self._days, self._log, self._path = collections, days, log, path
+        self._appenders: dict[int, Appender] = {}
+        self._connect()
+
+    def _connect(self) -> None:
         with platform.private_umask():
-            self._connection = duckdb.connect()
+            self._connection = Connection(duckdb.connect(), self._path)
             try:
-                self._open(path)
-            except duckdb.Error as error:
+                self._open(self._path)
+            except (duckdb.Error, IntegrityError) as error:
                 self._connection.close()
-                raise IntegrityError(f"{path.name}: the table file cannot be used ({type(error).__name__})",
-                                     file=str(path)) from None
-        self._appenders: dict[int, Any] = {}
+                raise IntegrityError(f"{self._path.name}: the table file cannot be used ({type(error).__name__})",
+                                     file=str(self._path)) from None
+
+    def reopen(self) -> None:
+        """Begin again from the file, as it was at the last checkpoint: after a failed one nothing else can be read."""
+        self.close()
+        self._connect()
 
     def _open(self, path: Path) -> None:
         self._connection.execute("ATTACH ? AS ruche (RECOVERY_MODE no_wal_writes)", [str(path)])
@@ -109,7 +122,7 @@ class Tables:
         except BaseException:
             self._appenders.clear()
             self._log.undo()
-            self._connection.execute("ROLLBACK")
+            self._connection.roll_back()
             raise
         self._log.kept()
         self.applied = sequence
@@ -209,13 +222,14 @@ class Tables:
         return int(found[0]) if found else 0
 
     def checkpoint(self) -> None:
-        """Make what is applied durable: day files and logs first. Raises Unavailable, StorageStopped."""
+        """Make what is applied durable: day files and logs first. Raises CheckpointFailed, StorageStopped."""
         self._days.sync()
         self._log.sync()
         try:
-            self._connection.execute("CHECKPOINT")
+            self._connection.raw.execute("CHECKPOINT")
         except duckdb.Error as error:
-            raise Unavailable(f"the tables could not be written ({type(error).__name__})", retry_after=5.0) from error
+            raise CheckpointFailed(f"the tables could not be written ({type(error).__name__})",
+                                   retry_after=5.0) from error
 
     # --- reading ---------------------------------------------------------------------------------------------
 

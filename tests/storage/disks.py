@@ -45,7 +45,9 @@ class FailingSync(Disk):
 
 
 class Died(BaseException):
-    """The process is dead from here on, as far as the disk is concerned."""
+    """The process is dead from here on, as far as the disk is concerned. `left` closes what it left open."""
+
+    left: Callable[[], object] | None = None
 
 
 class Fault(NamedTuple):

@@ -1,0 +1,83 @@
+"""A DuckDB connection whose damage is told in our words: by file, and what to do. Everything else goes through.
+
+Damage in a block shows only when the block is read, long after the file was opened. A note beside the file then makes
+the next opening rebuild it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import duckdb
+
+from ruche.storage.errors import IntegrityError
+
+T = TypeVar("T")
+_OURS: Final = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.OutOfMemoryException,
+                duckdb.InterruptException)
+"""Errors of a statement, not of the file."""
+
+
+def distrusted(path: Path) -> Path:
+    """The note that a table file is not to be used again."""
+    return path.with_name("tables.rebuild")
+
+
+class Connection:
+    """What the tables use of a connection. Raises IntegrityError once the file turns out to be damaged."""
+
+    def __init__(self, raw: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self.raw, self._path = raw, path
+
+    def execute(self, statement: str, values: Sequence[Any] | None = None) -> Connection:
+        self._guarded(lambda: self.raw.execute(statement, values) if values is not None
+                      else self.raw.execute(statement))
+        return self
+
+    def fetchall(self) -> list[Any]:
+        return self._guarded(self.raw.fetchall)
+
+    def fetchmany(self, size: int) -> list[Any]:
+        return self._guarded(lambda: self.raw.fetchmany(size))
+
+    def fetchone(self) -> Any:
+        return self._guarded(self.raw.fetchone)
+
+    def appender(self, name: str) -> Appender:
+        return Appender(self._guarded(lambda: self.raw.appender(name)), self._guarded)
+
+    def roll_back(self) -> None:
+        """Whatever became of the transaction."""
+        with contextlib.suppress(duckdb.Error):
+            self.raw.execute("ROLLBACK")
+
+    def close(self) -> None:
+        with contextlib.suppress(duckdb.Error):
+            self.raw.close()
+
+    def _guarded(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except _OURS:
+            raise
+        except duckdb.Error as error:
+            with contextlib.suppress(OSError):
+                distrusted(self._path).touch(mode=0o600)
+            raise IntegrityError(f"{self._path.name}: the table file is damaged ({type(error).__name__}); restart the "
+                                 "process, which rebuilds it", file=str(self._path)) from error
+
+
+class Appender:
+    """Rows into one table."""
+
+    def __init__(self, raw: Any, guarded: Callable[[Callable[[], Any]], Any]) -> None:
+        self._raw, self._guarded = raw, guarded
+
+    def append_rows(self, rows: Sequence[Any]) -> None:
+        self._guarded(lambda: self._raw.append_rows(rows))
+
+    def flush(self) -> None:
+        self._guarded(self._raw.flush)
