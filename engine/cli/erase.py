@@ -1,0 +1,66 @@
+"""`ruche erase`: makes everything of a person unreadable for ever, in a data directory that no server holds."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ruche.engine.cli.command import command as ruche_command
+
+if TYPE_CHECKING:
+    from ruche.storage.auditor import Erasure
+
+
+@ruche_command("erase", example="ruche erase ada --yes --reason 'asked on 20 November'")
+@click.argument("person")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--tenant", default="default", show_default=True, help="Whose person.")
+@click.option("--reason", default="asked for", show_default=True, help="Kept with the erasure; name nobody in it.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(person: str, yes: bool, tenant: str, reason: str, data: Path | None, config: Path | None,
+            as_json: bool) -> int:
+    """Destroy the keys of PERSON: nothing they said can be read any more, and the audit log still verifies.
+
+    A running server does the same at DELETE /v1/interlocutors/PERSON. Backups of the keyring keep the keys as long as
+    they are kept themselves; the answer says until when none may be left.
+    """
+    if not yes:
+        click.confirm(f"Erase everything of {person} in tenant {tenant}? It cannot be taken back", abort=True, err=True)
+    done = _erase(person, tenant, reason, data, config)
+    if as_json:
+        import msgspec
+
+        click.echo(json.dumps(msgspec.to_builtins(done)))
+    else:
+        click.echo(f"erased: {len(done.keys)} keys destroyed, entry {done.proof.index} of the audit log")
+        click.echo(f"complete when no backup of the keyring from before is left; none may be after {_day(done)}")
+    return 0
+
+
+def _erase(person: str, tenant: str, reason: str, data: Path | None, config: Path | None) -> Erasure:
+    import anyio
+
+    from ruche.engine.cli.verify import require_data
+    from ruche.engine.config import read_settings
+    from ruche.engine.host import open_store
+
+    settings = read_settings(config, data=data)
+    require_data(settings.data)
+    store = anyio.run(open_store, settings)
+    try:
+        return store.audit.erase(tenant, person, reason=reason, by=f"cli:{getpass.getuser()}",
+                                 at_ms=time.time_ns() // 1_000_000)
+    finally:
+        store.close()
+
+
+def _day(done: Erasure) -> str:
+    return datetime.fromtimestamp(done.complete_ms / 1000, UTC).date().isoformat()

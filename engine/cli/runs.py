@@ -1,0 +1,107 @@
+"""`ruche runs`: list, show and export the recorded turns of a data directory that no server holds at the moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ruche.storage.model.run import Run
+    from ruche.storage.tenant import TenantStore
+
+
+@click.group("runs")
+def command() -> None:
+    """Look at recorded turns, and take them out as files."""
+
+
+def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every subcommand has."""
+    for option in (
+            click.option("--tenant", default="default", show_default=True, help="Whose runs."),
+            click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data)."),
+            click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml)."),
+            click.option("--json", "as_json", is_flag=True, help="JSON.")):
+        function = option(function)
+    return function
+
+
+@command.command("list")
+@click.option("--session", help="Of one session, oldest first.")
+@click.option("--agent", help="Of one agent.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
+@_shared
+def list_runs(session: str | None, agent: str | None, limit: int, tenant: str, data: Path | None, config: Path | None,
+              as_json: bool) -> int:
+    """List runs, newest first."""
+    with _view(tenant, data, config) as view:
+        for run in view.runs(session=session, agent=agent, limit=limit, oldest_first=session is not None).items:
+            short = _short(run)
+            click.echo(json.dumps(short) if as_json else " ".join(
+                (run.id, short["created_at"], run.agent, run.status, run.risk, "session", run.session)))
+    return 0
+
+
+@command.command("show")
+@click.argument("run")
+@_shared
+def show_run(run: str, tenant: str, data: Path | None, config: Path | None, as_json: bool) -> int:
+    """Show a whole run, in its canonical form with --json."""
+    from ruche.plugins.errors import NotFound
+
+    with _view(tenant, data, config) as view:
+        content = view.canonical_run(run)
+    if content is None:
+        raise NotFound(f"there is no run {run}")
+    click.echo(content.decode() if as_json else json.dumps(json.loads(content), indent=2, ensure_ascii=False))
+    return 0
+
+
+@command.command("export")
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), help="First day, UTC.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day that is left out, UTC.")
+@_shared
+def export_runs(target: Path, since: date | None, until: date | None, tenant: str, data: Path | None,
+                config: Path | None, as_json: bool) -> int:
+    """Write each run to TO/YYYY-MM-DD/RUN.json. The files are readable as they are, and no erasure reaches them."""
+    from ruche.storage.export import export
+
+    with _view(tenant, data, config) as view:
+        done = export(view, target.absolute(), since_ms=_ms(since), until_ms=_ms(until))
+    click.echo(json.dumps(done._asdict()) if as_json else f"{done.written} runs written, {done.unchanged} unchanged")
+    return 0
+
+
+@contextmanager
+def _view(tenant: str, data: Path | None, config: Path | None) -> Iterator[TenantStore]:
+    """The tenant's door. Raises NotFound without a data directory, DataLocked while a server has it."""
+    import anyio
+
+    from ruche.engine.cli.verify import require_data
+    from ruche.engine.config import read_settings
+    from ruche.engine.host import open_store
+
+    settings = read_settings(config, data=data)
+    require_data(settings.data)
+    store = anyio.run(open_store, settings)
+    try:
+        yield store.tenant(tenant)
+    finally:
+        store.close()
+
+
+def _short(run: Run) -> dict[str, Any]:
+    created = datetime.fromtimestamp(run.created_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return {"id": run.id, "session": run.session, "agent": run.agent, "version": run.agent_version,
+            "sequence": run.sequence, "created_at": created, "status": run.status, "risk": run.risk}
+
+
+def _ms(day: date | None) -> int | None:
+    return None if day is None else int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
