@@ -116,18 +116,25 @@ class SessionActor(AioActor):
     # --- messages ----------------------------------------------------------------------------------------------
 
     async def _say(self, say: Say) -> Any:
+        message, line = say.message, self._line
+        known = await self._known(message)
+        if known is not None:
+            return self._again(say.want, known)
+        try:
+            self._check(say)
+        except RucheError:
+            line.forget(message)
+            raise
+        turn = line.place(message, say.new_session)
+        self._accept(turn, message, self._caller(say.want, turn, message.id))
+        return None
+
+    def _check(self, say: Say) -> None:
         line = self._line
-        if say.message.idempotency_key is not None:
-            known = await self._known(say.message)
-            if known is not None:
-                return self._again(say.want, known)
         if say.session_id is not None and (line.open is None or line.open.state.id != say.session_id):
             raise NotFound("this session is not open; leave session_id out to go on in the open one")
         if line.waiting() >= self._hosting.waiting_limit:
             raise MailboxFull("too many messages of this session wait for an answer; slow down", retry_after=1.0)
-        turn = line.place(say.message, say.new_session)
-        self._accept(turn, say.message, self._caller(say.want, turn, say.message.id))
-        return None
 
     def _close(self, close: Close) -> None:
         opened = self._line.open
@@ -148,9 +155,12 @@ class SessionActor(AioActor):
     async def _known(self, message: Message) -> Run | tuple[LogicalTurn, str] | None:
         """What there is under a message's idempotency key: the answer, or the turn and message in hand that will be it.
 
-        Raises IdempotencyMismatch when the key came with another request.
+        None when there is nothing: then no other session of the person takes the key until it is forgotten. Raises
+        IdempotencyMismatch when the key came with another request.
         """
-        key, line = message.idempotency_key or "", self._line
+        key, line = message.idempotency_key, self._line
+        if key is None:
+            return None
         _, first = line.person.requests.get(key, (None, None))
         if first is not None:
             _same(first.fingerprint, message.fingerprint)
@@ -158,9 +168,15 @@ class SessionActor(AioActor):
             if turn is None:
                 raise _elsewhere()
             return turn, first.id
-        earlier = await self._hosting.scribe.read(lambda store: look_up(store, line.key, key))
+        line.expect(message)
+        try:
+            earlier = await self._hosting.scribe.read(lambda store: look_up(store, line.key, key))
+        except Exception:
+            line.forget(message)
+            raise
         if earlier is None:
             return None
+        line.forget(message)
         _same(earlier.fingerprint, message.fingerprint)
         return earlier.run or (self._retake(earlier), earlier.message_id)
 

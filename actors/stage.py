@@ -118,6 +118,7 @@ class SessionStage:
         return EffectOutcome(status="new")
 
     def _segment(self, text: str, number: int, seq: int) -> SegmentReleased:
+        self._refuse_when_over()  # the message may have been lost to a full disk while this waited behind it
         at_ms = self._clock_ms()
         event = Event(seq=seq, kind="message.segment", session_id=self._state.id, turn_id=self._turn_id, at_ms=at_ms,
                       data={"text": text, "seq": number})
