@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from random import Random
 
 from msgspec.structs import replace
@@ -20,6 +21,8 @@ ENGINE = "simulation 1"
 ACT, REPEATABLE = "pay", "look"
 """Words in a message that make the brain act: once and never again, or as often as it likes."""
 
+PROMPT_S = 0.05
+"""Virtual seconds within which a cancelled brain must be woken."""
 _HASHES = RunHashes(configuration="", input="", state_before="", state_after="", evaluation="", output="")
 _CALM = ("sleep", "yield", "release", "pending", "progress")
 _WILD = ("raise", "refuse", "cancelled", "stranger", "hang", "deaf", "nonsense", "stale")
@@ -58,6 +61,7 @@ class SimulatedBrain:
         if key in self._thinking:
             world.violated(f"two turns of {key} at once: {self._thinking[key]} and {turn.turn_id}")
         self._thinking[key] = turn.turn_id
+        world.superseded.pop(turn.turn_id, None)
         world.note("think", short(turn.turn_id), *(message.text for message in turn.messages))
         try:
             return await self._think(turn, stage)
@@ -79,7 +83,7 @@ class SimulatedBrain:
         mind = self._mind
         match action:
             case "sleep":
-                await asyncio.sleep(mind.choice((0.001, 0.05, 0.4)) * mind.random())
+                await self._rest(turn, mind.choice((0.001, 0.05, 0.4)) * mind.random())
             case "yield":
                 await asyncio.sleep(0)
             case "release":
@@ -101,7 +105,7 @@ class SimulatedBrain:
                 stranger.cancel()
                 await stranger
             case "hang":
-                await asyncio.Event().wait()
+                await self._rest(turn, 1e9)
             case "deaf":
                 await self._ignore(mind.randrange(1, 4))
                 return await self._do(mind.choice(_CALM), turn, stage, said)
@@ -110,6 +114,14 @@ class SimulatedBrain:
             case "stale":
                 return self._output(replace(turn, session=replace(turn.session, turn_count=7)), "stale")
         return None
+
+    async def _rest(self, turn: TurnInput, seconds: float) -> None:
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            since = self._world.superseded.get(turn.turn_id, math.inf)
+            if self._world.now > since + PROMPT_S:
+                self._world.violated(f"turn {short(turn.turn_id)} was left thinking after it was superseded")
 
     async def _ignore(self, cancellations: int) -> None:
         """Go on as if nothing had happened, so many times."""

@@ -97,8 +97,9 @@ def plan_of(seed: int) -> Plan:
 
 
 def _keys(draw: Random) -> list[SessionKey]:
-    """Few addresses, so that people meet; some belong to one person, some to one tenant."""
-    return [SessionKey(tenant=draw.choice(("acme", "bolt")), agent="desk", interlocutor=draw.choice(("kim", "lee")),
+    """Few addresses, so that people meet; often they belong to one person."""
+    tenants, names = (("acme",), ("kim",)) if draw.random() < 0.5 else (("acme", "bolt"), ("kim", "lee"))
+    return [SessionKey(tenant=draw.choice(tenants), agent="desk", interlocutor=draw.choice(names),
                        channel=draw.choice(("api", "web", "chat"))) for _ in range(draw.choice((1, 1, 2, 3)))]
 
 

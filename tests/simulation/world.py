@@ -32,6 +32,8 @@ class World:
         """The process dies before anything else of it runs."""
         self.dead = False
         """What runs now is only the cleaning up after a process that died: nobody sees it."""
+        self.superseded: dict[str, float] = {}
+        """By turn that is to be thought again or in another turn: since when."""
         self.log: list[tuple[float, int, str, tuple[Any, ...]]] = []
         self.violations: list[str] = []
         chance = self.schedule
