@@ -42,6 +42,7 @@ class TenantLimits(Section):
 
     requests_per_minute: int | None = Field(default=None, ge=0)
     turns_at_once: int | None = Field(default=None, ge=1)
+    waiting: int | None = Field(default=None, ge=1)
     storage_mb: int | None = Field(default=None, ge=0)
     tokens_per_day: int | None = Field(default=None, ge=0)
 
@@ -53,6 +54,8 @@ class LimitSettings(Section):
     """Per tenant."""
     turns_at_once: int = Field(default=64, ge=1)
     turns_at_once_per_tenant: int = Field(default=32, ge=1)
+    waiting_per_tenant: int = Field(default=1_000, ge=1)
+    """Messages that may be without an answer at once; the next is refused, so that a crowd gets answers in time."""
     storage_mb_per_tenant: int = Field(default=0, ge=0)
     """Megabytes (10**6 bytes) of turn records; what else is kept of a tenant is about as much again."""
     tokens_per_day_per_tenant: int = Field(default=0, ge=0)
@@ -67,7 +70,8 @@ class LimitSettings(Section):
         """What holds for a tenant, every value filled in."""
         own = self.tenants.get(tenant, TenantLimits())
         every = {"requests_per_minute": self.requests_per_minute, "turns_at_once": self.turns_at_once_per_tenant,
-                 "storage_mb": self.storage_mb_per_tenant, "tokens_per_day": self.tokens_per_day_per_tenant}
+                 "waiting": self.waiting_per_tenant, "storage_mb": self.storage_mb_per_tenant,
+                 "tokens_per_day": self.tokens_per_day_per_tenant}
         return TenantLimits(**{**every, **own.model_dump(exclude_none=True)})
 
 
@@ -104,6 +108,10 @@ class StorageSettings(Section):
     """`<data>/keys/root.key` when absent."""
     key_command: str | None = None
     reserve_bytes: int = Field(default=4_000_000, ge=0)
+    backup_to: Path | None = None
+    """A folder that is brought up to date again and again; `ruche restore` reads it."""
+    backup_minutes: float = Field(default=5.0, gt=0)
+    backup_keep_days: float = Field(default=7.0, ge=0)
     retention: RetentionSettings = RetentionSettings()
 
 

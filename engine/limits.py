@@ -1,4 +1,4 @@
-"""Quotas of tenants: what is kept of them and what models read and wrote for them, against what settings allow.
+"""What tenants may use: how many of their messages wait, what is kept of them, what models read and wrote for them.
 
 A quota is looked at before a message is taken. Turns that have begun are finished, so a tenant may end a little above.
 """
@@ -15,7 +15,7 @@ import anyio
 
 from ruche.actors.scribe import Scribe
 from ruche.engine.config import LimitSettings
-from ruche.plugins.errors import QuotaExceeded
+from ruche.plugins.errors import QuotaExceeded, RateLimited
 from ruche.storage.model.run import Run
 
 if TYPE_CHECKING:
@@ -52,6 +52,36 @@ def tokens_of(run: Run) -> int:
     return usage.input_tokens + usage.output_tokens
 
 
+class Crowd:
+    """Callers that wait for an answer, by tenant.
+
+    Without a bound a server that was too slow for a while answers everybody too late for ever after.
+    """
+
+    def __init__(self, limits: LimitSettings) -> None:
+        self._limits = limits
+        self._usual = limits.waiting_per_tenant
+        self._waiting: dict[str, int] = {}
+
+    def enter(self, tenant: str) -> None:
+        """One more waits, until `leave`. Raises RateLimited when too many do."""
+        waiting = self._waiting.get(tenant, 0)
+        if waiting >= self._most(tenant):
+            raise RateLimited("too many messages of this tenant wait for an answer; slow down", retry_after=1.0)
+        self._waiting[tenant] = waiting + 1
+
+    def leave(self, tenant: str) -> None:
+        left = self._waiting[tenant] - 1
+        if left:
+            self._waiting[tenant] = left
+        else:
+            del self._waiting[tenant]
+
+    def _most(self, tenant: str) -> int:
+        own = self._limits.tenants.get(tenant)
+        return self._usual if own is None or own.waiting is None else own.waiting
+
+
 class Quotas:
     """All tenants' accounts, on the event loop; only tenants that have a quota have one.
 
@@ -60,6 +90,7 @@ class Quotas:
 
     def __init__(self, limits: LimitSettings, scribe: Scribe, clock_ms: Callable[[], int],
                  clock: Callable[[], float] = time.monotonic) -> None:
+        self.crowd = Crowd(limits)
         self._limits = limits
         self._scribe = scribe
         self._clock_ms = clock_ms

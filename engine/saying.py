@@ -53,7 +53,7 @@ class Request:
 
 
 async def say(host: Host, request: Request, want: Literal["reply", "accepted", "events"]) -> Any:
-    """Ask the session. Raises InvalidRequest, NotFound and QuotaExceeded before anything is journalled."""
+    """Ask the session. Raises InvalidRequest, NotFound, QuotaExceeded, RateLimited before anything is journalled."""
     request.check()
     refuse_leaving(host, request.tenant, request.user)
     host.catalog.published(request.tenant, request.agent)
@@ -63,7 +63,11 @@ async def say(host: Host, request: Request, want: Literal["reply", "accepted", "
                       request_id=request.request_id or "", idempotency_key=request.idempotency_key,
                       fingerprint=request.fingerprint, metadata=request.metadata or {})
     asked = Say(message, want, new_session=request.new_session, session_id=request.session_id)
-    return await host.sessions.ask(str(request.key), asked, trace=message.request_id)
+    host.quotas.crowd.enter(request.tenant)
+    try:
+        return await host.sessions.ask(str(request.key), asked, trace=message.request_id)
+    finally:
+        host.quotas.crowd.leave(request.tenant)
 
 
 async def follow(host: Host, request: Request) -> AsyncGenerator[Event]:

@@ -183,6 +183,25 @@ async def test_a_tenant_has_as_many_turns_at_once_as_its_own_limit_says(tmp_path
             assert speaker.most_at_once == most
 
 
+@pytest.mark.anyio
+async def test_a_crowd_that_waits_is_bounded_and_later_messages_are_told_to_come_back(tmp_path: Path) -> None:
+    """Security item 15: in-flight messages per tenant, refused with Retry-After and never journalled."""
+    speaker = Counting()
+    async with opened(tmp_path, Hands(), speaker, waiting_per_tenant=3, tenants={"acme": {"waiting": 2}}) as engine:
+        for tenant, most in (("acme", 2), ("other", 3)):
+            speaker.go_on.clear()
+            speaker.reached.clear()
+            asked = [asyncio.ensure_future(say(engine, tenant, f"user-{n}")) for n in range(most)]
+            await speaker.reached[most].wait()
+            with pytest.raises(RateLimited) as refused:
+                await say(engine, tenant, "late")
+            assert refused.value.retry_after == 1.0
+            speaker.go_on.set()
+            await asyncio.gather(*asked)
+            assert (await say(engine, tenant, "late")).status == "complete"
+            assert len((await engine.runs(tenant)).items) == most + 1
+
+
 def test_a_tenants_own_rate_counts_instead_of_the_rate_for_all() -> None:
     """Security item 15: limits per tenant."""
     limits = Limits(Settings(limits=LimitSettings.model_validate(
