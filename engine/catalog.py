@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from ruche.actors.scribe import Scribe
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.publish import bundle_hash, next_version
 from ruche.engine.brain.compiled import CompiledAgent
-from ruche.plugins.contracts import Enforcer, Retrieval
+from ruche.plugins.contracts import Retrieval
 from ruche.plugins.errors import ConfigurationError, NotFound
+from ruche.plugins.installed import Installed
 from ruche.storage.model.agent import AgentBundle
 from ruche.storage.model.record import AgentPublished
 from ruche.storage.store import Store
@@ -31,11 +32,11 @@ class PublishedAgent:
 class Catalog:
     """Agents by tenant and id. A publish swaps one entry: running turns keep the version they began with."""
 
-    def __init__(self, scribe: Scribe, retrieval: Retrieval, enforcers: Mapping[str, Enforcer],
+    def __init__(self, scribe: Scribe, retrieval: Retrieval, installed: Installed,
                  clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._scribe = scribe
         self._retrieval = retrieval
-        self._enforcers = enforcers
+        self._installed = installed
         self._clock_ms = clock_ms
         self._agents: dict[tuple[str, str], PublishedAgent] = {}
 
@@ -60,7 +61,7 @@ class Catalog:
         if not folders:
             raise ConfigurationError(f"{', '.join(map(str, roots))}: there is no agent folder (a folder with "
                                      "agent.yaml); `ruche init NAME` makes one")
-        bundles = [load_folder(folder).require() for folder in folders]
+        bundles = [load_folder(folder, self._installed).require() for folder in folders]
         return [await self.publish(bundle) for bundle in bundles]
 
     async def versions(self, tenant: str, agent: str, *, below: int | None = None,
@@ -89,7 +90,8 @@ class Catalog:
         latest = await self._scribe.read(lambda store: store.tenant(bundle.tenant).agent(bundle.id))
         record = next_version(bundle, latest, self._clock_ms())
         version = record.version if record else latest.version if latest else 1
-        agent = PublishedAgent(bundle, version, bundle_hash(bundle), CompiledAgent(bundle, version, self._enforcers))
+        compiled = CompiledAgent(bundle, version, self._installed.enforcers)
+        agent = PublishedAgent(bundle, version, bundle_hash(bundle), compiled)
         await self._retrieval.prepare(bundle, version)
         if record is not None:
             await self._scribe.commit(record)

@@ -30,14 +30,15 @@ from ruche.engine.authoring.samples import served_samples
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
+from ruche.engine.custody import Custody
 from ruche.engine.limits import Quotas
 from ruche.engine.oversight import Sweeper
 from ruche.engine.speakers import Speakers
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
 from ruche.plugins.embedders import open_embedder
-from ruche.plugins.enforcers import built_in
 from ruche.plugins.errors import ConfigurationError, RucheError
+from ruche.plugins.installed import Installed
 from ruche.plugins.registry import Registry
 from ruche.plugins.tools import Tools
 from ruche.storage.keyring import KeySource
@@ -92,7 +93,7 @@ class Host:
 
     def __init__(self, settings: Settings, store: Store, scribe: Scribe, catalog: Catalog, hosting: Hosting,
                  sessions: Directory[SessionActor], retriever: Retriever, quotas: Quotas,
-                 notices: tuple[str, ...]) -> None:
+                 notices: tuple[str, ...], faults: tuple[str, ...] = ()) -> None:
         self.settings = settings
         self.store = store
         self.scribe = scribe
@@ -103,8 +104,9 @@ class Host:
         self.quotas = quotas
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
-        self.notices = notices
-        """What an operator should know about this start, such as a substitute for missing weights."""
+        self.notices = (*notices, *faults)
+        """What an operator should know about this start: a substitute for missing weights, plugins without use."""
+        self._substitutes, self._faults = notices, faults
 
     @classmethod
     @asynccontextmanager
@@ -123,8 +125,9 @@ class Host:
 
     async def health(self) -> list[Component]:
         """Every part, with what a small request to it took."""
+        plugins = [Component("plugins", "degraded", None, "; ".join(self._faults))] if self._faults else []
         return [await self._timed("storage", self._storage_state), await self._timed("retriever", self._embed),
-                Component("agents", "ok" if self.catalog else "degraded"),
+                *plugins, Component("agents", "ok" if self.catalog else "degraded"),
                 Component("sessions", "ok", None, f"{len(self.sessions)} in memory")]
 
     async def _storage_state(self) -> tuple[str, str]:
@@ -133,7 +136,8 @@ class Host:
 
     async def _embed(self) -> tuple[str, str]:
         await self.retriever.encode(["ready"])
-        return ("degraded" if self.notices else "ok"), "; ".join([self.retriever.embedder.name, *self.notices])
+        state = "degraded" if self._substitutes else "ok"
+        return state, "; ".join([self.retriever.embedder.name, *self._substitutes])
 
     async def _timed(self, name: str, probe: Callable[[], Any]) -> Component:
         begun = time.perf_counter()
@@ -150,8 +154,8 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
                         else await anyio.to_thread.run_sync(partial(open_embedder, settings.models, registry)))
     retriever = Retriever(embedder)
-    enforcers = known_enforcers(registry) | plugins.enforcers
-    catalog = Catalog(scribe, retriever, enforcers, plugins.clock_ms)
+    installed = Installed(registry, plugins.enforcers, any_generator=plugins.generator is not None)
+    catalog = Catalog(scribe, retriever, installed, plugins.clock_ms)
     tools = plugins.tools or Tools(secrets=tool_secrets(os.environ))
     speakers = Speakers(registry, os.environ)
     stack.push_async_callback(tools.close)
@@ -165,8 +169,10 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
                                                              max_active=limits.active_sessions, buffer=limits.mailbox))
     host = kind(settings, store, scribe, catalog, hosting, sessions, retriever, quotas,
-                (notice,) if notice else ())
-    Clock(sessions, scribe).every(_SWEEP_S, "retention", Sweeper(host).sweep)
+                (notice,) if notice else (), installed.notices)
+    clock = Clock(sessions, scribe)
+    clock.every(_SWEEP_S, "retention", Sweeper(host).sweep)
+    Custody(store, scribe, settings.storage).wind(clock)
     return host
 
 
@@ -191,7 +197,7 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
 
 def known_enforcers(registry: Registry) -> dict[str, Enforcer]:
     """The built-in enforcers and those of installed plugins, by the word that an author writes."""
-    return built_in() | {name: registry.create("enforcer", name) for name in registry.names("enforcer")}
+    return Installed(registry).enforcers
 
 
 def tool_secrets(environment: Mapping[str, str]) -> dict[str, str]:

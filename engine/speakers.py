@@ -39,6 +39,9 @@ class Speakers:
         if use.generator == "openai":
             return self._endpoint(use)
         made: Generator = self._registry.create("generator", use.generator)
+        if made.name == Composer.name:
+            raise ConfigurationError(f"the generator {use.generator} calls itself {Composer.name}, and what a plugin "
+                                     "says would pass for the author's words; give it a name of its own")
         return made
 
     def _endpoint(self, use: ModelUse) -> Generator:

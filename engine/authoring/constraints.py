@@ -9,24 +9,21 @@ from ruche.engine.authoring.document import Path
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
-from ruche.plugins.enforcers import built_in
+from ruche.plugins.enforcers import prepare_rule
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
-from ruche.plugins.registry import Registry
 from ruche.storage.model.agent import AgentBundle, EnforcerUse, Rule
 
 _DIRECTED = ("depends_on", "implies", "specializes")
 
 
 def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
-    enforcers: Mapping[str, Any] = built_in()
-    others = Registry().names("enforcer") if any(isinstance(r.enforce, EnforcerUse) for r in bundle.rules) else []
     for index, rule in enumerate(bundle.rules):
         place: Path = ("rules", index)
         yield from _check_judged(place, rule, bundle, origins)
         yield from _check_fires(place, rule, bundle, origins)
         if isinstance(rule.enforce, EnforcerUse):
-            yield from _check_enforcer(place, rule, rule.enforce, enforcers, others, origins)
+            yield from _check_enforcer(place, rule, rule.enforce, vocabulary, origins)
     yield from _check_fallback(bundle, origins)
     yield from _check_same_condition(bundle, origins)
     yield from _check_relationships(bundle, origins)
@@ -60,16 +57,15 @@ def _always_false(text: str) -> bool:
         return False
 
 
-def _check_enforcer(place: Path, rule: Rule, use: EnforcerUse, enforcers: Mapping[str, Any], others: list[str],
+def _check_enforcer(place: Path, rule: Rule, use: EnforcerUse, vocabulary: Vocabulary,
                     origins: Origins) -> Iterator[Problem]:
-    if use.use in others:
-        return
+    enforcers = vocabulary.installed.enforcers
     if use.use not in enforcers:
         yield origins.problem((*place, "enforce", "use"), "E310", f"there is no enforcer {use.use}",
                               suggest(use.use, enforcers.keys()))
         return
     try:
-        enforcers[use.use].prepare(rule)
+        prepare_rule(rule, enforcers)
     except ConfigurationError as error:
         said, _, instead = error.message.removeprefix(f"rule {rule.id}: ").partition("; ")
         yield origins.problem((*place, "enforce"), "E317", f"{use.use} cannot be used so: {said}", instead)

@@ -21,6 +21,7 @@ from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.validate import validate
 from ruche.plugins.errors import ConfigurationError
+from ruche.plugins.installed import Installed
 from ruche.storage.model.agent import AgentBundle
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -46,15 +47,18 @@ class LoadedFolder:
         return self.bundle
 
 
-def load_folder(path: Path | str) -> LoadedFolder:
-    """The agent in a folder, checked. Never raises for what the folder holds; problems come by file and line."""
+def load_folder(path: Path | str, installed: Installed | None = None) -> LoadedFolder:
+    """The agent in a folder, checked. Never raises for what the folder holds; problems come by file and line.
+
+    `installed` is what the agent may name; without it, what is installed here.
+    """
     folder = Path(path).absolute()
     files = read_files(folder, SUBFOLDERS)
     reading = _Reading(folder, files)
     bundle = reading.bundle()
     problems = reading.problems
     if bundle is not None:
-        problems = [*problems, *check(bundle, reading.origins)]
+        problems = [*problems, *check(bundle, reading.origins, installed)]
     refused = any(problem.is_error for problem in problems)
     return LoadedFolder(folder, None if refused else bundle, tuple(sorted(problems)))
 

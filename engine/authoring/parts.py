@@ -17,7 +17,7 @@ from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, InterlocutorField, Tool
+from ruche.storage.model.agent import AgentBundle, InterlocutorField, ModelUse, Tool
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
@@ -26,6 +26,7 @@ Functions = dict[str, ast.FunctionDef | ast.AsyncFunctionDef]
 
 def check_parts(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
     yield from _check_agent(bundle, origins)
+    yield from _check_generator(bundle.agent.models, origins, vocabulary)
     for index, field in enumerate(bundle.fields):
         yield from _check_field(("fields", index), field, origins)
     for index, template in enumerate(bundle.templates):
@@ -55,6 +56,26 @@ def _check_agent(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
     if key is not None and not _VARIABLE.fullmatch(key):
         yield origins.problem(("agent", "models", "api_key"), "E320", "api_key names an environment variable",
                               "write for example OPENAI_API_KEY, and never the key itself")
+
+
+def _check_generator(use: ModelUse, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
+    place: Path = ("agent", "models", "generator")
+    if use.generator == "openai":
+        for key in ("url", "model"):
+            if not getattr(use, key):
+                yield origins.problem(place, "E323", f"the generator openai needs {key}", f"write {key}: ...")
+        if use.url and not _is_address(use.url):
+            yield origins.problem((*place[:-1], "url"), "E323", f"{use.url} is not an address",
+                                  "write for example http://127.0.0.1:8080/v1")
+    elif use.generator != "composer":
+        known = vocabulary.installed.generators()
+        fault = vocabulary.installed.generator_fault(use.generator)
+        if fault and use.generator not in known:
+            yield origins.problem(place, "E322", f"there is no generator {use.generator}",
+                                  suggest(use.generator, known))
+        elif fault:
+            said, _, instead = fault.partition("; ")
+            yield origins.problem(place, "E322", said, instead)
 
 
 def _is_zone(name: str) -> bool:

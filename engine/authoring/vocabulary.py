@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
+from ruche.engine.brain.results import status_name
 from ruche.plugins.enforcers import VOCABULARY as REPLY
+from ruche.plugins.installed import Installed
 from ruche.storage.model.agent import AgentBundle, InterlocutorField
 
 NOW = frozenset({"part_of_day", "hour", "minute", "weekday", "date", "time"})
@@ -17,8 +19,14 @@ SESSION = frozenset({"channel", "intent", "language", "turn"})
 class Vocabulary:
     """The names of one bundle, each set made when it is first asked for."""
 
-    def __init__(self, bundle: AgentBundle) -> None:
+    def __init__(self, bundle: AgentBundle, installed: Installed | None = None) -> None:
         self._bundle = bundle
+        self._installed = installed
+
+    @cached_property
+    def installed(self) -> Installed:
+        """What the agent may name that is no part of it."""
+        return self._installed or Installed()
 
     @cached_property
     def rules(self) -> frozenset[str]:
@@ -60,7 +68,7 @@ class Vocabulary:
         """What a text, or an expression that is evaluated before there is a reply, may read; bare and spaced."""
         kept = _with_currency(field for field in self._bundle.fields if _is_kept(field))
         other = _with_currency(field for field in self._bundle.fields if not _is_kept(field))
-        values = self.known - self.fields
+        values = (self.known - self.fields) | {status_name(tool) for tool in self.tools}
         return frozenset({"agent", *kept, *other, *values, *_spaced("profile", kept), *_spaced("now", NOW),
                           *_spaced("session", other | values | SESSION)})
 

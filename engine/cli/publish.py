@@ -89,13 +89,15 @@ def _publish(store: Store, bundles: list[AgentBundle]) -> list[dict[str, Any]]:
     """One durable append for all of them."""
     from ruche.engine.authoring.publish import bundle_hash, next_version
     from ruche.engine.brain.compiled import CompiledAgent
+    from ruche.plugins.installed import Installed
 
+    enforcers = Installed().enforcers
     records, shown = [], []
     for bundle in bundles:
         latest = store.tenant(bundle.tenant).agent(bundle.id)
         record = next_version(bundle, latest, time.time_ns() // 1_000_000)
         version = record.version if record else latest.version if latest else 1
-        CompiledAgent(bundle, version)
+        CompiledAgent(bundle, version, enforcers)
         records += [record] if record else []
         shown.append({"agent": bundle.id, "tenant": bundle.tenant, "version": version, "hash": bundle_hash(bundle),
                       "new": record is not None})

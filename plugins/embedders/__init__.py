@@ -17,6 +17,8 @@ __all__ = ["NOTICE", "EmbedderSettings", "HashingEmbedder", "MiniLmEmbedder", "o
 NOTICE = ("no model weights are installed: rules are matched by their words, not by their meaning; "
           "run `ruche model install` and start again")
 
+_BUILT_IN = ("auto", "minilm", "hashing")
+
 
 class EmbedderSettings(Protocol):
     """What is read from the section `models` of the settings."""
@@ -39,8 +41,11 @@ def open_embedder(settings: EmbedderSettings, registry: Registry | None = None) 
 
     `auto` takes MiniLM when its weights are found, else hashing with NOTICE. Weights that are found but damaged are an
     error, never a reason for the substitute: stored scores and thresholds would silently change. MiniLM uses a GPU
-    only when `device` says `cuda`, so that `auto` gives the same vectors on every machine. Raises ConfigurationError.
+    only when `device` says `cuda`, so that `auto` gives the same vectors on every machine. Raises ConfigurationError,
+    also when a plugin has one of the built-in names.
     """
+    registry = registry or Registry()
+    registry.refuse_taken("embedder", _BUILT_IN)
     if settings.embedder == "hashing":
         return HashingEmbedder(), None
     if settings.embedder in ("auto", "minilm"):
@@ -48,7 +53,7 @@ def open_embedder(settings: EmbedderSettings, registry: Registry | None = None) 
             return HashingEmbedder(), NOTICE
         device = "cuda" if settings.device == "cuda" else "cpu"
         return MiniLmEmbedder(settings.embedder_path, device=device, threads=settings.threads), None
-    return _plugin(settings, registry or Registry()), None
+    return _plugin(settings, registry), None
 
 
 def _plugin(settings: EmbedderSettings, registry: Registry) -> Embedder:

@@ -41,7 +41,13 @@ def prepare_rule(rule: Rule, known: Mapping[str, Enforcer]) -> tuple[Enforcer, A
     enforcer = known.get(name)
     if enforcer is None:
         raise ConfigurationError(f"rule {rule.id}: there is no enforcer {name}; known: {', '.join(sorted(known))}")
-    return enforcer, enforcer.prepare(rule)
+    try:
+        return enforcer, enforcer.prepare(rule)
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"rule {rule.id}: the enforcer {name} failed on its options "
+                                 f"({type(error).__name__}: {error}); mend the enforcer or the options") from None
 
 
 def judges_prefixes(enforcer: Enforcer, prepared: Any) -> bool:
