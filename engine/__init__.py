@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ruche.engine.host import Component, Host
     from ruche.storage.audit import Verification
     from ruche.storage.auditor import Erasure
+    from ruche.storage.keys import KeyStatus, Level
     from ruche.storage.model.conversation import SessionState
     from ruche.storage.model.event import Event
     from ruche.storage.model.record import AdvisoryAdded, AgentPublished
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ruche.storage.model.turn import Turn
     from ruche.storage.proofs import Head, Proof
     from ruche.storage.secured import Page
+    from ruche.storage.store import Store
     from ruche.storage.tenant import TenantStore
 
 T = TypeVar("T")
@@ -172,6 +174,19 @@ class Engine:
         from ruche.engine.oversight import hold
 
         await hold(self._host, tenant, interlocutor, held=held, reason=reason, by=by)
+
+    async def keys(self) -> KeyStatus:
+        """The keys that everything is sealed under, by level, and rotations that are not finished."""
+        return await self._host.scribe.read(lambda store: store.keys.status())
+
+    async def rotate_keys(self, level: Level, tenant: str | None = None, person: str | None = None) -> KeyStatus:
+        """Begin a rotation of a level other than `root`; it goes on by itself, also after a restart. Raises NotFound,
+        StorageFull."""
+        def begin(store: Store) -> KeyStatus:
+            store.keys.rotate(level, tenant=tenant, person=person)
+            return store.keys.status()
+
+        return await self._host.scribe.read(begin)
 
     # --- agents and operations -------------------------------------------------------------------------------------
 

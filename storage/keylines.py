@@ -25,6 +25,7 @@ _SLACK: Final = 4096
 _OPENINGS: Final = b"openings"
 _FIRST: Final[tuple[Kind, ...]] = ("hash", "users", "journal")
 _UPPER: Final = (*_FIRST, "tenant")
+_MANY: Final = ("person", "gone")
 
 
 class KeyLines:
@@ -36,6 +37,7 @@ class KeyLines:
         self._lines: dict[bytes, WrappedKey] = {}
         self._generations: dict[tuple[Kind, bytes], list[bytes]] = {}
         self._by_name: dict[bytes, bytes] = {}
+        self._few: dict[bytes, None] = {}
         self._noted, self.openings = False, 1
         self.file = KeyFile(path, disk)
         try:
@@ -58,8 +60,9 @@ class KeyLines:
         return self._lines.get(id)
 
     def of_kind(self, kind: Kind) -> list[WrappedKey]:
-        """Oldest first."""
-        return [line for line in self._lines.values() if line.kind == kind]
+        """Oldest first. Asking for persons reads every line, for anything else only the few that are not theirs."""
+        found = self._lines.values() if kind in _MANY else [self._lines[one] for one in self._few]
+        return [line for line in found if line.kind == kind]
 
     def generations(self, kind: Kind, owner: bytes) -> list[WrappedKey]:
         """Keys of one tenant or person, oldest first, without those that were destroyed."""
@@ -119,12 +122,14 @@ class KeyLines:
     def bury(self, line: WrappedKey) -> None:
         """Leave a tombstone. Inside `rewriting`, after which the key is gone from the disk."""
         self._forget_name(line)
+        self._few.pop(line.id, None)
         self._lines[line.id] = WrappedKey("gone", line.id, b"", line.owner, now_ms(), b"")
 
     def drop(self, line: WrappedKey) -> None:
         """Leave nothing. Inside `rewriting`, after which the key is gone from the disk."""
         self._forget_name(line)
         del self._lines[line.id]
+        self._few.pop(line.id, None)
         if line.kind in ("tenant", "person"):
             self._generations[line.kind, line.owner].remove(line.id)
 
@@ -165,12 +170,12 @@ class KeyLines:
     def rewriting(self) -> Iterator[None]:
         """Write the file anew with what is changed inside, in one step; on an error memory is as before as well."""
         before = (self._lines.copy(), {owner: ids.copy() for owner, ids in self._generations.items()},
-                  self._by_name.copy(), self._master)
+                  self._by_name.copy(), self._few.copy(), self._master)
         try:
             yield
             self.rewrite()
         except BaseException:
-            self._lines, self._generations, self._by_name, self._master = before
+            self._lines, self._generations, self._by_name, self._few, self._master = before
             raise
 
     def rewrite(self) -> None:
@@ -222,6 +227,10 @@ class KeyLines:
         if before is not None:
             self._forget_name(before)
         self._lines[line.id] = line
+        if line.kind in _MANY:
+            self._few.pop(line.id, None)
+        else:
+            self._few[line.id] = None
         if line.kind not in ("person", "tenant"):
             return
         generations = self._generations.setdefault((line.kind, line.owner), [])

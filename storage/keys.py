@@ -53,10 +53,12 @@ class Keys:
             self._rehash.hold()
 
     def status(self) -> KeyStatus:
-        levels = tuple(self._rotation.status())
-        older = {state.level: state.older for state in levels}
-        return KeyStatus(levels, tuple(level for level in LEVELS if level in ("root", "tenant", "users")
-                                       and older[level]))
+        return KeyStatus(tuple(self._rotation.status()), self.under_way())
+
+    def under_way(self) -> tuple[Level, ...]:
+        """Levels whose rotation is not finished; costs next to nothing."""
+        return tuple(level for level in LEVELS if level in ("root", "tenant", "users")
+                     and self._rotation.older(level))
 
     def rows(self, collection: Collection) -> Iterator[list[Values]]:
         """Every row of a collection, whoever's it is, in parts that hold the lock for milliseconds."""
@@ -79,7 +81,7 @@ class Keys:
 
     def step(self) -> Progress | None:
         """A short step of what is under way; None when nothing is that a step can finish."""
-        under_way = self.status().under_way
+        under_way = self.under_way()
         with self._one:
             if "tenant" in under_way:
                 return self._guarded(self._rotation.step)
@@ -160,7 +162,7 @@ class Keys:
         following = source.following()
         if not self._ring.lines.opens(source.root_key()):
             raise ConfigurationError(f"{source.path}: this root key does not open the keyring; nothing was changed")
-        if not following.path.exists() and "root" in self.status().under_way:
+        if not following.path.exists() and "root" in self.under_way():
             self._rotation.keep_root(source)
             return
         following.create_if_absent()

@@ -52,6 +52,12 @@ class Rotation:
             found = [KeyState(kind, 1, len(self._lines.of_kind(kind)) - 1, 0.0) for kind in _SINGLE]
             return [*found, self._owned("tenant"), self._owned("person")]
 
+    def older(self, kind: Kind) -> int:
+        """How many keys of a level wait to be let go of."""
+        with self._lock:
+            lines = self._lines.of_kind(kind)
+            return len(lines) - (len({line.owner for line in lines}) if kind in ("tenant", "person") else 1)
+
     # --- root ------------------------------------------------------------------------------------------------
 
     def add_root(self, source: KeySource) -> bool:

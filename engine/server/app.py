@@ -23,6 +23,7 @@ from ruche.engine.server import (
     console,
     events,
     explain,
+    keys,
     openapi,
     ops,
     runs,
@@ -48,7 +49,7 @@ _ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, DELETE", "Access-Control
 def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *runs.ROUTES, *audit.ROUTES, *agents.ROUTES,
-             *explain.ROUTES, *versions.ROUTES, *tokens.ROUTES, *ops.ROUTES, *console.routes())
+             *explain.ROUTES, *versions.ROUTES, *tokens.ROUTES, *keys.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 

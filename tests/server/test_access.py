@@ -17,6 +17,7 @@ BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
                           "/v1/agents/{agent}/explain": {"text": "When do you open?"},
                           "/v1/agents/{agent}/rollback": {"version": 1},
                           "/v1/runs/{id}/advisories": {"kind": "note", "note": "seen"},
+          "/v1/admin/keys": {"level": "journal"},
           "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
           "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
 ALLOWED = {
@@ -43,6 +44,8 @@ ALLOWED = {
     "POST /v1/agents/{agent}/explain": "agent_author operator admin",
     "POST /v1/agents/{agent}/rollback": "agent_author operator admin",
     "GET /v1/admin/actors": "operator admin",
+    "GET /v1/admin/keys": "admin",
+    "POST /v1/admin/keys": "admin",
     **{f"GET {path}": "" for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/console.css",
                                       "/console.js", "/stream.js", "/trace.js", "/graph.js", "/dom.js", "/icon.svg")},
     "POST /v1/token/anonymous": "", "POST /v1/console/session": "",

@@ -1,0 +1,58 @@
+"""`ruche restore`: brings a data directory back from a backup, as it is there or as it was at a time."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from ruche.engine.cli.command import command as ruche_command
+
+
+@ruche_command("restore", example="ruche restore --from /mnt/backup/ruche --to data2 --to-time 2026-11-20T14:05:00Z")
+@click.option("--from", "folder", type=click.Path(path_type=Path), required=True, help="Folder with the backup.")
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True,
+              help="The new data directory; must be empty or not there.")
+@click.option("--to-time", help="RFC 3339 time with its zone: bring back what was acknowledged up to then.")
+@click.option("--to-sequence", type=click.IntRange(min=1), help="The same by journal frame.")
+@click.option("--key-file", type=click.Path(path_type=Path),
+              help="File with the root key (default: what the settings say).")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def command(folder: Path, target: Path, to_time: str | None, to_sequence: int | None, key_file: Path | None,
+            config: Path | None, as_json: bool) -> None:
+    """Copy, check, rebuild, and verify the chain of every session; only then the new directory gets its name."""
+    from ruche.engine.config import read_settings
+    from ruche.engine.host import key_source
+    from ruche.storage.keysources import FileKeySource
+    from ruche.storage.restore import Restore, words
+
+    settings = read_settings(config)
+    kept = key_file or settings.storage.key_file or settings.data / "keys" / "root.key"
+    from_file = key_file is not None or settings.storage.key_source == "file"
+    keys = FileKeySource(kept) if from_file else key_source(settings.data, settings.storage)
+    done = Restore(folder, keys).run(target, to_ms=_milliseconds(to_time), to_sequence=to_sequence,
+                                     told=lambda said: click.echo(said, err=True))
+    if as_json:
+        click.echo(json.dumps(done._asdict()))
+        return
+    click.echo(f"{target}: up to journal frame {done.sequence} of {words(done.at_ms)}; {done.sessions} sessions and "
+               f"{done.runs} turns verified; copied in {done.copied_seconds:.1f} s, rebuilt in "
+               f"{done.rebuilt_seconds:.1f} s")
+    click.echo("the root key is not part of a backup: give the new directory the key that it was made with", err=True)
+
+
+def _milliseconds(time: str | None) -> int | None:
+    from ruche.plugins.errors import ConfigurationError
+
+    if time is None:
+        return None
+    try:
+        found = datetime.fromisoformat(time)
+    except ValueError:
+        found = datetime.min
+    if found.tzinfo is None:
+        raise ConfigurationError("--to-time: write it like 2026-11-20T14:05:00Z, with a zone")
+    return int(found.timestamp() * 1000)

@@ -1,0 +1,57 @@
+"""Keys and backups of a running engine: rotations go on in short steps, and what is new is shipped again and again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+
+from ruche.actors.clock import Clock
+from ruche.actors.scribe import Scribe
+from ruche.engine.config import StorageSettings
+from ruche.plugins.errors import RucheError
+from ruche.storage.backup import Shipment
+from ruche.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 1.0
+_AT_ONCE_S: Final = 0.05
+"""How long steps of a rotation may keep the read thread at once."""
+
+
+class Custody:
+    """Made by the host; its clock drives it."""
+
+    def __init__(self, store: Store, scribe: Scribe, settings: StorageSettings) -> None:
+        self._store, self._scribe, self._settings = store, scribe, settings
+
+    def wind(self, clock: Clock) -> None:
+        clock.every(_EVERY_S, "keys", self.rotate_on)
+        if self._settings.backup_to is not None:
+            clock.every(60 * self._settings.backup_minutes, "backup", self.ship)
+
+    async def rotate_on(self) -> bool:
+        """Some steps of the rotation that is under way; True when one was."""
+        return await self._scribe.read(_steps)
+
+    async def ship(self) -> Shipment:
+        """Bring the backup up to now, on a thread of its own. Raises what keeps it from it."""
+        folder, keep_days = self._settings.backup_to or Path(), self._settings.backup_keep_days
+        try:
+            return await anyio.to_thread.run_sync(lambda: self._store.backup.ship(folder, keep_days=keep_days))
+        except RucheError as error:
+            log.error("the backup was not brought up to date: %s", error.message)
+            raise
+
+
+def _steps(store: Store) -> bool:
+    deadline, any_step = time.monotonic() + _AT_ONCE_S, False
+    while store.keys.step() is not None:
+        any_step = True
+        if time.monotonic() > deadline:
+            break
+    return any_step
