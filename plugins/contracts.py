@@ -21,8 +21,8 @@ from ruche.storage.model.run import Run
 
 __all__ = [
     "Brain", "Channel", "Draft", "Effect", "EffectOutcome", "Embedder", "Enforcer", "Generated", "Generator", "Hit",
-    "Hits", "ItemKind", "KeySource", "Prompt", "Reranker", "Retrieval", "Selection", "Selector", "Stage", "ToolGateway",
-    "ToolResult", "TurnInput", "TurnOutput", "Vectors", "Verdict",
+    "Hits", "ItemKind", "KeySource", "Prompt", "Reader", "Reranker", "Retrieval", "Selection", "Selector", "Stage",
+    "ToolGateway", "ToolResult", "TurnInput", "TurnOutput", "Vectors", "Verdict",
 ]
 
 # --- the brain: what the runtime hosts ---------------------------------------------------------------------------
@@ -216,6 +216,11 @@ class Draft(Struct, frozen=True, kw_only=True):
     names: dict[str, Any]
     language: str = "en"
     whole: bool = True
+    authored: str = ""
+    """Everything that the author wrote, knowledge included: the same object in every turn of an agent version. Empty
+    unless an enforcer in force says `needs_data = True`, as `found` is."""
+    found: str = ""
+    """What this turn knows besides: variables, fields and what tools gave back, as JSON."""
 
 
 @runtime_checkable
@@ -269,6 +274,15 @@ class Generator(Protocol):
 
     def stream(self, prompt: Prompt) -> AsyncIterator[str]:
         """Pieces of text as they arrive; joined they are the reply."""
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A generator that also answers chat messages in a given shape: what judges replies and reads messages."""
+
+    async def complete(self, chat: list[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0,
+                       schema: dict[str, Any] | None = None) -> Generated:
+        """The model's answer, which should be JSON after `schema`; the caller verifies it. Raises ProviderFailed."""
 
 
 # --- tools -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,21 @@ from ruche.plugins.errors import DeadlineExceeded, ProviderFailed, RucheError, S
 from ruche.plugins.tape import Divergence, Tape
 
 T = TypeVar("T")
+
+RESERVE = 3.0
+"""Seconds of a turn that model calls leave for everything after them."""
+
+
+class Budget:
+    """The time that model calls have in one turn. It bounds live calls only; what came of them is on the tape."""
+
+    def __init__(self, now_ms: int, deadline_ms: int | None) -> None:
+        left = None if deadline_ms is None else (deadline_ms - now_ms) / 1000 - RESERVE
+        self._ends = None if left is None else time.monotonic() + left
+
+    def of(self, seconds: float) -> float:
+        """At most `seconds`, at least 0."""
+        return seconds if self._ends is None else max(0.0, min(seconds, self._ends - time.monotonic()))
 
 
 async def asked(tape: Tape, site: str, request: Any, live: Callable[[], Awaitable[T]], kind: type[T],

@@ -70,6 +70,7 @@ class CompiledAgent:
         self.version = version
         self.configuration = hashlib.sha256(canonical_bundle(bundle)).hexdigest()
         self.languages = bundle.agent.languages or ("en",)
+        self.judge, self.sensor = bundle.agent.judging, bundle.agent.sensing
         self.zone = _zone(bundle.agent.timezone)
         self.month_first = bundle.agent.timezone.startswith(("America/", "US/"))
         self.region = region_of(bundle.agent.timezone, self.languages[0])

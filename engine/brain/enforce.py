@@ -42,9 +42,8 @@ async def enforce(spoken: Spoken, gate: Gate, voice: Voice, speaker: Speaker, ma
     regenerated = 0
     if spoken.model:
         regenerated = 1
-        hints = tuple(violation.reason for violation in judged.violations())
-        again = await voice.draft(hints)
-        spoken = msgspec.structs.replace(again, usage=_sum(spoken.usage, again.usage))
+        again = await voice.draft(judged.hints())
+        spoken = msgspec.structs.replace(again, usage=spoken.usage + again.usage)
         judged = await gate.judge(spoken.text, model=spoken.model)
         if judged.allowed:
             return _passed(spoken, judged, 1)
@@ -54,9 +53,10 @@ async def enforce(spoken: Spoken, gate: Gate, voice: Voice, speaker: Speaker, ma
 
 
 def _passed(spoken: Spoken, judged: Judged, regenerated: int) -> Enforced:
-    risk: Risk = "YELLOW" if regenerated or judged.violations() else "GREEN"
+    violations = judged.violations()
+    risk: Risk = "YELLOW" if regenerated or violations or judged.unsure else "GREEN"
     return Enforced(text=spoken.text, segments=spoken.segments, usage=spoken.usage, enforcement=Enforcement(
-        risk=risk, violations=judged.violations(), regenerated=regenerated, checked=judged.checked()))
+        risk=risk, violations=violations, regenerated=regenerated, checked=judged.checked()))
 
 
 async def _cut_off(spoken: Spoken, judged: Judged, gate: Gate, voice: Voice, speaker: Speaker, matched: Matched,
@@ -106,8 +106,3 @@ def _fallbacks(judged: Judged, speaker: Speaker, matched: Matched) -> Iterator[t
         rendered = speaker.render(text) if text.language in (None, speaker.language) else ""
         if rendered:
             yield rendered, template
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(model_calls=one.model_calls + other.model_calls, input_tokens=one.input_tokens + other.input_tokens,
-                 output_tokens=one.output_tokens + other.output_tokens)

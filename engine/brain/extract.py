@@ -37,6 +37,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     start: int
     end: int
+    by_model: bool = False
+    """True when a model read it out of the message."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

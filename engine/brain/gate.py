@@ -1,10 +1,11 @@
 """Judges text against every rule in force in this turn: matched rules, and all GLOBAL hard rules, matched or not.
 
-A rule without `enforce` needs a judge that reads. There is none here, so a hard one is decided by who wrote the text:
-- a model wrote it: error, which counts as broken; nobody can vouch for the text;
-- the author wrote it and the rule did not match: not applicable; no model could have said something else;
-- the author wrote it and the rule matched: passed when the rule's own text is said, else error.
-The author's check warns of such rules.
+A rule without `enforce` needs a judge that reads, and what a judge must read depends on who wrote the text:
+- a model wrote it: every such rule in force;
+- the author wrote it: hard rules that matched and whose own text is not said. Of the others no model could have said
+  something else: passed where the rule's own text is said, not applicable where it did not match.
+Where there is no judge, what one would have to read is in error, which a hard rule counts as broken; soft rules are
+left out. The author's check refuses hard rules that nothing can judge.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.judge import Judge
 from ruche.engine.brain.match import Matched
 from ruche.engine.brain.names import Names
 from ruche.engine.brain.parts import Check, CompiledRule
@@ -26,7 +28,7 @@ from ruche.storage.model.turn import Violation
 
 _NAMELESS = frozenset({"phrase", "pattern", "length"})
 """Enforcers that read the text alone, so that its names need not be worked out."""
-_ERROR = Verdict(outcome="error", reason="the rule could not be judged")
+_ERROR = Verdict(outcome="error", reason="nobody could judge the text")
 
 
 class Enforcing(Protocol):
@@ -50,6 +52,17 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
         """A hard rule was judged and failed."""
         return any(rule.hard and verdict.outcome == "fail" for rule, verdict in self.verdicts)
 
+    @property
+    def unsure(self) -> bool:
+        """A soft rule could not be judged."""
+        return any(not rule.hard and verdict.outcome == "error" for rule, verdict in self.verdicts)
+
+    def hints(self) -> tuple[str, ...]:
+        """What the next draft must mend. A judge's reason is a model's text and instructs nobody (security item 29):
+        the author's words stand for it."""
+        return tuple(f"If {rule.if_}: {rule.then}" if rule.enforce is None else verdict.reason
+                     for rule, verdict in self.verdicts if verdict.outcome == "fail")
+
     def violations(self) -> tuple[Violation, ...]:
         return tuple(Violation(rule=rule.id, lane="judge" if rule.enforce is None else "deterministic",
                                severity="hard" if rule.hard else "soft",
@@ -65,14 +78,15 @@ class Gate:
     """Nothing is said that did not pass here. One per turn."""
 
     def __init__(self, who: Identified, matched: Matched, names: Names, language: str, said: frozenset[str],
-                 service: Enforcing, tape: Tape) -> None:
+                 service: Enforcing, tape: Tape, judge: Judge | None = None) -> None:
         """`said`: ids of the rules whose own text is in the plan."""
         self._who, self._names, self._language, self._said = who, names, language, said
-        self._service, self._tape = service, tape
+        self._service, self._tape, self._judge = service, tape, judge
         self._matched = frozenset(one.id for one in matched.rules)
         rules = {rule.id: rule for rule in (*who.agent.always, *(one.rule for one in matched.rules))}
         self._checks = [rule.check for rule in rules.values() if rule.check is not None]
-        self._unread = [rule for rule in rules.values() if rule.check is None and rule.rule.hard]
+        self._unread = [rule for rule in rules.values() if rule.check is None and (rule.rule.hard or judge is not None)]
+        self._whole = any(rule.rule.hard for rule in self._unread)
         self._needs_names = any(check[2].name not in _NAMELESS for check in self._checks)
 
     @property
@@ -82,12 +96,12 @@ class Gate:
 
     @property
     def by_segments(self) -> bool:
-        """True when every rule in force can be judged on a prefix, so that checked segments may go out."""
-        return not self._unread and all(judges_prefixes(enforcer, prepared) for _, prepared, enforcer in self._checks)
+        """True when every rule that may stop a reply can be judged on a prefix, so that checked segments may go out."""
+        return not self._whole and all(judges_prefixes(enforcer, prepared) for _, prepared, enforcer in self._checks)
 
     async def judge(self, text: str, *, model: bool, whole: bool = True, safe: bool = False) -> Judged:
         """The verdicts on exactly these bytes. `safe`: the text is a fallback that the author wrote for refusals."""
-        verdicts = [(rule.rule, self._by_author(rule, model=model, safe=safe)) for rule in self._unread]
+        verdicts = await self._read(text, model=model, safe=safe) if self._unread and whole else []
         if self._checks:
             found = await self._judged(text, whole)
             verdicts.extend((check[0], verdict) for check, verdict in zip(self._checks, found, strict=True))
@@ -120,13 +134,24 @@ class Gate:
         kept = [name for name, field in self._who.agent.fields.items() if field.kept]
         return draft_names(reply, self._names["session"], self._names["profile"], self._names["now"], kept)
 
-    def _by_author(self, rule: CompiledRule, *, model: bool, safe: bool) -> Verdict:
+    async def _read(self, text: str, *, model: bool, safe: bool) -> list[tuple[Rule, Verdict]]:
+        """The verdicts on the rules that nothing else can judge, from one call at most."""
+        settled = {rule.id: self._by_author(rule, model=model, safe=safe) for rule in self._unread}
+        open_ = [rule.rule for rule in self._unread if settled[rule.id] is None]
+        if open_:
+            found = [_ERROR] * len(open_) if self._judge is None else \
+                await self._judge.verdicts(text, open_, by_model=model)
+            settled.update(zip((rule.id for rule in open_), found, strict=True))
+        return [(rule.rule, settled[rule.id] or _ERROR) for rule in self._unread]
+
+    def _by_author(self, rule: CompiledRule, *, model: bool, safe: bool) -> Verdict | None:
+        """The verdict that follows from who wrote the text; None when somebody must read it."""
         if safe:
             return Verdict(outcome="not_applicable", reason="the text was written for refusals")
         if model:
-            return Verdict(outcome="error", reason="a model wrote the text and no judge can read it")
+            return None
         if rule.id not in self._matched:
             return Verdict(outcome="not_applicable", reason="the rule did not match and the author wrote the text")
         if rule.id in self._said:
             return Verdict(outcome="pass", reason="the rule's own text is said")
-        return Verdict(outcome="error", reason="the rule matched and no judge can read the reply")
+        return None if rule.rule.hard else Verdict(outcome="not_applicable", reason="the author wrote the text")

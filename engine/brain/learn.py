@@ -83,7 +83,7 @@ def _value(who: Identified, field: CompiledField, one: Candidate, old: FieldValu
            doubtful: bool) -> FieldValue:
     fresh = field.spec.freshness_seconds
     history = () if old is None else ((old.value, old.at_ms), *old.history)[:HISTORY]
-    return FieldValue(value=one.value, source="user_provided", at_ms=who.now_ms,
+    return FieldValue(value=one.value, source="llm_extracted" if one.by_model else "user_provided", at_ms=who.now_ms,
                       confidence=min(one.confidence, 0.5) if doubtful else one.confidence,
                       expires_ms=None if fresh is None else who.now_ms + fresh * 1000, turn_id=who.turn.turn_id,
                       history=history)

@@ -64,7 +64,8 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
         if unmatched:
             found = _unmatched(speaker, orchestrated)
         found = [*welcome, *found]
-    return _planned(speaker, found, orchestrated, acted, matched, model=model, unmatched=unmatched)
+    return _planned(speaker, found, orchestrated, acted, matched, sensed.tone, model=model,
+                    unmatched=unmatched)
 
 
 def _handed_over(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
@@ -92,8 +93,8 @@ def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contributio
     return found
 
 
-def _planned(speaker: Speaker, found: list[Contribution], orchestrated: Orchestrated, acted: Acted, matched: Matched, *,
-             model: bool, unmatched: bool) -> Planned:
+def _planned(speaker: Speaker, found: list[Contribution], orchestrated: Orchestrated, acted: Acted, matched: Matched,
+             tone: str, *, model: bool, unmatched: bool) -> Planned:
     contributions = tuple(sorted(found, key=lambda one: -one.priority))
     handoff = speaker.who.agent.bundle.agent.handoff
     effect = _effect(contributions)
@@ -108,7 +109,7 @@ def _planned(speaker: Speaker, found: list[Contribution], orchestrated: Orchestr
         asked=asking.asked if asking else (), unmatched=unmatched, handoff=handed,
         categories=_categories(contributions, acted, unmatched=unmatched),
         notes={"unrendered": speaker.notes} if speaker.notes else {},
-        plan=_plain(speaker, contributions, response_type, matched, orchestrated, model=model))
+        plan=_plain(speaker, contributions, response_type, matched, orchestrated, tone, model=model))
 
 
 def _effect(contributions: tuple[Contribution, ...]) -> str:
@@ -139,7 +140,7 @@ def _categories(contributions: tuple[Contribution, ...], acted: Acted, *, unmatc
 
 
 def _plain(speaker: Speaker, contributions: tuple[Contribution, ...], response_type: str, matched: Matched,
-           orchestrated: Orchestrated, *, model: bool) -> dict[str, Any]:
+           orchestrated: Orchestrated, tone: str, *, model: bool) -> dict[str, Any]:
     """Fields appear as known or unknown, never with their values: what is to be said is in the texts already."""
     agent = speaker.who.agent
     hard = {rule.id: rule for rule in (*agent.always, *(one.rule for one in matched.rules if one.rule.rule.hard))}
@@ -152,4 +153,5 @@ def _plain(speaker: Speaker, contributions: tuple[Contribution, ...], response_t
         "must_avoid": [text for rule in hard.values() for text in rule.forbidden],
         "variables": {name: "known" if name in known else "unknown" for name in agent.fields} if model else {},
         "unmatched": agent.bundle.agent.unmatched,
+        **({"tone": tone} if model and tone else {}),
     }

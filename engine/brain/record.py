@@ -17,7 +17,7 @@ from ruche.engine.brain.sense import Sensed
 from ruche.plugins.contracts import TurnOutput
 from ruche.storage.model.conversation import Exchange, ScenarioInstance, SessionState
 from ruche.storage.model.run import HISTORY, Run, RunHashes, TapeEntry, chain_link, digest, state_hash
-from ruche.storage.model.turn import MemoryHit, Status
+from ruche.storage.model.turn import MemoryHit, Status, Usage
 
 FIELD_HINT_MS, FOLLOW_UP_HINT_MS = 1_000, 500
 """What an open question adds to the next accumulation window (specification section 3)."""
@@ -34,6 +34,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     acted: Acted
     planned: Planned
     enforced: Enforced
+    usage: Usage
 
 
 def record(decided: Decided, engine: str, timings: dict[str, float], tape: tuple[TapeEntry, ...]) -> TurnOutput:
@@ -108,7 +109,7 @@ def _run(decided: Decided, session: SessionState, engine: str, timings: dict[str
         rules=decided.matched.matches(), scenarios=decided.orchestrated.moves(), tools=decided.acted.calls,
         enforcement=enforced.enforcement,
         memory=tuple(MemoryHit(chunk_id=hit.id, score=hit.score) for hit in decided.retrieved.hits.knowledge[:5]),
-        timings_ms=timings, usage=enforced.usage, decisions=_decisions(decided), tape=tape,
+        timings_ms=timings, usage=decided.usage, decisions=_decisions(decided), tape=tape,
         hashes=RunHashes(configuration=who.agent.configuration, input=digest(turn.messages),
                          state_before=state_hash(before), state_after=state_hash(session),
                          evaluation=digest(enforced.enforcement), output=digest(enforced.text)))
@@ -128,7 +129,8 @@ def _decisions(decided: Decided) -> dict[str, Any]:
     sensed, knowledge = decided.sensed, decided.acted.knowledge
     signals = msgspec.structs.asdict(sensed.signals)
     return {
-        "sense": {name: value for name, value in signals.items() if value},
+        "sense": {**{name: value for name, value in signals.items() if value},
+                  **_filled(intent=sensed.intent, tone=sensed.tone, fault=sensed.fault)},
         "learn": _filled(learned=knowledge.learned, corrected=knowledge.corrected, rejected=knowledge.rejected),
         "retrieve": _filled(intent=decided.retrieved.intent, score=decided.retrieved.intent_score,
                             fault=decided.retrieved.fault),

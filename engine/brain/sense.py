@@ -1,4 +1,7 @@
-"""Phase 2: what the message shows by itself: language, signals, and values for fields. No model, nothing remembered."""
+"""Phase 2: what the message shows by itself: language, signals, and values for fields. Nothing is remembered.
+
+No model is asked here; where an agent has one to read messages, `consult.py` adds what it says.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.language import detect
 from ruche.engine.brain.signals import Signals, read_signals, words_of
+from ruche.storage.model.turn import Usage
 
 READ = 2_000
 """Characters of a message in which values are looked for."""
@@ -22,19 +26,27 @@ class Sensed(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...] = ()
     asked: tuple[str, ...] = ()
     """Fields that the last reply asked for."""
+    intent: str = ""
+    """The intent that a model read in the message."""
+    tone: str = ""
+    """How the person sounds to a model."""
+    fault: str = ""
+    """Why no model could read the message, where one should."""
+    usage: Usage = Usage()
 
 
-def sense(who: Identified) -> Sensed:
+def sense(who: Identified, language: str | None = None) -> Sensed:
+    """`language` is given when it is known better than by the words alone."""
     agent = who.agent
     lower = who.text.lower()
     words = words_of(lower)
-    language = detect(who.text, words, agent.languages, who.turn.session.language)
+    language = language or detect(who.text, words, agent.languages, who.turn.session.language)
     signals = read_signals(words, language, _own_cancel(who))
     if not agent.fields:
         return Sensed(language=language, signals=signals, source=None)
     source = Source(text=who.text[:READ], lower=lower[:READ], words=words, answer=signals.answer,
                     place=agent.place(who.local.date()), statement=_statement(who, signals))
-    wanted = _wanted(who, signals, lower)
+    wanted = wanted_of(who, signals, lower)
     return Sensed(language=language, signals=signals, source=source, candidates=extract(source, wanted),
                   asked=tuple(field.name for field in wanted.asked))
 
@@ -64,7 +76,7 @@ def _own_cancel(who: Identified) -> frozenset[str]:
     return scenario.cancel if scenario else frozenset()
 
 
-def _wanted(who: Identified, signals: Signals, lower: str) -> Wanted:
+def wanted_of(who: Identified, signals: Signals, lower: str) -> Wanted:
     """Known fields are open again only when the message corrects something or names them."""
     agent, known = who.agent, who.known
     asked = tuple(dict.fromkeys(name for one in who.instances if one.status == "active" for name in one.asked

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from ruche.engine.brain.calls import asked
+from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.gate import Gate, Judged
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
@@ -41,9 +41,9 @@ class Voice:
     """Speaks one turn's plan."""
 
     def __init__(self, who: Identified, planned: Planned, matched: Matched, language: str, generator: Generator,
-                 channel: Channel, tape: Tape) -> None:
+                 channel: Channel, tape: Tape, budget: Budget) -> None:
         self._who, self._planned, self._matched, self._language = who, planned, matched, language
-        self._generator, self._channel, self._tape = generator, channel, tape
+        self._generator, self._channel, self._tape, self._budget = generator, channel, tape, budget
         self.model = generator.name != "composer" and not planned.exclusive
 
     async def speak(self, gate: Gate, stage: Stage) -> Spoken:
@@ -57,7 +57,7 @@ class Voice:
         """A whole reply; `hints` say what was wrong with the last one."""
         prompt = self._prompt(hints)
         made, fault = await asked(self._tape, "generate", _request(prompt), lambda: self._generator.generate(prompt),
-                                  Generated, SECONDS if self.model else None)
+                                  Generated, self._budget.of(SECONDS) if self.model else None)
         if made is None or not made.text.strip():
             return Spoken(text=self.shown(compose(self._planned.plan)), fault=fault or "the generator said nothing")
         usage = Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
@@ -78,7 +78,7 @@ class Voice:
         fault = ""
         while True:
             sentence, fault = await asked(self._tape, "sentence", len(said) or request, lambda: anext(source, ""), str,
-                                          SENTENCE_SECONDS)
+                                          self._budget.of(SENTENCE_SECONDS))
             if not sentence:
                 break
             shown = self.shown(sentence)

@@ -10,14 +10,17 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ruche.engine.brain.act import Acted, act
+from ruche.engine.brain.calls import Budget
 from ruche.engine.brain.compiled import CompiledAgent
+from ruche.engine.brain.consult import consult, intended
 from ruche.engine.brain.contributions import Speaker
 from ruche.engine.brain.doubt import reconsider
-from ruche.engine.brain.enforce import enforce
+from ruche.engine.brain.enforce import Enforced, enforce
 from ruche.engine.brain.explain import Explained, explain
 from ruche.engine.brain.gate import Enforcing, Gate
 from ruche.engine.brain.identify import Identified, identify
 from ruche.engine.brain.invoke import Invoker
+from ruche.engine.brain.judge import Judge
 from ruche.engine.brain.learn import learn
 from ruche.engine.brain.match import Matched, match, match_entered
 from ruche.engine.brain.names import names_of
@@ -40,6 +43,7 @@ from ruche.plugins.contracts import (
 from ruche.plugins.selectors import AdaptiveK
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.turn import Usage
 
 ROUNDS = 3
 """Rounds of tools in one turn: a result may lead on to a step with tools of its own (security item 35)."""
@@ -73,11 +77,15 @@ class PhasedBrain:
         agent = self._agents.current(turn.tenant, turn.agent)
         who = identify(turn, agent, tape)
         watch.ended("identify")
+        budget = Budget(who.now_ms, turn.deadline_ms)
         sensed = sense(who)
+        if agent.sensor is not None:
+            sensed = await consult(who, sensed, agent.sensor, self._generators, tape, budget)
         watch.ended("sense")
         knowledge = learn(who, sensed)
         watch.ended("learn")
         retrieved = await retrieve(who, self._retrieval, self._threshold, tape)
+        retrieved = intended(retrieved, sensed)
         sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
         names = names_of(who, knowledge, sensed.language, retrieved.intent)
         watch.ended("retrieve")
@@ -92,14 +100,17 @@ class PhasedBrain:
         watch.ended("act")
         planned = plan(who, sensed, matched, orchestrated, acted)
         watch.ended("plan")
-        gate = Gate(who, matched, acted.names, sensed.language, _said(planned), self._enforcement, tape)
-        voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape)
+        judge = None if agent.judge is None else Judge(who, acted.knowledge.known, agent.judge, self._generators, tape,
+                                                       budget)
+        gate = Gate(who, matched, acted.names, sensed.language, _said(planned), self._enforcement, tape, judge)
+        voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape, budget)
         spoken = await voice.speak(gate, stage)
         watch.ended("speak")
         enforced = await enforce(spoken, gate, voice, Speaker(who, sensed.language, acted.names), matched, stage)
         watch.ended("enforce")
         decided = Decided(who=who, sensed=sensed, retrieved=retrieved, matched=matched, orchestrated=orchestrated,
-                          acted=acted, planned=planned, enforced=enforced)
+                          acted=acted, planned=planned, enforced=enforced,
+                          usage=_usage(sensed, enforced, judge))
         return record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
 
     async def explain(self, turn: TurnInput, tape: Tape) -> Explained:
@@ -129,6 +140,11 @@ class PhasedBrain:
 
     def _channel(self, turn: TurnInput) -> Channel:
         return self._channels.get(turn.session.key.channel) or self._channels["unknown"]
+
+
+def _usage(sensed: Sensed, enforced: Enforced, judge: Judge | None) -> Usage:
+    """What all model calls of the turn cost."""
+    return enforced.usage if judge is None else sensed.usage + enforced.usage + judge.usage
 
 
 def _said(planned: Planned) -> frozenset[str]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import anyio
 
 from ruche.plugins.breaker import Breaker
-from ruche.plugins.contracts import Generated, Generator, Prompt
+from ruche.plugins.contracts import Generated, Generator, Prompt, Reader
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.generators.openai import failure
 
@@ -43,13 +44,24 @@ class Chain:
         return "chain:" + ",".join(generator.name for generator, _ in self._links)
 
     async def generate(self, prompt: Prompt) -> Generated:
-        error = _all_open()
-        for generator, breaker in self._links:
+        return await self._ask(self._links, lambda generator: generator.generate(prompt))
+
+    async def complete(self, chat: list[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0,
+                       schema: dict[str, Any] | None = None) -> Generated:
+        """Asks those of its generators that are Readers too."""
+        return await self._ask(
+            [link for link in self._links if isinstance(link[0], Reader)],
+            lambda reader: reader.complete(chat, max_tokens=max_tokens, temperature=temperature, schema=schema))
+
+    async def _ask(self, links: Sequence[tuple[Any, Breaker]],
+                   call: Callable[[Any], Awaitable[Generated]]) -> Generated:
+        error = _all_open() if links else failure("no generator of the chain answers in a given shape", again=False)
+        for generator, breaker in links:
             for attempt in range(self._tries):
                 if breaker.wait():
                     break
                 try:
-                    found = await generator.generate(prompt)
+                    found = await call(generator)
                 except ProviderFailed as failed:
                     error = failed
                     if not await self._again(failed, breaker, attempt):

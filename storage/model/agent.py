@@ -210,6 +210,15 @@ class Handoff(Authored):
     text: str = "I am passing you on to a person."
 
 
+class JudgeUse(Authored):
+    """The endpoint that judges. Without `url` the agent's own, key included; without `model` the agent's model."""
+
+    url: str | None = None
+    model: str | None = None
+    api_key: str | None = None
+    """The name of an environment variable that holds the key, never the key."""
+
+
 class ModelUse(Authored):
     """Which generator speaks for the agent: the template composer, or an OpenAI-compatible endpoint."""
 
@@ -220,6 +229,9 @@ class ModelUse(Authored):
     """The name of an environment variable that holds the key, never the key."""
     temperature: float = 0.0
     max_tokens: int = 512
+    judge: JudgeUse | None = None
+    """Judges replies against rules without `enforce`. With preset `balanced` or `maximum` the agent's own endpoint does
+    so when this is absent."""
 
 
 class Agent(Authored):
@@ -240,6 +252,26 @@ class Agent(Authored):
     rule_threshold: float | None = None
     """Score a rule must reach, on the embedder's own scale; the embedder's calibrated default when absent."""
     scenario_threshold: float | None = None
+
+    @property
+    def judging(self) -> ModelUse | None:
+        """The endpoint that judges replies, None when there is none."""
+        judge, own = self.models.judge, self.models
+        if judge is None:
+            return self.sensing
+        elsewhere = judge.url is not None
+        return _endpoint(judge.url if elsewhere else own.url, judge.model or own.model,
+                         judge.api_key if elsewhere or judge.api_key else own.api_key)
+
+    @property
+    def sensing(self) -> ModelUse | None:
+        """The endpoint that reads messages, None when there is none or the preset is `minimal`."""
+        own = self.models
+        return None if self.preset == "minimal" else _endpoint(own.url, own.model, own.api_key)
+
+
+def _endpoint(url: str | None, model: str | None, key: str | None) -> ModelUse | None:
+    return ModelUse(generator="openai", url=url, model=model, api_key=key) if url and model else None
 
 
 class AgentBundle(Authored):

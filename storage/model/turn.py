@@ -67,9 +67,16 @@ class MemoryHit(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
+    """Model calls that were answered, and what they cost."""
+
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(model_calls=self.model_calls + other.model_calls,
+                     input_tokens=self.input_tokens + other.input_tokens,
+                     output_tokens=self.output_tokens + other.output_tokens)
 
 
 class Turn(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,33 @@
+"""A model that answers in a given shape: what judges replies and reads messages for an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ruche.plugins.contracts import Generated, Reader
+from ruche.plugins.errors import ProviderFailed
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.turn import Usage
+
+
+class Endpoint:
+    """Opened when it is first asked, so never in a replay."""
+
+    def __init__(self, use: ModelUse, generators: Callable[[ModelUse], Any]) -> None:
+        self._use, self._generators = use, generators
+
+    async def complete(self, chat: list[dict[str, str]], schema: dict[str, Any], max_tokens: int) -> Generated:
+        """Raises ProviderFailed, and ConfigurationError for an endpoint that cannot be opened."""
+        reader = self._generators(self._use)
+        if not isinstance(reader, Reader):
+            raise ProviderFailed(f"the generator {getattr(reader, 'name', '')} does not answer in a given shape")
+        found = await reader.complete(chat, max_tokens=max_tokens, temperature=0.0, schema=schema)
+        if not isinstance(found, Generated) or not isinstance(found.text, str):
+            raise ProviderFailed("the model gave no text")
+        return found
+
+
+def spent(made: Generated) -> Usage:
+    """One call and its tokens."""
+    return Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
