@@ -42,6 +42,10 @@ class Build(NamedTuple):
     rows: Vectors
 
 
+class Forget(NamedTuple):
+    tenant: str
+
+
 class Search(NamedTuple):
     tenant: str
     agent: AgentIndex
@@ -67,6 +71,8 @@ class EmbeddingService(ServiceActor):
             return self._search(message)
         if isinstance(message, Build):
             return AgentIndex(message.passages, message.rows)
+        if isinstance(message, Forget):
+            return self._cache.forget(message.tenant)
         return self._encode(message.texts)
 
     def _search(self, search: Search) -> Hits:
@@ -142,6 +148,10 @@ class Retriever:
     def prepared(self, tenant: str, agent: str) -> tuple[int, ...]:
         """The versions that can be searched, in the order in which they were prepared."""
         return tuple(self._indexes.get((tenant, agent), ()))
+
+    async def forget_words(self, tenant: str) -> None:
+        """Drop the remembered vectors of what was said to a tenant's agents."""
+        await self._service.ask_async(Forget(tenant))
 
     def forget(self, tenant: str, agent: str) -> None:
         """Drop an agent's indexes; an unknown agent is fine."""

@@ -62,6 +62,7 @@ async def erase(host: Host, tenant: str, interlocutor: str, *, reason: str, by: 
         await host.scribe.commit(PersonErased(tenant=tenant, at_ms=host.hosting.clock_ms(), interlocutor=interlocutor,
                                               reason=reason, by=by))
         await host.scribe.apply()
+        await host.retriever.forget_words(tenant)
         return await host.scribe.read(lambda store: store.audit.erasure(tenant, keys[-1]))
 
 

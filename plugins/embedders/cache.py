@@ -24,6 +24,12 @@ class VectorCache:
         self._rows: OrderedDict[tuple[str, bytes], Row] = OrderedDict()
         self._lock = Lock()
 
+    def forget(self, space: str) -> None:
+        """Drop every vector of a space: somebody who wrote there was erased."""
+        with self._lock:
+            for key in [key for key in self._rows if key[0] == space]:
+                del self._rows[key]
+
     def row(self, space: str, text: str, encode: Callable[[str], Row]) -> Row:
         """The vector of a text; `encode` is called when this space does not remember it. A failure is not kept."""
         key = (space, hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
