@@ -17,9 +17,9 @@ from ruche.storage.fields import Stored
 from ruche.storage.heads import COLUMN, SessionHead
 from ruche.storage.model.record import AnyRecord, HoldSet, PersonErased
 from ruche.storage.proofs import Audit, Head, Proof, sign
+from ruche.storage.query import Query
 from ruche.storage.retention import Dropped, Retention, Rules
 from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, RunRow
-from ruche.storage.tables import Query
 
 KEY_BACKUP_DAYS: Final = 30
 """How long a backup of the keyring may be kept: only when the last one is gone, an erasure is complete."""

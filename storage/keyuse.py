@@ -14,8 +14,9 @@ from ruche.storage import frames, vault
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError
 from ruche.storage.journal import Journal, open_frame, segment_cipher
+from ruche.storage.query import Query
 from ruche.storage.snapshot import Snapshots
-from ruche.storage.tables import Query, Tables
+from ruche.storage.tables import Tables
 
 _ROWS: Final = 500
 _decode = msgspec.msgpack.Decoder().decode

@@ -18,7 +18,8 @@ from ruche.storage.fields import Protection, Stored
 from ruche.storage.keyring import Keyring, Tenant
 from ruche.storage.overlay import Overlay
 from ruche.storage.policy import Policies, Role
-from ruche.storage.tables import Condition, Operator, Query, Tables
+from ruche.storage.query import Condition, Operator, Query
+from ruche.storage.tables import Tables
 
 T = TypeVar("T")
 Row = dict[str, Any]

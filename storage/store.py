@@ -11,7 +11,6 @@ import contextlib
 import os
 import threading
 import time
-import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from typing import Any, Final
 import duckdb
 import msgspec
 
-from ruche.storage import platform, vault
+from ruche.storage import forks, platform, vault
 from ruche.storage.auditor import Auditor
 from ruche.storage.backup import Backup
 from ruche.storage.collection import Collection, Values
@@ -35,11 +34,12 @@ from ruche.storage.model.event import OutboxItem
 from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
+from ruche.storage.query import Query
 from ruche.storage.recent import Recent
 from ruche.storage.rows import MODELS, InboxRow, OutboxRow, SegmentRow, SessionRow
 from ruche.storage.secured import Door, stored_rows
-from ruche.storage.tables import CheckpointFailed, Query
 from ruche.storage.tenant import TenantStore
+from ruche.storage.upkeep import Upkeep
 
 _ALL: Final = 1_000_000_000
 
@@ -47,7 +47,6 @@ _accepted = msgspec.msgpack.Decoder(Accepted).decode
 _state = msgspec.msgpack.Decoder(SessionState).decode
 _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
 _outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
-_stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _inherited: list[Any] = []
 
 
@@ -71,13 +70,13 @@ class Store:
                 raise
         except OSError as error:
             raise platform.disk_error(error, "opening the data directory") from error
-        _stores.add(store)
+        forks.watch(store)
         return store
 
     def __init__(self, files: DataFiles, limits: Limits) -> None:
         """Over opened files; replays what the tables do not hold. Use `open`."""
         began = time.monotonic()
-        self._files, self._limits, self._closed, self._process = files, limits, False, os.getpid()
+        self._files, self._closed, self._process = files, False, os.getpid()
         self._keyring, self._tables, self._journal = files.keyring, files.tables, files.journal
         self._collections = files.collections
         self._by_model = {collection.model: collection for collection in files.collections}
@@ -93,9 +92,8 @@ class Store:
         self._auditor = Auditor(files, self._feed, self._lock, self.append)
         self._writing = threading.Lock()
         self._keys = Keys(files, self._lock, self._writing, self._feed.drain, self.checkpoint)
-        self._backup = Backup(files, self._settled)
-        self._checkpointed_bytes = self._snapshot_bytes = 0
-        self._checkpointed_at = time.monotonic()
+        self._upkeep = Upkeep(files, limits, self._feed, self._ledger, self._auditor, self._lock, self._keys.recovered)
+        self._backup = Backup(files, self._upkeep.settle)
         self._recovered = self._recover()
         self._recovery_seconds = round(time.monotonic() - began, 3)
 
@@ -130,23 +128,14 @@ class Store:
             if not applied:
                 break
             total += applied
-        if self._checkpoint_due():
+        if self._upkeep.due():
             self.checkpoint()
         return total
 
     def checkpoint(self) -> None:
         """Make the tables durable as they are, and let go of journal segments that nothing needs any more."""
         self._check()
-        with self._lock:
-            with self._stopping():
-                self._checkpoint_tables()
-                self._auditor.checkpoint()
-            self._checkpointed_bytes, self._checkpointed_at = self._journal.written, time.monotonic()
-            due = max(self._limits.snapshot_bytes, self._files.snapshots.size())
-            if self._journal.written - self._snapshot_bytes >= due:
-                self._snapshot_bytes = self._journal.written
-                self._journal.forget(self._files.snapshots.take(self._tables))
-        self._journal.restore_reserve()
+        self._upkeep.checkpoint()
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -223,7 +212,7 @@ class Store:
                 self.apply()
                 self.checkpoint()
         self._closed = True
-        _stores.discard(self)
+        forks.forget(self)
         self._files.close()
 
     def __enter__(self) -> Store:
@@ -271,45 +260,6 @@ class Store:
             raise
         self._journal.append([self._ledger.body(changes) for changes in made], last_resort=last_resort)
 
-    def _settled(self) -> None:
-        """Everything appended so far is in the tables and the day files, durably."""
-        with self._lock:
-            self._feed.drain()
-            self.checkpoint()
-
-    def _checkpoint_tables(self) -> None:
-        """After a failed checkpoint the tables begin again from the last one, and get back what was applied since."""
-        reached = self._tables.applied
-        try:
-            self._tables.checkpoint()
-        except CheckpointFailed:
-            self._files.reopen_tables()
-            applied = self._tables.applied
-            self._feed.put_back((sequence, self._ledger.read(body))
-                                for sequence, body in self._journal.between(applied, reached))
-            self._feed.drain()
-            self._keys.recovered(applied)
-            raise
-
-    @contextlib.contextmanager
-    def _stopping(self) -> Iterator[None]:
-        """Whatever stops one part of the store stops the journal."""
-        try:
-            yield
-        except OSError as error:
-            found = platform.disk_error(error, "writing the data directory")
-            if isinstance(found, StorageStopped):
-                self._journal.stop(found.message)
-            raise found from error
-        except StorageStopped as error:
-            self._journal.stop(error.message)
-            raise
-
-    def _checkpoint_due(self) -> bool:
-        fresh = self._journal.written - self._checkpointed_bytes
-        late = time.monotonic() - self._checkpointed_at >= self._limits.checkpoint_seconds
-        return fresh >= self._limits.checkpoint_bytes or (fresh > 0 and late)
-
     def _person_of(self, tenant: str, session: str) -> vault.DataKey | None:
         """The data key of a session's person, from the stored session. Raises Erased."""
         tag, sessions = self._keyring.tenant(tenant).tag, self._by_model[SessionRow]
@@ -344,17 +294,8 @@ class Store:
         if os.getpid() != self._process:
             raise StorageStopped("storage does not survive a fork; open it in the new process")
 
-    def _disown(self) -> None:
+    def disown(self) -> None:
         """In a forked child: let go of the files without touching what the parent goes on using."""
         self._closed = True
         _inherited.append(self._tables)  # never destructed here: that would write the parent's table file
         self._files.disown()
-
-
-def _after_fork() -> None:
-    for store in list(_stores):
-        store._disown()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

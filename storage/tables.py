@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final
 
 import duckdb
 
@@ -19,6 +19,7 @@ from ruche.storage.errors import IntegrityError, Unavailable
 from ruche.storage.fields import StoredField
 from ruche.storage.log import AuditLog
 from ruche.storage.overlay import Change
+from ruche.storage.query import Query
 from ruche.storage.runs import DayFiles, Entry, Place
 
 SCHEMA: Final = 1
@@ -30,27 +31,6 @@ _LOCK_DOWN: Final = (
     "SET allow_community_extensions=false", "SET autoinstall_known_extensions=false",
     "SET autoload_known_extensions=false", "SET enable_external_access=false", "SET lock_configuration=true",
 )
-
-Operator = Literal["=", "<", "<=", ">", ">="]
-
-
-class Condition(NamedTuple):
-    """A comparison of a stored column with a stored value."""
-
-    column: int
-    operator: Operator
-    value: Any
-
-
-class Query(NamedTuple):
-    """What to look for in one collection: conditions, order, where to go on, how many."""
-
-    conditions: tuple[Condition, ...] = ()
-    order: tuple[int, ...] = ()
-    descending: bool = False
-    after: tuple[Any, ...] | None = None
-    limit: int = 1000
-
 
 class CheckpointFailed(Unavailable):
     """The table file could not be written; what it held at the last checkpoint is in it."""

@@ -1,0 +1,83 @@
+"""When the tables are made durable and snapshotted, what may be let go of then, and what a failure of it leads to."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from ruche.storage import platform
+from ruche.storage.auditor import Auditor
+from ruche.storage.datafiles import DataFiles, Limits
+from ruche.storage.errors import StorageStopped
+from ruche.storage.feed import Feed
+from ruche.storage.ledger import Ledger
+from ruche.storage.tables import CheckpointFailed
+
+
+class Upkeep:
+    """Of an open store; any thread, under the store's lock."""
+
+    def __init__(self, files: DataFiles, limits: Limits, feed: Feed, ledger: Ledger, auditor: Auditor,
+                 lock: threading.RLock, replayed: Callable[[int], None]) -> None:
+        """`replayed` is told how far the tables were filled when they had to begin again."""
+        self._files, self._limits, self._feed, self._ledger = files, limits, feed, ledger
+        self._auditor, self._lock, self._replayed = auditor, lock, replayed
+        self._journal, self._tables = files.journal, files.tables
+        self._checkpointed_bytes = self._snapshot_bytes = 0
+        self._checkpointed_at = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether enough was written, or enough time has passed, since the last checkpoint."""
+        fresh = self._journal.written - self._checkpointed_bytes
+        late = time.monotonic() - self._checkpointed_at >= self._limits.checkpoint_seconds
+        return fresh >= self._limits.checkpoint_bytes or (fresh > 0 and late)
+
+    def checkpoint(self) -> None:
+        """Make the tables durable as they are, and let go of journal segments that nothing needs any more."""
+        with self._lock:
+            with self.stopping():
+                self._checkpoint_tables()
+                self._auditor.checkpoint()
+            self._checkpointed_bytes, self._checkpointed_at = self._journal.written, time.monotonic()
+            due = max(self._limits.snapshot_bytes, self._files.snapshots.size())
+            if self._journal.written - self._snapshot_bytes >= due:
+                self._snapshot_bytes = self._journal.written
+                self._journal.forget(self._files.snapshots.take(self._tables))
+        self._journal.restore_reserve()
+
+    def settle(self) -> None:
+        """Everything appended so far is in the tables and the day files, durably."""
+        with self._lock:
+            with self.stopping():
+                self._feed.drain()
+            self.checkpoint()
+
+    @contextlib.contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Whatever stops one part of the store stops the journal."""
+        try:
+            yield
+        except OSError as error:
+            found = platform.disk_error(error, "writing the data directory")
+            if isinstance(found, StorageStopped):
+                self._journal.stop(found.message)
+            raise found from error
+        except StorageStopped as error:
+            self._journal.stop(error.message)
+            raise
+
+    def _checkpoint_tables(self) -> None:
+        """After a failed checkpoint the tables begin again from the last one, and get back what was applied since."""
+        reached = self._tables.applied
+        try:
+            self._tables.checkpoint()
+        except CheckpointFailed:
+            self._files.reopen_tables()
+            applied = self._tables.applied
+            self._feed.put_back((sequence, self._ledger.read(body))
+                                for sequence, body in self._journal.between(applied, reached))
+            self._feed.drain()
+            self._replayed(applied)
+            raise
