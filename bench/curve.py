@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from bench.report import percentile
 
-WIDTH, LEFT, RIGHT = 860, 64, 96
-TOP, LATENCY, GAP, MEMORY, BOTTOM = 56, 220, 44, 90, 44
+WIDTH, LEFT, RIGHT = 860, 76, 96
+TOP, LATENCY, GAP, MEMORY, BOTTOM = 72, 220, 44, 90, 44
 HEIGHT = TOP + LATENCY + GAP + MEMORY + BOTTOM
 INK, FAINT, RULE = "#1f2328", "#59636e", "#d9dee3"
 COLOURS = {"p99": "#b3400e", "p95": "#a87600", "p50": "#0b62b5", "memory": "#3d6b35"}
@@ -38,8 +38,8 @@ def seconds_of(answered: Sequence[tuple[float, float]], memory: Sequence[float])
     return rows
 
 
-def draw(seconds: Sequence[Second], rate: float, sessions: int) -> str:
-    """A picture of the run that needs nothing but a browser."""
+def draw(seconds: Sequence[Second], rate: float, sessions: int, place: str = "") -> str:
+    """A picture of the run that needs nothing but a browser; `place` says where it ran."""
     last = max(1, seconds[-1].at) if seconds else 1
 
     def x(at: float) -> float:
@@ -48,6 +48,7 @@ def draw(seconds: Sequence[Second], rate: float, sessions: int) -> str:
     parts = [_text(LEFT, 24, "Latency over time", size=16, weight="600"),
              _text(LEFT, 42, f"{rate:,.0f} requests a second over {sessions:,} sessions, channel api; percentiles of "
                              "each second, counted from the time a request was due", colour=FAINT),
+             _text(LEFT, 58, place, colour=FAINT),
              *_latency(seconds, x), *_memory(seconds, x), *_time_axis(last, x)]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
             f'height="{HEIGHT}" role="img" font-family="system-ui, sans-serif">\n'

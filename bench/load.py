@@ -24,7 +24,7 @@ from typing import Any
 from bench.curve import Second, draw, seconds_of
 from bench.load_client import Plan, Seen, drive
 from bench.load_keys import stream_keys
-from bench.report import emit, median, percentile, progress, table
+from bench.report import emit, machine, median, percentile, progress, table
 from bench.server import Server, serving
 from bench.turn import write_agent
 from ruche.engine.cli.serve import run_loop
@@ -166,6 +166,13 @@ async def run(sessions: int, rate: float, seconds: float, quick: bool) -> tuple[
     return {**top, "quiet_tenant_p99_ratio": fair["quiet_tenant_p99_ratio"], "rows": rows, "flood": fair["runs"]}, curve
 
 
+def place() -> str:
+    """Where a run took place, as a picture needs it."""
+    about = machine()
+    load = "" if about["load_1min"] is None else f"; 1-minute load {about['load_1min']:.1f} at the end"
+    return f"Server and client on one machine with {about['cores']} cores, other work included{load}"
+
+
 def render(result: dict[str, Any]) -> str:
     """The same for people."""
     if "rows" not in result:
@@ -198,7 +205,7 @@ def main() -> None:
         seconds = min(options.seconds, 6.0) if options.quick else options.seconds
         result, curve = run_loop(run(options.sessions, options.rate, seconds, options.quick))
         if options.svg:
-            options.svg.write_text(draw(curve, options.rate, options.sessions), encoding="utf-8")
+            options.svg.write_text(draw(curve, options.rate, options.sessions, place()), encoding="utf-8")
     emit(result, render(result), as_json=options.json)
 
 
