@@ -72,9 +72,7 @@ class Evidence:
         self.tail = dict[int, Entry]()
         self.removed = set[tuple[int, str]]()
         self.torn = False
-        self._check_journal()
-        if self.keyring is not None:
-            self._read_journal(self.keyring)
+        self._read_journal()
         self.history: list[KeyLine] = self._sound("log/keys", lambda path: list(read_history(path))) or []
         self.notes = self._read_notes(self._sound("log/checkpoints", read_notes) or [])
 
@@ -193,30 +191,33 @@ class Evidence:
 
     # --- journal, checkpoints --------------------------------------------------------------------------------
 
-    def _read_journal(self, keyring: Keyring) -> None:
-        """What the tables do not hold yet."""
-        applied = self.tables.applied if self.tables is not None else 0
-        for path in sorted((self.directory / "journal").glob("*.seg")):
+    def _read_journal(self) -> None:
+        """What the tables do not hold yet, where there are keys, and bad bytes before the journal's end; at its end a
+        crash may have cut short what nobody was told of."""
+        segments = sorted((self.directory / "journal").glob("*.seg"))
+        for path in segments:
             content = path.read_bytes()
-            try:
-                cipher = segment_cipher(content, path, keyring)
-            except RucheError:
-                continue  # a segment that was just begun, or `_check_journal` said so
-            for frame in frames.whole_batches(frames.scan(content)).frames:
-                if frame.sequence > applied:
-                    try:
-                        self._take(frame.sequence, open_frame(cipher, frame))
-                    except (InvalidTag, ValueError):
-                        self._fault("a frame was changed", f"journal/{path.name}", frame.start)
+            found = frames.scan(content)
+            if found.bad is not None and (path != segments[-1] or frames.frames_after(content, found.bad)):
+                self._fault("bytes were changed or are missing", f"journal/{path.name}", found.bad)
+            if self.keyring is not None:
+                self._read_segment(path, content, frames.whole_batches(found).frames, self.keyring)
 
-    def _check_journal(self) -> None:
-        """Bad bytes before the end of the journal; at its end a crash may have cut short what nobody was told of."""
-        found = sorted((self.directory / "journal").glob("*.seg"))
-        for path in found:
-            content = path.read_bytes()
-            bad = frames.scan(content).bad
-            if bad is not None and (path != found[-1] or frames.frames_after(content, bad)):
-                self._fault("bytes were changed or are missing", f"journal/{path.name}", bad)
+    def _read_segment(self, path: Path, content: bytes, found: list[frames.Frame], keyring: Keyring) -> None:
+        applied = self.tables.applied if self.tables is not None else 0
+        fresh = [frame for frame in found if frame.sequence > applied]
+        if not fresh:
+            return
+        try:
+            cipher = segment_cipher(content, path, keyring)
+        except RucheError as error:
+            self._fault(error.message, f"journal/{path.name}", 0)
+            return
+        for frame in fresh:
+            try:
+                self._take(frame.sequence, open_frame(cipher, frame))
+            except (InvalidTag, ValueError):
+                self._fault("a frame was changed", f"journal/{path.name}", frame.start)
 
     def _take(self, sequence: int, body: bytes) -> None:
         for number, tag, *values in _decode(body):

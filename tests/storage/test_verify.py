@@ -159,6 +159,17 @@ def test_every_changed_byte_of_a_day_segment_is_found_with_file_and_offset(data:
     assert failed(data, keys=keys) == set()
 
 
+def test_a_changed_byte_of_the_journal_is_found_with_file_and_offset(data: Path) -> None:
+    segment = next((data / "journal").glob("*.seg"))
+    whole = segment.read_bytes()
+    found = frames.scan(whole).frames
+    for one in found[::9]:
+        at = (one.start + one.end) // 2
+        segment.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1:])
+        faults = report(data, keys=False)["bytes"]["faults"]
+        assert [(fault["file"], fault["offset"]) for fault in faults] == [(f"journal/{segment.name}", one.start)]
+
+
 @pytest.mark.parametrize("harm", ["cut", "doubled", "removed", "swapped"])
 def test_entries_that_are_cut_doubled_removed_or_swapped_are_noticed(data: Path, harm: str) -> None:
     day = sorted((data / "runs").glob("*.day"))[0]
