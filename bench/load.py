@@ -151,14 +151,14 @@ def _p99(seen: Seen) -> float:
 async def run(sessions: int, rate: float, seconds: float, quick: bool) -> tuple[dict[str, Any], list[Second]]:
     """All rows. The curve is that of the first."""
     rows = []
-    short = 3.0 if quick else min(seconds, 20.0)
+    short = 2.0 if quick else min(seconds, 20.0)
     with fresh_server() as server:
         plan = Plan(url=server.url, token=server.token, sessions=sessions, rate=rate, seconds=seconds, streams=0.05)
         first, curve = await measure(server, "api, hashing", plan)
         web = replace(plan, channel="web", rate=rate / 2, seconds=short)
         rows = [first, (await measure(server, "web, hashing", web))[0]]
         progress("a flooding tenant")
-        fair = await fairness(server, 1.2 if quick else 8.0)
+        fair = await fairness(server, 0.8 if quick else 8.0)
     with fresh_server("minilm") as server:
         plan = replace(plan, url=server.url, token=server.token, rate=min(rate, 100.0), seconds=short)
         rows.append((await measure(server, "api, MiniLM", plan))[0])
@@ -202,7 +202,7 @@ def main() -> None:
         with fresh_server(requests_per_minute=0, active_sessions=options.cap) as server:
             result = run_loop(stream_keys(server, options.keys, options.cap))
     else:
-        seconds = min(options.seconds, 6.0) if options.quick else options.seconds
+        seconds = min(options.seconds, 5.0) if options.quick else options.seconds
         result, curve = run_loop(run(options.sessions, options.rate, seconds, options.quick))
         if options.svg:
             options.svg.write_text(draw(curve, options.rate, options.sessions, place()), encoding="utf-8")
