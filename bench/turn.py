@@ -1,6 +1,7 @@
 """CPU and latency of one turn through `Engine.chat`, in process, with durable and sealed storage on disk.
 
-The embedder and the model cost nothing (a stub), so that the figures are the engine's own.
+The embedder and the model cost nothing (a stub), so that the figures are the engine's own. Event loop and garbage
+collector are set as `ruche serve` sets them.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.report import emit, median, percentile, progress, table
+from ruche.actors.system import calm_collector
 from ruche.engine import Engine
+from ruche.engine.cli.serve import run_loop
 from ruche.plugins.contracts import Vectors
 
 TOPICS = ("parcel", "invoice", "refund", "opening hours", "delivery", "warranty", "password", "appointment",
@@ -140,13 +144,14 @@ def yardsticks(folder: Path, rounds: int = 300) -> dict[str, float]:
 
 
 async def run(rule_counts: list[int], session_counts: list[int], seconds: float, last: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, ExitStack() as quiet:
         root = Path(place)
         for rules in rule_counts:
             write_agent(root / "agents" / f"bench{rules}", rules)
         yard = yardsticks(root)
         rows = []
         async with Engine.open(root / "data", agents=root / "agents", embedder=StubEmbedder()) as engine:
+            quiet.enter_context(calm_collector())
             for sessions in session_counts:
                 for rules in rule_counts:
                     progress(f"{rules} rules, {sessions} sessions")
@@ -180,7 +185,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seconds = 2.0 if options.quick else options.seconds
-    result = asyncio.run(run(options.rules, options.sessions, seconds, 300))
+    result = run_loop(run(options.rules, options.sessions, seconds, 300))
     emit(result, render(result), as_json=options.json)
 
 
