@@ -16,9 +16,9 @@ import duckdb
 from ruche.storage.errors import IntegrityError
 
 T = TypeVar("T")
-_OURS: Final = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.OutOfMemoryException,
-                duckdb.InterruptException)
-"""Errors of a statement, not of the file."""
+_DAMAGE: Final = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException,
+                  duckdb.TransactionException)
+"""Errors of the file, not of a statement; a block with a wrong checksum is a bare Error."""
 
 
 def distrusted(path: Path) -> Path:
@@ -61,9 +61,9 @@ class Connection:
     def _guarded(self, work: Callable[[], T]) -> T:
         try:
             return work()
-        except _OURS:
-            raise
         except duckdb.Error as error:
+            if not isinstance(error, _DAMAGE) and type(error) is not duckdb.Error:
+                raise
             with contextlib.suppress(OSError):
                 distrusted(self._path).touch(mode=0o600)
             raise IntegrityError(f"{self._path.name}: the table file is damaged ({type(error).__name__}); restart the "
