@@ -37,6 +37,8 @@ NOT_TAKEN = (IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound)
 """Whoever is told one of these knows that the message was not taken."""
 PATIENCE_S = 300.0
 """Virtual seconds after which an answer will not come any more."""
+NEWS_S = 0.5
+"""Virtual seconds after which a durable event has reached whoever is connected."""
 _ENDINGS = ("turn.completed", "turn.failed")
 
 
@@ -259,12 +261,21 @@ class Follower:
         while not (server.closing or server.settling):
             known = list(self._evidence.sessions)
             if known:
+                session, connected = self._whim.choice(known), self._world.now
                 try:
-                    async with asyncio.timeout(self._whim.choice((0.001, 0.05, 2.0)) * self._whim.random()):
-                        await self.follow(server, self._whim.choice(known))
+                    async with asyncio.timeout(self._whim.choice((0.001, 0.05, 4.0)) * self._whim.random()):
+                        await self.follow(server, session)
                 except TimeoutError:
                     self._world.note("disconnects", self._number)
+                    self._expect_news(session, connected)
             await asyncio.sleep(self._whim.choice((0.01, 0.1, 1.0)) * self._whim.random())
+
+    def _expect_news(self, session: str, connected: float) -> None:
+        """Whoever was connected long enough has heard what was durable long enough."""
+        missed = session, self._evidence.cursors[self._number, session] + 1
+        durable = self._evidence.disk.durable_at.get(missed, self._world.now)
+        if self._world.now > max(durable, connected) + NEWS_S:
+            self._world.violated(f"a follower of {short(session)} was not told of event {missed[1]}")
 
     async def catch_up(self, server: Server) -> None:
         """Hear everything that there is of every session that was ever followed."""

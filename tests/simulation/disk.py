@@ -52,13 +52,17 @@ class Disk:
         self.broken = False
         self.stall_s = 0.0
         self.writes = 0
+        self.full_at_write = 0
+        self.full_until = 0.0
         self.kill: tuple[int, str] | None = None
         """At which write the process dies, and whether before it, during it, or after it and before its answer."""
         self.uncertain: list[bytes] | None = None
         self.runs: dict[str, Run] = {}
         self.accepted: dict[str, Accepted] = {}
         self.last_event: dict[str, int] = {}
+        self.durable_at: dict[tuple[str, int], float] = {}
         self._world = world
+        self._full_s = 0.0
 
     def records(self) -> list[AnyRecord]:
         return [_decode(frame) for batch in self.batches for frame in batch]
@@ -72,6 +76,7 @@ class Disk:
                 case Accepted():
                     self.accepted[record.message.id] = record
             for event in events_of(record):
+                self.durable_at[event.session_id, event.seq] = self._world.now
                 self.last_event[event.session_id] = max(event.seq, self.last_event.get(event.session_id, 0))
 
     def restart(self) -> None:
@@ -81,7 +86,19 @@ class Disk:
             self._world.note("kept", "the batch in flight")
             self.write(uncertain, [_decode(frame) for frame in uncertain])
         self.full = self.broken = False
-        self.stall_s = 0.0
+        self.stall_s = self.full_until = 0.0
+
+    def is_full(self) -> bool:
+        return self.full or self._world.now < self.full_until
+
+    def fills_up(self, at_write: tuple[int, float] | None) -> None:
+        """Be full from some write on, for some seconds."""
+        self.full_at_write, self._full_s = (self.writes + at_write[0], at_write[1]) if at_write else (0, 0.0)
+
+    def begin_write(self) -> None:
+        self.writes += 1
+        if self.writes + 1 == self.full_at_write:
+            self.full_until = self._world.now + self._full_s
 
     def dies(self, moment: str) -> bool:
         return self.kill == (self.writes, moment)
@@ -109,7 +126,7 @@ class SimulatedStore:
             raise StorageStopped("the disk failed; restart")
         batch = [_encode(record) for record in records]
         self._refuse_when_full(records)
-        self._disk.writes += 1
+        self._disk.begin_write()
         self._moment("before")
         self._disk.uncertain = batch
         self._moment("during")
@@ -130,7 +147,7 @@ class SimulatedStore:
         return 0
 
     def _refuse_when_full(self, records: Sequence[AnyRecord]) -> None:
-        if not self._disk.full:
+        if not self._disk.is_full():
             return
         if self._disk.reserve and all(isinstance(record, ENDINGS) for record in records):
             self._disk.reserve -= 1
@@ -153,6 +170,9 @@ class SimulatedStore:
         if self.read_fails and self._world.fate.random() < 0.3:
             raise OSError("a read failed")
         return self._tenant(tenant)
+
+    def see(self) -> None:
+        self.read_fails = False
 
     def unanswered(self) -> list[Accepted]:
         return list(self._waiting.values())
@@ -193,7 +213,10 @@ class SimulatedTenant:
         return max(found, key=lambda state: (state.closed_ms is None, state.created_ms, state.id), default=None)
 
     def session_by_id(self, session_id: str) -> SessionState | None:
-        return self.sessions.get(session_id)
+        first = next((each for each in self._messages.values() if each.session_id == session_id), None)
+        if session_id in self.sessions or first is None:
+            return self.sessions.get(session_id)
+        return SessionState(id=session_id, key=first.key, created_ms=first.at_ms, last_activity_ms=first.at_ms)
 
     def profile(self, interlocutor: str) -> Profile | None:
         return self.profiles.get(interlocutor)

@@ -112,10 +112,12 @@ def spoken(history: History, attempts: list[Attempt]) -> Iterator[str]:
     """What was said in pieces is what the turn's run says was said, and a turn ends for its listeners exactly once."""
     pieces: dict[str, list[SegmentReleased]] = defaultdict(list)
     ends: Counter[str] = Counter()
+    replaced: set[str] = set()
     for record in history.records:
         if isinstance(record, SegmentReleased):
             pieces[record.turn_id].append(record)
         ends.update(event.turn_id for event in events_of(record) if _ends(event))
+        replaced.update(event.turn_id for event in events_of(record) if event.kind == "turn.superseded")
     for turn, segments in pieces.items():
         run = history.runs.get(turn)
         if run is None:
@@ -125,6 +127,8 @@ def spoken(history: History, attempts: list[Attempt]) -> Iterator[str]:
         elif [segment.number for segment in segments] != list(range(len(segments))):
             yield f"turn {short(turn)} misnumbers what it says"
     for turn in history.runs:
+        if turn in replaced:
+            yield f"turn {short(turn)} ended after its listeners were told that another replaces it"
         if ends[turn] != 1:
             yield f"turn {short(turn)} ended {ends[turn]} times for its listeners"
 

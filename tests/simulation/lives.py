@@ -74,6 +74,7 @@ class Simulation:
         world.life, world.dead, world.dying = world.life + 1, False, False
         disk.restart()
         disk.kill = None
+        disk.fills_up(life.full_at_write)
         if life.killed_at_write is not None:
             disk.kill = (disk.writes + life.killed_at_write[0], life.killed_at_write[1])
         threads = SimulatedThreads(world)
@@ -98,6 +99,9 @@ class Simulation:
         world.note("START", "unanswered:", *(accepted.message.text for accepted in store.unanswered()))
         async with ActorSystem(clock=loop.time, threads=threads, grace=life.grace) as system:
             server = self._server(life, store)
+            if life.blind_s:
+                store.read_fails = True
+                loop.call_later(life.blind_s, store.see)
             await recover(server.directory, server.hosting, store.unanswered())
             outside = [loop.create_task(client.run(server)) for client in self.clients]
             watching = [loop.create_task(follower.run(server)) for follower in self.followers]
@@ -221,7 +225,7 @@ class Contrary:
         if self._draw.random() < self._share:
             if self._draw.random() < 0.03:
                 raise InjectedFault
-            decision = self._draw.choice(list(Decision))
+            decision = self._draw.choice([*Decision, Decision.SUPERSEDE, Decision.ABSORB])
         if decision in (Decision.SUPERSEDE, Decision.ABSORB) and not situation.commit_reached:
             self._world.superseded[situation.turn_id] = self._world.now
         self._world.note("decided", decision.value, "for", situation.newer.text)

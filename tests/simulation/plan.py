@@ -73,6 +73,10 @@ class Life:
     ends_at: float | None = None
     killed_at: float | None = None
     killed_at_write: tuple[int, str] | None = None
+    full_at_write: tuple[int, float] | None = None
+    """From which write on the disk is full, and for how many seconds."""
+    blind_s: float = 0.0
+    """So long after its start, reads fail now and then."""
     max_active: int = 20_000
     idle_after: float = 60.0
     overshoot: float = 1.0
@@ -144,6 +148,10 @@ def _life(draw: Random) -> Life:
         life.killed_at = draw.choice((0.01, 0.2, 2.0)) * draw.random()
     elif end == "written":
         life.killed_at_write = (draw.randrange(1, 16), draw.choice(("before", "during", "after")))
+    if draw.random() < 0.3:
+        life.full_at_write = draw.randrange(2, 16), draw.choice((0.01, 0.2, 2.0)) * draw.random()
+    if draw.random() < 0.15:
+        life.blind_s = draw.choice((0.01, 0.2))
     life.max_active = draw.choice((1, 2, 20_000, 20_000))
     life.overshoot = draw.choice((0.0, 1.0, 4.0))
     life.idle_after = draw.choice((0.0, 0.05, 60.0))
