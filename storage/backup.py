@@ -17,6 +17,7 @@ from ruche.storage.archive import KEYRING, Archive, Manifest, Shipped
 from ruche.storage.datafiles import DataFiles
 from ruche.storage.errors import IntegrityError
 from ruche.storage.keyfile import read_lines
+from ruche.storage.upgrade import FORM
 
 _ATTEMPTS: Final = 5
 _DAY_MS: Final = 86_400_000
@@ -115,6 +116,7 @@ class Backup:
         whole = {f"runs/{path.name}": path for path in (directory / "runs").glob("*.heads")}
         if (directory / "log" / "keys").exists():
             whole["log/keys"] = directory / "log" / "keys"
+        whole[FORM] = directory / FORM
         return _Plan(sequence, {**snapshots, **days, **logs, **journal}, whole)
 
     def _pruned(self, manifest: Manifest, plan: _Plan, before_ms: int) -> Manifest:

@@ -19,6 +19,7 @@ from ruche.storage.rows import MODELS
 from ruche.storage.runs import DayFiles
 from ruche.storage.snapshot import Snapshots
 from ruche.storage.tables import Tables
+from ruche.storage.upgrade import bring_up_to_date
 
 
 class Limits(NamedTuple):
@@ -45,6 +46,7 @@ class DataFiles:
         self._opened: list[Keyring | DayFiles | AuditLog | Journal | Tables] = []
         try:
             platform.check_tree(directory)
+            bring_up_to_date(directory, disk or platform.Disk())
             self.collections: Sequence[Collection] = collections(MODELS)
             self.keyring = _open_keyring(directory, keys, disk)
             self._opened.append(self.keyring)

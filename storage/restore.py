@@ -20,6 +20,7 @@ from ruche.storage.checkpoints import read_checkpoint, read_note
 from ruche.storage.errors import ConfigurationError, IntegrityError, NotFound
 from ruche.storage.keyring import Keyring, KeySource
 from ruche.storage.store import Store
+from ruche.storage.upgrade import FORM
 
 _NEVER: Final = 1 << 62
 
@@ -118,6 +119,8 @@ class Restore:
     def _needed(self, base: int, target: Target) -> Iterator[str]:
         """Names of the files to copy. Raises IntegrityError when a journal segment is missing among them."""
         manifest = self._manifest
+        if FORM in manifest.files:
+            yield FORM
         if base:
             yield f"snapshots/{base:020d}.snap"
         segments, expected = manifest.names("journal"), base + 1

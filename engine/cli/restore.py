@@ -12,18 +12,25 @@ from ruche.engine.cli.command import command as ruche_command
 
 
 @ruche_command("restore", example="ruche restore --from /mnt/backup/ruche --to data2 --to-time 2026-11-20T14:05:00Z")
-@click.option("--from", "folder", type=click.Path(path_type=Path), required=True, help="Folder with the backup.")
-@click.option("--to", "target", type=click.Path(path_type=Path), required=True,
+@click.option("--from", "folder", type=click.Path(path_type=Path), help="Folder with the backup.")
+@click.option("--to", "target", type=click.Path(path_type=Path),
               help="The new data directory; must be empty or not there.")
+@click.option("--before-upgrade", type=click.Path(path_type=Path), metavar="DATA",
+              help="Instead: put a data directory back as it was before its last upgrade.")
 @click.option("--to-time", help="RFC 3339 time with its zone: bring back what was acknowledged up to then.")
 @click.option("--to-sequence", type=click.IntRange(min=1), help="The same by journal frame.")
 @click.option("--key-file", type=click.Path(path_type=Path),
               help="File with the root key (default: what the settings say).")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def command(folder: Path, target: Path, to_time: str | None, to_sequence: int | None, key_file: Path | None,
-            config: Path | None, as_json: bool) -> None:
+def command(folder: Path | None, target: Path | None, before_upgrade: Path | None, to_time: str | None,
+            to_sequence: int | None, key_file: Path | None, config: Path | None, as_json: bool) -> None:
     """Copy, check, rebuild, and verify the chain of every session; only then the new directory gets its name."""
+    if before_upgrade is not None:
+        _roll_back(before_upgrade, as_json)
+        return
+    if folder is None or target is None:
+        raise click.UsageError("name the backup with --from and the new data directory with --to")
     from ruche.engine.config import read_settings
     from ruche.engine.host import key_source
     from ruche.storage.keysources import FileKeySource
@@ -42,6 +49,14 @@ def command(folder: Path, target: Path, to_time: str | None, to_sequence: int | 
                f"{done.runs} turns verified; copied in {done.copied_seconds:.1f} s, rebuilt in "
                f"{done.rebuilt_seconds:.1f} s")
     click.echo("the root key is not part of a backup: give the new directory the key that it was made with", err=True)
+
+
+def _roll_back(data: Path, as_json: bool) -> None:
+    from ruche.storage.upgrade import roll_back
+
+    form = roll_back(data)
+    click.echo(json.dumps({"data": str(data), "form": form}) if as_json else
+               f"{data} is as it was before the upgrade (form {form}); the upgraded one is {data}.upgraded")
 
 
 def _milliseconds(time: str | None) -> int | None:
