@@ -61,8 +61,8 @@ class KeyLines:
 
     def of_kind(self, kind: Kind) -> list[WrappedKey]:
         """Oldest first. Asking for persons reads every line, for anything else only the few that are not theirs."""
-        found = self._lines.values() if kind in _MANY else [self._lines[one] for one in self._few]
-        return [line for line in found if line.kind == kind]
+        names = list(self._lines if kind in _MANY else self._few)  # copied: another thread may be adding
+        return [line for name in names if (line := self._lines.get(name)) is not None and line.kind == kind]
 
     def generations(self, kind: Kind, owner: bytes) -> list[WrappedKey]:
         """Keys of one tenant or person, oldest first, without those that were destroyed."""
