@@ -12,6 +12,12 @@ from ruche.engine.authoring.problem import Problem, suggest
 from ruche.plugins.syntax import NamespaceItem
 from ruche.storage.model.agent import InterlocutorField
 
+_CLOCK = {field.name: field for field in (
+    InterlocutorField(name="part_of_day", allowed=("morning", "afternoon", "evening")),
+    InterlocutorField(name="weekday", allowed=("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
+                                               "sunday")),
+    InterlocutorField(name="hour", type="number"), InterlocutorField(name="minute", type="number"))}
+"""What `now.` offers, as if fields held it."""
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "number": (int, float), "money": (int, float), "boolean": bool, "string": str, "email": str, "phone": str,
     "date": str, "time": str,
@@ -62,6 +68,8 @@ def _field(node: ast.expr, fields: Mapping[str, InterlocutorField]) -> Interlocu
         return fields.get(node.id)
     if isinstance(node, NamespaceItem) and node.space in ("profile", "session"):
         return fields.get(node.key)
+    if isinstance(node, NamespaceItem) and node.space == "now":
+        return _CLOCK.get(node.key)
     return None
 
 

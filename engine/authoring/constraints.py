@@ -22,6 +22,7 @@ def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabul
         place: Path = ("rules", index)
         yield from _check_judged(place, rule, bundle, origins)
         yield from _check_fires(place, rule, bundle, origins)
+        yield from _check_certain(place, rule, bundle, vocabulary, origins)
         if isinstance(rule.enforce, EnforcerUse):
             yield from _check_enforcer(place, rule, rule.enforce, vocabulary, origins)
     yield from _check_fallback(bundle, origins)
@@ -36,6 +37,36 @@ def _check_judged(place: Path, rule: Rule, bundle: AgentBundle, origins: Origins
     if rule.requires and rule.enforce is None:
         yield origins.problem((*place, "requires"), "W609", f"rule {rule.id} requires names but enforces nothing",
                               "write enforce: ...", at_key=True)
+
+
+def _check_certain(place: Path, rule: Rule, bundle: AgentBundle, vocabulary: Vocabulary,
+                   origins: Origins) -> Iterator[Problem]:
+    """What the reply does not name is harmless; what the conversation does not know yet may make a rule idle."""
+    text = rule.enforce.options.get("expression") if isinstance(rule.enforce, EnforcerUse) else rule.enforce
+    if not rule.hard or not rule.enabled or not isinstance(text, str):
+        return
+    given = {variable.name for variable in bundle.variables if variable.default is not None}
+    required = {_bare(name) for name in rule.requires}
+    reads = {_bare(name) for name in _names(text) if not name.startswith("reply.")}
+    open_ = sorted(reads & vocabulary.known - given - required)
+    if open_:
+        names = ", ".join(open_)
+        verb = "have" if open_[1:] else "has"
+        yield origins.problem((*place, "enforce"), "W603",
+                              f"the hard rule {rule.id} does not hold while {names} {verb} no value",
+                              f"give {names} a default in variables.yaml, or write requires: [{names}] where no reply "
+                              "may be sent without")
+
+
+def _names(text: str) -> frozenset[str]:
+    try:
+        return compile_expression(text).names
+    except ConfigurationError:  # check_texts reports it with its place
+        return frozenset()
+
+
+def _bare(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _check_fires(place: Path, rule: Rule, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, InterlocutorField, ModelUse, Tool
+from ruche.storage.model.agent import AgentBundle, InterlocutorField, ModelUse, Tool, Variable
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
@@ -32,6 +32,9 @@ def check_parts(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -
     for index, template in enumerate(bundle.templates):
         if template.language is not None and not is_language(template.language):
             yield _language(("templates", index, "language"), template.language, origins)
+    tools = {tool.id: tool for tool in bundle.tools}
+    for index, variable in enumerate(bundle.variables):
+        yield from _check_variable(("variables", index), variable, tools, origins)
     functions: dict[str, Functions] = {}
     for name, source in bundle.sources.items():
         problem = _read_source(name, source, functions)
@@ -101,6 +104,17 @@ def _check_field(place: Path, field: InterlocutorField, origins: Origins) -> Ite
     if field.minimum is not None and field.maximum is not None and field.minimum > field.maximum:
         yield origins.problem((*place, "minimum"), "E318",
                               f"minimum {field.minimum:g} is above maximum {field.maximum:g}", "swap them")
+
+
+def _check_variable(place: Path, variable: Variable, tools: dict[str, Tool], origins: Origins) -> Iterator[Problem]:
+    if variable.tool is None and variable.default is None:
+        yield origins.problem((*place, "name"), "E325", f"nothing gives the variable {variable.name} a value",
+                              "write tool: ..., default: ..., or both")
+    tool = tools.get(variable.tool or "")
+    if tool is not None and tool.policy not in ("PURE", "IDEMPOTENT"):
+        yield origins.problem((*place, "tool"), "E324",
+                              f"{tool.id} is {tool.policy}, and a variable is fetched unasked",
+                              "call the tool in a rule or a step, or take one that is PURE or IDEMPOTENT")
 
 
 def _read_source(name: str, source: str, functions: dict[str, Functions]) -> Problem | None:

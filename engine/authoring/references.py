@@ -25,7 +25,8 @@ def check_references(bundle: AgentBundle, origins: Origins, vocabulary: Vocabula
         for end in ("source", "target"):
             yield from look.one(("relationships", index, end), "E306", "rule", getattr(edge, end), vocabulary.rules)
     for index, variable in enumerate(bundle.variables):
-        yield from look.one(("variables", index, "tool"), "E302", "tool", variable.tool, vocabulary.tools)
+        if variable.tool is not None:
+            yield from look.one(("variables", index, "tool"), "E302", "tool", variable.tool, vocabulary.tools)
     for number, scenario in enumerate(bundle.scenarios):
         for index, step in enumerate(scenario.steps):
             yield from look.step(("scenarios", number, "steps", index), step)
@@ -97,7 +98,7 @@ class _Lookup:
     def step(self, place: Path, step: Step) -> Iterator[Problem]:
         words = self._vocabulary
         yield from self.many((*place, "collects"), "E301", "field", step.collects, words.fields)
-        yield from self.many((*place, "requires"), "E301", "field or variable", step.requires, words.known)
+        yield from self.many((*place, "requires"), "E301", "field, output or variable", step.requires, words.known)
         yield from self.bindings(place, step.tools)
         for name in ("say", "ask"):
             text = getattr(step, name)

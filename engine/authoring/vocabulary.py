@@ -59,8 +59,8 @@ class Vocabulary:
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """Names that can have a value in a conversation: fields, variables and what tools put out."""
-        outputs = {name for tool in self._bundle.tools for name in tool.outputs}
+        """Names that can have a value in a conversation: fields, variables, what tools put out, and how they ended."""
+        outputs = {name for tool in self._bundle.tools for name in (*tool.outputs, status_name(tool.id))}
         return self.fields | outputs | {variable.name for variable in self._bundle.variables}
 
     @cached_property
@@ -68,7 +68,7 @@ class Vocabulary:
         """What a text, or an expression that is evaluated before there is a reply, may read; bare and spaced."""
         kept = _with_currency(field for field in self._bundle.fields if _is_kept(field))
         other = _with_currency(field for field in self._bundle.fields if not _is_kept(field))
-        values = (self.known - self.fields) | {status_name(tool) for tool in self.tools}
+        values = self.known - self.fields
         return frozenset({"agent", *kept, *other, *values, *_spaced("profile", kept), *_spaced("now", NOW),
                           *_spaced("session", other | values | SESSION)})
 

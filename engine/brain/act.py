@@ -22,7 +22,7 @@ from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, C
 from ruche.engine.brain.results import outputs_of, status_of
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.variables import due
-from ruche.engine.brain.walk import Standing, missing
+from ruche.engine.brain.walk import Standing, lacks, missing
 from ruche.storage.model.agent import ToolBinding
 from ruche.storage.model.turn import ToolCall
 
@@ -93,7 +93,7 @@ class _Round:
     async def variables(self) -> None:
         """Values that tools resolve; one that cannot be had is simply unknown."""
         for variable in due(self._who, self._standings, self._matched, self._names, self._knowledge.variables):
-            tool = self._who.agent.tools[variable.tool]
+            tool = self._who.agent.tools[variable.tool or ""]
             arguments, lacking = arguments_of(tool, self._names)
             if lacking or tool.tool.policy not in ("PURE", "IDEMPOTENT"):
                 continue
@@ -150,7 +150,7 @@ class _Round:
         if not step.spec.tools:
             return
         known = self._knowledge.known
-        if any(field.name not in known for field in step.requires):
+        if any(field.name not in known for field in step.requires) or lacks(step, self._names):
             return
         if step.confirm is not None:
             key = confirmation_key(step, self._who.agent.tools, self._names)

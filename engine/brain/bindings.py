@@ -35,7 +35,8 @@ def confirmation_key(step: CompiledStep, tools: Mapping[str, CompiledTool], name
     """
     bound: Any = [[binding.tool, arguments_of(tools[binding.tool], names)[0]] for binding in step.spec.tools]
     if not bound:
-        bound = {field.name: names.get(field.name) for field in (*step.requires, *step.collects)}
+        fields = (field.name for field in (*step.requires, *step.collects))
+        bound = {name: names.get(name) for name in (*fields, *step.awaits)}
     return f"{step.id}:{digest(bound)[:16]}"
 
 

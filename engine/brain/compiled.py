@@ -27,6 +27,7 @@ from ruche.engine.brain.parts import (
     phrases_of,
 )
 from ruche.engine.brain.phones import region_of
+from ruche.engine.brain.results import status_name
 from ruche.engine.brain.signals import phrase
 from ruche.engine.brain.words import saying
 from ruche.plugins.contracts import Enforcer
@@ -88,6 +89,9 @@ class CompiledAgent:
                                    key=lambda rule: (-rule.rule.priority, rule.id)))
         self.greeting = compile_text("greeting", bundle.agent.greeting) if bundle.agent.greeting else None
         self.variables = self._variables()
+        self.defaults = {one.name: one.default for one in self.variables if one.default is not None}
+        self.kept_defaults = {name: value for name, value in self.defaults.items()
+                              if name in self.fields and self.fields[name].kept}
         self.scoped = self._scoped_parts()
         self.limit = min(_MOST, _LIMIT + self.scoped)
         self.entries = tuple(scope for one in self.scenarios.values() for scope in (one.id, one.first.key))
@@ -129,8 +133,9 @@ class CompiledAgent:
         return CompiledStep(
             key=f"{scenario.id}/{spec.id}", spec=spec, say=self.text(where, spec.say), ask=self.text(where, spec.ask),
             confirm=self._confirmation(where, spec), when=compiled(where, spec.when),
-            collects=self._fields_of(where, spec.collects), requires=self._fields_of(where, spec.requires),
-            needs=self._needs(spec),
+            collects=self._fields_of(where, spec.collects),
+            requires=tuple(self.fields[name] for name in spec.requires if name in self.fields),
+            awaits=self._values_of(where, spec.requires), needs=self._needs(spec),
             next=tuple(compile_transition(scenario.id, spec.id, move) for move in spec.next))
 
     def _confirmation(self, where: str, spec: Step) -> CompiledText | None:
@@ -155,6 +160,16 @@ class CompiledAgent:
                 known = ", ".join(self.fields) or "none"
                 raise ConfigurationError(f"{where}: no field called {name}; known: {known}")
         return tuple(self.fields[name] for name in names)
+
+    def _values_of(self, where: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that are no fields but outputs of tools, how a tool ended, or variables."""
+        outputs = {name for tool in self.tools.values() for name in (*tool.tool.outputs, status_name(tool.tool.id))}
+        known = {*outputs, *(variable.name for variable in self.bundle.variables)}
+        for name in names:
+            if name not in self.fields and name not in known:
+                raise ConfigurationError(f"{where}: nothing is called {name}; known: "
+                                         f"{', '.join(sorted({*self.fields, *known})) or 'none'}")
+        return tuple(name for name in names if name not in self.fields)
 
     def _rules(self, enforcers: Mapping[str, Enforcer]) -> dict[str, CompiledRule]:
         return {rule.id: self._rule(rule, enforcers) for rule in _unique("rule", self.bundle.rules)}
@@ -183,7 +198,7 @@ class CompiledAgent:
 
     def _variables(self) -> tuple[Variable, ...]:
         for variable in _unique("variable", self.bundle.variables, "name"):
-            if variable.tool not in self.tools:
+            if variable.tool is not None and variable.tool not in self.tools:
                 raise ConfigurationError(f"variable {variable.name}: no tool called {variable.tool}")
         return self.bundle.variables
 

@@ -14,7 +14,7 @@ from ruche.engine.brain.names import Names, holds
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledStep, CompiledText
 from ruche.engine.brain.sense import Sensed
-from ruche.engine.brain.walk import Standing, asks_freely, missing
+from ruche.engine.brain.walk import Standing, asks_freely, lacks, missing
 from ruche.engine.brain.words import saying
 from ruche.plugins.templates import TemplateError
 from ruche.storage.model.conversation import Pending
@@ -111,7 +111,7 @@ def of_steps(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list
         for step in steps.values():
             if not _carried_out(step, one, ran, acted) or (one.silent and step is one.step):
                 continue
-            if any(field.name not in known for field in step.requires):
+            if any(field.name not in known for field in step.requires) or lacks(step, speaker.names):
                 continue
             text = speaker.render(step.say)
             if text:
@@ -144,6 +144,8 @@ def _of_standing(speaker: Speaker, one: Standing, orchestrated: Orchestrated, ac
     needed = missing(step, orchestrated.knowledge.known)
     if needed:
         return [] if status == "completed" else _ask(speaker, one, needed, orchestrated.knowledge.rejected)
+    if lacks(step, speaker.names):
+        return []
     if status == "active" and step.confirm is not None:
         key = confirmation_key(step, speaker.who.agent.tools, speaker.names)
         if key not in one.instance.confirmed:

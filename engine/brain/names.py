@@ -22,7 +22,9 @@ def names_of(who: Identified, knowledge: Knowledge, language: str, intent: str =
     profile = _plain({name: value for name, value in knowledge.known.items() if who.agent.fields[name].kept})
     session = _plain({name: value for name, value in knowledge.known.items() if not who.agent.fields[name].kept})
     session.update(knowledge.variables)
-    names = {**profile, **session}
+    agent = who.agent
+    names = {**agent.defaults, **profile, **session}
+    session, profile = {**agent.defaults, **session}, {**agent.kept_defaults, **profile}
     key = who.turn.session.key
     session.update(turn=who.number, language=language, channel=key.channel, intent=intent)
     names["profile"], names["session"], names["now"] = profile, session, clock_names(who.local)

@@ -76,6 +76,8 @@ class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
     when: Expression | None
     collects: tuple[CompiledField, ...]
     requires: tuple[CompiledField, ...]
+    awaits: tuple[str, ...]
+    """Outputs and variables that it requires: nobody can be asked for them."""
     needs: tuple[CompiledField, ...]
     """Fields that its tools cannot be called without."""
     next: tuple[CompiledTransition, ...]

@@ -24,6 +24,8 @@ def due(who: Identified, standings: Iterable[Standing], matched: Matched, names:
 
 
 def _is_due(variable: Variable, who: Identified, known: Mapping[str, Any], *, began: bool, read: bool) -> bool:
+    if variable.tool is None:
+        return False
     at = known.get(f"@{variable.name}")
     fresh = at is not None and (variable.cache_seconds > 0 and who.now_ms - at < variable.cache_seconds * 1000)
     if variable.policy == "ON_EACH_TURN":
@@ -36,9 +38,11 @@ def _is_due(variable: Variable, who: Identified, known: Mapping[str, Any], *, be
 
 
 def _read(standings: list[Standing], matched: Matched) -> set[str]:
-    """Names that the texts of this turn read."""
+    """Names that the texts of this turn read, and those that its steps cannot do without."""
     steps = [step for one in standings for step in (*one.entered, one.step)]
+    needed = {name for step in steps for name in step.awaits}
     texts = [text for step in steps for text in (step.say, step.ask, step.confirm)]
     for rule in matched.rules:
         texts.extend((rule.rule.then, *rule.rule.templates))
-    return {name.removeprefix("session.") for text in texts if text is not None for name in text.template.names}
+    return needed | {name.removeprefix("session.") for text in texts if text is not None
+                     for name in text.template.names}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import msgspec
 
 from ruche.engine.brain.compiled import CompiledScenario
-from ruche.engine.brain.names import is_false
+from ruche.engine.brain.names import Names, is_false
 from ruche.engine.brain.parts import CompiledStep, CompiledTransition
 from ruche.engine.brain.transitions import Choice, View, choose
 from ruche.storage.model.conversation import FieldValue, ScenarioInstance, StepVisit
@@ -50,6 +50,11 @@ def missing(step: CompiledStep, known: Known) -> tuple[str, ...]:
     """Fields that the step still needs: those it requires, those it collects, and those its tools ask for."""
     return tuple(dict.fromkeys(field.name for field in (*step.requires, *step.collects, *step.needs)
                                if field.name not in known))
+
+
+def lacks(step: CompiledStep, names: Names) -> bool:
+    """True while an output or a variable that the step requires has no value; nobody can be asked for it."""
+    return any(name not in names for name in step.awaits)
 
 
 def waits(standing: Standing, known: Known, confirmed: bool) -> bool:
@@ -96,9 +101,10 @@ def enter(standing: Standing, step: CompiledStep, turn: int, why: str) -> Standi
 def walk(standing: Standing, view: View, known: Known, turn: int, *, confirmed: bool = False,
          blocked: bool = False) -> Standing:
     """As far as it goes in this turn. `view.words` says whether the message may decide about the current step;
-    `blocked` that the step's tools failed, so that only a condition leads on."""
+    `blocked` that the step's tools failed, so that only a condition leads on; so it is too while it lacks a value."""
     seen = {step.id for step in standing.entered} | {standing.instance.step}
     for _ in range(len(standing.scenario.steps) + 1):
+        blocked = blocked or (not standing.silent and lacks(standing.step, view.names))
         waiting = waits(standing, known, confirmed) or blocked
         if not waiting and unfinished(standing):
             return standing
@@ -150,7 +156,8 @@ def may_pass(step: CompiledStep, known: Known, view: View) -> bool:
         return False
     if not_wanted(step, view):
         return True
-    return step.spec.can_skip and bool(step.collects) and step.confirm is None and not missing(step, known)
+    return (step.spec.can_skip and bool(step.collects) and step.confirm is None and not missing(step, known)
+            and not lacks(step, view.names))
 
 
 def not_wanted(step: CompiledStep, view: View) -> bool:

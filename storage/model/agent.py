@@ -175,10 +175,11 @@ class Intent(Authored):
 
 
 class Variable(Authored):
-    """A value that a tool resolves; `policy` says when it is refreshed."""
+    """A value that a tool resolves; `policy` says when it is refreshed. `default` stands while there is no other."""
 
     name: Name = Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")
-    tool: Name
+    tool: Name | None = None
+    default: bool | int | float | str | None = None
     policy: Literal["ON_EACH_TURN", "ON_DEMAND", "ON_SCENARIO_ENTRY", "ON_SESSION_START"] = "ON_DEMAND"
     cache_seconds: int = Field(default=0, ge=0)
 

@@ -33,6 +33,7 @@ GOOD = {
   scope: {scenario: refund}
   hard: true
   enforce: amount <= 50 or profile.tier == 'VIP'
+  requires: profile.tier
 - id: polite
   if: Anything
   then: Be polite

@@ -11,6 +11,7 @@ import pytest
 
 import ruche.engine.authoring.load
 from ruche.engine.authoring.load import load_folder
+from ruche.engine.brain.compiled import CompiledAgent
 
 AGENT = {"agent.yaml": "name: Tiny\n"}
 FALLBACK = "- {id: f, mode: fallback, text: Sorry}\n"
@@ -113,6 +114,11 @@ CASES = [
     case("E323", "agent.yaml:2", "needs model", agent="name: A\nmodels: {generator: openai, url: 'http://x/v1'}\n"),
     case("E323", "agent.yaml:4", "not an address",
          agent="name: A\nmodels:\n  generator: openai\n  url: localhost:9\n  model: m\n"),
+    case("E324", "variables.yaml:1", "t is IRREVERSIBLE", variables="- {name: v, tool: t}\n", py=SOURCE,
+         tools="- {id: t, python: 'tools.py:f', policy: irreversible}\n"),
+    case("E324", "variables.yaml:1", "t is COMPENSATABLE", variables="- {name: v, tool: t}\n", py=SOURCE,
+         tools="- {id: t, python: 'tools.py:f', policy: compensatable, compensation: t}\n"),
+    case("E325", "variables.yaml:1", "nothing gives the variable v a value", variables="- {name: v}\n"),
     case("E401", "rules.yaml:4", "not an expression", rules=RULE + "  when: amount <\n"),
     case("E401", "rules.yaml:4", "nothing is called with a dot", rules=RULE + "  when: name.upper() == 'A'\n"),
     case("E402", "rules.yaml:4", "did you mean tier?", rules=RULE + "  when: teir == 'VIP'\n",
@@ -124,6 +130,8 @@ CASES = [
          fields="- {name: tier, allowed: [VIP, basic]}\n"),
     case("W406", "rules.yaml:4", "age is a number, and '18' is a text", rules=RULE + "  when: age >= '18'\n",
          fields="- {name: age, type: number}\n"),
+    case("W405", "rules.yaml:4", "part_of_day is never 'night'", rules=RULE + "  when: now.part_of_day == 'night'\n"),
+    case("W406", "rules.yaml:4", "hour is a number", rules=RULE + "  when: now.hour > '9'\n"),
     case("W406", "rules.yaml:4", "1 is a number", rules=RULE + "  when: 1 == member\n",
          fields="- {name: member, type: boolean}\n"),
     case("E403", "templates.yaml:1", "placeholders", templates="- {id: t, text: 'Hi {{ name'}\n"),
@@ -148,6 +156,12 @@ CASES = [
     case("E601", "rules.yaml:4", "nothing can judge the hard rule r", rules=RULE + "  hard: true\n",
          templates=FALLBACK),
     case("W602", "rules.yaml:4", "no fallback", rules=RULE + "  hard: true\n  enforce: amount < 5\n"),
+    case("W603", "rules.yaml:5", "does not hold while member, tier have no value (give member, tier a default",
+         rules=RULE + "  hard: true\n  enforce: member or tier == 'VIP' or not contains_amount\n", templates=FALLBACK,
+         fields="- {name: tier}\n", tools="- {id: t, python: 'tools.py:f', outputs: {member: m}}\n", py=SOURCE),
+    case("W603", "rules.yaml:5", "while member has no value", templates=FALLBACK, py=SOURCE,
+         rules=RULE + "  hard: true\n  enforce: {use: expression, options: {expression: session.member}}\n",
+         tools="- {id: t, python: 'tools.py:f', outputs: {member: m}}\n"),
     case("E604", "relationships.yaml:2", "r -> q -> r", rules=RULE + RULE.replace("id: r", "id: q"),
          relationships="- {source: r, kind: implies, target: q}\n- {source: q, kind: implies, target: r}\n"),
     case("W605", "rules.yaml:4", "can never fire", rules=RULE + "  when: 1 > 2\n"),
@@ -209,6 +223,34 @@ def test_a_quoted_expression_is_marked_at_its_fault(tmp_path: Path) -> None:
     files = {**AGENT, "fields.yaml": "- {name: tier}\n", "rules.yaml": RULE + '  when: "1 < 2 and teir > 1"\n'}
     (problem,) = load_folder(write(tmp_path / "tiny", files)).problems
     assert problem.source[problem.column - 1:].startswith("teir")
+
+
+QUIET = {
+    "a step may require a field, an output, how a tool ended, and a variable": {
+        "s.yaml": STEPS + "  - {id: a, collects: tier, tools: t, next: b}\n"
+                          "  - {id: b, say: x, requires: [tier, price, t_status, member]}\n"},
+    "a condition may read how a tool ended": {
+        "s.yaml": STEPS + "  - {id: a, collects: tier, tools: t, next: [{to: b, when: t_status == 'error'}, c]}\n"
+                          "  - {id: b, say: x}\n  - {id: c, say: x}\n"},
+    "a hard rule is certain with requires": {
+        "rules.yaml": RULE + "  hard: true\n  enforce: price < 5\n  requires: session.price\n"},
+    "a hard rule is certain with a default": {
+        "rules.yaml": RULE + "  hard: true\n  enforce: member or not contains_amount\n"},
+    "a hard rule need not require what a reply names": {
+        "rules.yaml": RULE + "  hard: true\n  enforce: amount <= 5 and reply.percent < 3\n"},
+}
+
+
+@pytest.mark.parametrize("what", QUIET)
+def test_what_is_right_is_not_reported_and_can_be_compiled(what: str, tmp_path: Path) -> None:
+    files = {name.replace("s.yaml", "scenarios/s.yaml") if name == "s.yaml" else name: text
+             for name, text in QUIET[what].items()}
+    shared = {"fields.yaml": "- {name: tier}\n", "templates.yaml": FALLBACK, "tools.py": SOURCE,
+              "tools.yaml": "- {id: t, python: 'tools.py:f', outputs: {price: p}}\n",
+              "variables.yaml": "- {name: member, default: false}\n"}
+    found = load_folder(write(tmp_path / "tiny", {**AGENT, **shared, **files}))
+    assert [str(problem) for problem in found.problems] == []
+    assert CompiledAgent(found.require(), 1).defaults == {"member": False}
 
 
 def test_all_faults_of_a_folder_are_reported_in_one_go(tmp_path: Path) -> None:

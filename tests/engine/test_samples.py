@@ -87,7 +87,7 @@ def test_the_front_desk_holds_back_what_may_not_be_said(frontdesk: AgentBundle) 
     assert sum(template.mode == "FALLBACK" for template in frontdesk.templates) == 2
 
 
-@pytest.mark.parametrize("part", ["morning", "afternoon", "evening", "night"])
+@pytest.mark.parametrize("part", ["morning", "afternoon", "evening"])
 def test_the_greeting_knows_the_time_of_day(frontdesk: AgentBundle, kiosk: AgentBundle, part: str) -> None:
     for bundle in (frontdesk, kiosk):
         assert f"Good {part}" in compile_template(bundle.agent.greeting or "").render({"now": {"part_of_day": part}})
