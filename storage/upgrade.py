@@ -56,7 +56,7 @@ def form_of(directory: Path) -> int | None:
         text = (directory / FORM).read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return 1 if (directory / "keys" / "keyring").exists() else None
-    if not text.isdigit():
+    if not text.isdigit() or int(text) < 1:
         raise IntegrityError(f"{FORM}: the file that says which form the directory has is damaged",
                              file=str(directory / FORM))
     return int(text)

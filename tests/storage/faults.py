@@ -48,7 +48,7 @@ class Faults:
         self.matrix: Counter[tuple[str, Outcome]] = Counter()
         self.wrong: list[str] = []
         self.slowest = 0.0
-        self._number = 0
+        self._number, self._unsaved = 0, list[str]()
         self.before = play(self.base)
         watched = FaultyDisk()
         play(self._copy(self.base), watched)
@@ -102,9 +102,9 @@ class Faults:
                 target = directory / path.relative_to(self.folder / "killed")
                 content = target.read_bytes()
                 target.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1:])
-                first = examine(directory, self._said())
+                first = examine(directory, self._said(*self._unsaved))
                 if first[0] == "refused to open" and kind == "tables":
-                    first = examine(directory, self._said())  # the damaged tables were set aside
+                    first = examine(directory, self._said(*self._unsaved))  # the damaged tables were set aside
                 self._count(f"bit flip in {kind}", first[0], f"{path.name} byte {place}: {first[1]}", TOLD)
 
     def cuts(self, each: int) -> None:
@@ -113,7 +113,8 @@ class Faults:
             for place in {path.stat().st_size * part // each for part in range(each)}:
                 directory = self._copy(self.folder / "killed")
                 os.truncate(directory / path.relative_to(self.folder / "killed"), place)
-                self._note(f"truncated {_kind(path)}", directory, self._said(), f"{path.name} at {place}", TOLD)
+                self._note(f"truncated {_kind(path)}", directory, self._said(*self._unsaved),
+                           f"{path.name} at {place}", TOLD)
 
     def full_disk(self) -> None:
         """A file system of a megabyte fills up and is emptied again, where one may be mounted."""
@@ -216,12 +217,12 @@ class Faults:
             disk = FaultyDisk(at(len(self.calls) - 25, Fault("before")))
             died = self._dies(self._copy(self.base), disk, said)
             died.rename(killed)
-            self.before.lines += said.lines
+            self._unsaved = said.lines
         return killed
 
-    def _said(self) -> Said:
+    def _said(self, *more: str) -> Said:
         said = Said()
-        said.lines += self.before.lines
+        said.lines += [*self.before.lines, *more]
         return said
 
     def _note(self, fault: str, directory: Path, said: Said, where: str, fine: Sequence[str]) -> None:

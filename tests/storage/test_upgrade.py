@@ -79,9 +79,10 @@ def test_a_damaged_form_or_a_second_way_back_is_refused(open_store: Opener, tmp_
     (tmp_path / "data.upgraded").mkdir()
     with pytest.raises(ConfigurationError, match="move it away"):
         upgrade.roll_back(tmp_path / "data")
-    (tmp_path / "data" / "format").write_text("two\n")
-    with pytest.raises(IntegrityError, match="form"):
-        open_store()
+    for text in ("two\n", "0\n", ""):
+        (tmp_path / "data" / "format").write_text(text)
+        with pytest.raises(IntegrityError, match="form"):
+            open_store()
 
 
 @pytest.mark.parametrize("folder", ["journal", "keys"])
