@@ -6,9 +6,11 @@ Embedding and search run on one service thread: a retrieval is one message there
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import anyio
+import msgspec
 import numpy as np
 
 from ruche.actors.service import ServiceActor
@@ -16,8 +18,10 @@ from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Embedder, Hit, Hits, Vectors
 from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.errors import ProviderFailed, RucheError, Unavailable
-from ruche.storage.index.agent import AgentIndex, Found
-from ruche.storage.index.passages import Passage, passages
+from ruche.storage.index.agent import AgentIndex, Found, Teaching
+from ruche.storage.index.background import BACKGROUND
+from ruche.storage.index.passages import passages, vocabulary
+from ruche.storage.index.spelling import Spelling
 from ruche.storage.model.agent import AgentBundle
 
 KEPT_VERSIONS = 2
@@ -33,13 +37,12 @@ IMMEDIATE_CHARACTERS, IMMEDIATE_TEXTS = 400, 5_000
 0.1 ms of CPU, is saved."""
 
 
+Progress = Callable[[int, int], None]
+"""Told how many texts of how many are embedded."""
+
+
 class Encode(NamedTuple):
     texts: Sequence[str]
-
-
-class Build(NamedTuple):
-    passages: list[Passage]
-    rows: Vectors
 
 
 class Forget(NamedTuple):
@@ -69,8 +72,6 @@ class EmbeddingService(ServiceActor):
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Search):
             return self._search(message)
-        if isinstance(message, Build):
-            return AgentIndex(message.passages, message.rows)
         if isinstance(message, Forget):
             return self._cache.forget(message.tenant)
         return self._encode(message.texts)
@@ -114,31 +115,40 @@ class Retriever:
         self.embedder = embedder
         self._service = (system or ActorSystem.running()).spawn(EmbeddingService, embedder)
         self._immediate = bool(getattr(embedder, "immediate", False))
+        self._words: frozenset[str] | None = getattr(embedder, "words", None)
+        self._background: Vectors | None = None
         self._indexes: dict[tuple[str, str], OrderedDict[int, AgentIndex]] = {}
 
-    async def prepare(self, bundle: AgentBundle, version: int) -> None:
-        """Embed what the version before did not hold, and build the index; the loop is free meanwhile.
+    async def prepare(self, bundle: AgentBundle, version: int, progress: Progress | None = None) -> None:
+        """Embed what the version before did not hold, fit heads to the examples, and build the index.
 
-        Cancelled or failed (ProviderFailed, ConfigurationError), it leaves the earlier versions as they were.
+        The loop and the service are free meanwhile. Cancelled or failed (ProviderFailed, ConfigurationError), it
+        leaves the earlier versions as they were.
         """
         found = passages(bundle)
         versions = self._indexes.get((bundle.tenant, bundle.id), OrderedDict())
         known = next(reversed(versions.values())).rows() if versions else {}
-        rows = await self._rows([passage.text for passage in found], known)
-        index = await self._service.ask_async(Build(found, rows), wait=True)
+        rows = await self._rows([passage.text for passage in found], known, progress)
+        teaching = await self._teaching(bundle)
+
+        def build() -> AgentIndex:
+            return AgentIndex(found, rows, teaching, _spelling(bundle))
+
+        index = await anyio.to_thread.run_sync(build, abandon_on_cancel=True)
         self._keep((bundle.tenant, bundle.id), version, index)
 
     async def retrieve(self, tenant: str, agent: str, version: int, text: str, limit: int = 30,
                        scopes: Sequence[str] | None = None) -> Hits:
-        """The best of every kind for a text, which is embedded once. See `contracts.Retrieval`.
+        """The best of every kind for a text, which is repaired and embedded once. See `contracts.Retrieval`.
 
         Raises Unavailable when the version is not prepared, ProviderFailed, MailboxFull, DeadlineExceeded.
         """
-        search = Search(tenant, self._index(tenant, agent, version), text[:QUERY_CHARACTERS], limit, scopes)
-        if self._immediate and len(text) <= IMMEDIATE_CHARACTERS and len(search.agent) <= IMMEDIATE_TEXTS:
-            return answer(search, encoded(self.embedder, (search.text,))[0])
-        hits: Hits = await self._service.ask_async(search)
-        return hits
+        index, text = self._index(tenant, agent, version), text[:QUERY_CHARACTERS]
+        if index.spelling is None:
+            return await self._search(Search(tenant, index, text, limit, scopes))
+        read, repaired = index.spelling.repaired(text, self._words)
+        hits = await self._search(Search(tenant, index, read, limit, scopes))
+        return msgspec.structs.replace(hits, repaired=repaired) if repaired else hits
 
     async def encode(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of texts, len(texts) x dimensions, off the loop."""
@@ -157,6 +167,20 @@ class Retriever:
         """Drop an agent's indexes; an unknown agent is fine."""
         self._indexes.pop((tenant, agent), None)
 
+    async def _search(self, search: Search) -> Hits:
+        if self._immediate and len(search.text) <= IMMEDIATE_CHARACTERS and len(search.agent) <= IMMEDIATE_TEXTS:
+            return answer(search, encoded(self.embedder, (search.text,))[0])
+        hits: Hits = await self._service.ask_async(search)
+        return hits
+
+    async def _teaching(self, bundle: AgentBundle) -> Teaching | None:
+        """None without examples: then the background is not needed either."""
+        if not any(rule.examples for rule in bundle.rules) and not any(intent.examples for intent in bundle.intents):
+            return None
+        if self._background is None:
+            self._background = await self._rows(BACKGROUND, {}, None)
+        return Teaching(self.embedder.rule_threshold, self._background, bundle.agent.several_rules)
+
     def _index(self, tenant: str, agent: str, version: int) -> AgentIndex:
         versions = self._indexes.get((tenant, agent))
         index = versions.get(version) if versions else None
@@ -172,15 +196,21 @@ class Retriever:
         while len(versions) > KEPT_VERSIONS:
             versions.popitem(last=False)
 
-    async def _rows(self, texts: Sequence[str], known: dict[str, Vectors]) -> Vectors:
+    async def _rows(self, texts: Sequence[str], known: dict[str, Vectors], progress: Progress | None) -> Vectors:
         rows = dict(known)
         new = [text for text in dict.fromkeys(texts) if text not in rows]
         for start in range(0, len(new), SLICE):
             part = new[start:start + SLICE]
             rows.update(zip(part, await self._service.ask_async(Encode(part), wait=True), strict=True))
+            if progress is not None:
+                progress(start + len(part), len(new))
         if not texts:
             return np.zeros((0, self.embedder.dimensions), dtype=np.float32)
         return np.stack([rows[text] for text in texts])
+
+
+def _spelling(bundle: AgentBundle) -> Spelling | None:
+    return Spelling(vocabulary(bundle)) if bundle.agent.repair_spelling else None
 
 
 def _hits(found: Found) -> tuple[Hit, ...]:

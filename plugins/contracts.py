@@ -111,7 +111,8 @@ class Embedder(Protocol):
     """Text to unit vectors. Each text is encoded alone, so that its vector never depends on its neighbours.
 
     An embedder that answers a sentence within 0.2 ms may say so with an attribute `immediate = True`: then short texts
-    are encoded where they are needed, on the event loop too, instead of on the service thread.
+    are encoded where they are needed, on the event loop too, instead of on the service thread. One that reads whole
+    words may list them, in lower case, in an attribute `words` (a frozenset): they are never taken for slips.
     """
 
     @property
@@ -159,6 +160,8 @@ class Hits(Struct, frozen=True, kw_only=True):
     scenarios: tuple[Hit, ...] = ()
     transitions: tuple[Hit, ...] = ()
     knowledge: tuple[Hit, ...] = ()
+    repaired: tuple[tuple[str, str], ...] = ()
+    """(as written, as read) of the words whose spelling was repaired before anything was compared."""
 
 
 class Retrieval(Protocol):

@@ -60,7 +60,10 @@ class ScenarioExplained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """`fault` says why nothing was retrieved, `learned` which fields the text gives values for."""
+    """`fault` says why nothing was retrieved, `learned` which fields the text gives values for.
+
+    `repaired` has (as written, as read) of the words whose spelling was repaired before anything was compared.
+    """
 
     agent: str
     version: int
@@ -70,6 +73,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     intent_score: float
     learned: tuple[str, ...]
     fault: str
+    repaired: tuple[tuple[str, str], ...]
     rules: tuple[RuleExplained, ...]
     """The applied ones first, then by score."""
     scenarios: tuple[ScenarioExplained, ...]
@@ -89,7 +93,8 @@ async def explain(who: Identified, retrieval: Retrieval, selector: Selector, thr
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
         intent=retrieved.intent, intent_score=retrieved.intent_score, learned=moved.knowledge.learned,
-        fault=retrieved.fault, rules=tuple(_rules(who, retrieved, matched, everything)),
+        fault=retrieved.fault, repaired=retrieved.hits.repaired,
+        rules=tuple(_rules(who, retrieved, matched, everything)),
         scenarios=tuple(_scenarios(who, retrieved, moved, everything)))
 
 

@@ -133,7 +133,7 @@ def _decisions(decided: Decided) -> dict[str, Any]:
                   **_filled(intent=sensed.intent, tone=sensed.tone, fault=sensed.fault)},
         "learn": _filled(learned=knowledge.learned, corrected=knowledge.corrected, rejected=knowledge.rejected),
         "retrieve": _filled(intent=decided.retrieved.intent, score=decided.retrieved.intent_score,
-                            fault=decided.retrieved.fault),
+                            repaired=decided.retrieved.hits.repaired, fault=decided.retrieved.fault),
         "match": decided.matched.notes, "orchestrate": decided.orchestrated.notes,
         "act": _filled(lacking=decided.acted.lacking),
         "plan": decided.planned.notes,

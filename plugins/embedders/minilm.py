@@ -30,6 +30,8 @@ class MiniLmEmbedder:
             raise ConfigurationError("the weights of all-MiniLM-L6-v2 are not installed; run `ruche model install`, "
                                      "or set models.embedder to hashing")
         self._tokenizer = _tokenizer(found)
+        self.words = frozenset(token for token in self._tokenizer.get_vocab() if token.isalpha())
+        """Whole words that the model reads in one piece."""
         self._weights = graph_weights(read_safetensors(checked_bytes(found, "model.safetensors")))
         graph = Path(__file__).with_name("minilm.onnx").read_bytes()
         self._session = open_session(graph, device=device, threads=threads, weights=self._weights)

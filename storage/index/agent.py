@@ -8,14 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ruche.storage.index.background import BACKGROUND
+from ruche.storage.index.head import Head, drawn, fit_head
 from ruche.storage.index.hybrid import DOCUMENTS, RULES, Blend
 from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
 from ruche.storage.index.passages import Passage
-from ruche.storage.index.ranking import rounded, top_places
+from ruche.storage.index.ranking import Scores, rounded, top_places
+from ruche.storage.index.spelling import Spelling
 from ruche.storage.index.vectors import Rows, dots, unit_rows
 from ruche.storage.index.words import terms
 
 KINDS = ("rule", "intent", "scenario", "transition", "knowledge")
+TAUGHT = ("rule", "intent")
+"""Kinds whose examples teach a head."""
 
 
 class Found(NamedTuple):
@@ -30,14 +35,30 @@ class Found(NamedTuple):
 NOTHING = Found([], [], [], [])
 
 
+class Teaching(NamedTuple):
+    """How heads are fitted to an agent's examples."""
+
+    threshold: float
+    """The score at which a rule matches with this embedder."""
+    background: Rows
+    """The vectors of BACKGROUND, in its order."""
+    several: bool | None = None
+    """Whether rules may fire together; None: they do when two of them share an example."""
+
+
 class AgentIndex:
     """Everything of one agent that can be found. An item's cosine is the best over its texts.
 
     Not shared between agents or tenants, and never changed after it is built, so that any thread may search it.
     """
 
-    def __init__(self, passages: Sequence[Passage], rows: Rows) -> None:
-        """`rows` holds one unit vector per passage, in the same order."""
+    def __init__(self, passages: Sequence[Passage], rows: Rows, teaching: Teaching | None = None,
+                 spelling: Spelling | None = None) -> None:
+        """`rows` holds one unit vector per passage, in the same order.
+
+        Without `teaching` examples count by their likeness alone; without `spelling` nothing is repaired.
+        """
+        self.spelling = spelling
         order = sorted(range(len(passages)), key=lambda place: (KINDS.index(passages[place].kind), passages[place].id))
         self._passages = [passages[place] for place in order]
         self._matrix = unit_rows(rows, rows.shape[1])[np.array(order, dtype=np.intp)]
@@ -46,7 +67,8 @@ class AgentIndex:
         for kind in KINDS:
             end = start + sum(1 for passage in self._passages if passage.kind == kind)
             if end > start:
-                self._shelves[kind] = _Shelf(kind, self._passages[start:end], self._matrix[start:end])
+                taught = teaching if kind in TAUGHT else None
+                self._shelves[kind] = _Shelf(kind, self._passages[start:end], self._matrix[start:end], taught)
             start = end
 
     def __len__(self) -> int:
@@ -67,7 +89,7 @@ class AgentIndex:
 class _Shelf:
     """Items of one kind in the order of their ids, so that equal scores are in order already."""
 
-    def __init__(self, kind: str, entries: list[Passage], matrix: Rows) -> None:
+    def __init__(self, kind: str, entries: list[Passage], matrix: Rows, teaching: Teaching | None) -> None:
         self._ids: list[str] = []
         self._blend: Blend = DOCUMENTS if kind == "knowledge" else RULES
         starts: list[int] = []
@@ -83,27 +105,47 @@ class _Shelf:
         self._everywhere = np.ones(len(self._ids), dtype=bool)
         for places in self._scoped.values():
             self._everywhere[places] = False
+        self._head = None if self._single or teaching is None else self._taught(entries, teaching)
 
     def search(self, vector: NDArray[np.float32], asked: list[str], limit: int,
                scopes: Sequence[str] | None) -> Found:
         if limit <= 0:
             return NOTHING
+        cosines, bm25 = self._likeness(vector, asked)
+        if scopes is None or not self._scoped:
+            return self._ranked(vector, cosines, bm25, None, limit)
+        allowed = self._allowed(scopes)
+        return self._ranked(vector, cosines, bm25, allowed, limit) if len(allowed) else NOTHING
+
+    def _likeness(self, vector: Rows, asked: list[str]) -> tuple[Rows, Scores]:
         cosines = dots(self._matrix, vector)
         if not self._single:
             cosines = np.maximum.reduceat(cosines, self._starts)
-        bm25 = self._lexical.weigh(asked)
-        if scopes is None or not self._scoped:
-            return self._ranked(cosines, bm25, None, limit)
-        allowed = self._allowed(scopes)
-        return self._ranked(cosines[allowed], bm25[allowed], allowed, limit) if len(allowed) else NOTHING
+        return cosines, self._lexical.weigh(asked)
 
-    def _ranked(self, cosines: NDArray[np.floating], bm25: NDArray[np.floating], allowed: NDArray[np.intp] | None,
+    def _ranked(self, vector: Rows, cosines: Rows, bm25: Scores, allowed: NDArray[np.intp] | None,
                 limit: int) -> Found:
+        if allowed is not None:
+            cosines, bm25 = cosines[allowed], bm25[allowed]
         scores, lexical = self._blend(cosines, bm25)
+        if self._head is not None:
+            scores = self._head.scores(vector, scores, allowed)
         places = top_places(scores, limit)
         parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
         ids = places if allowed is None else allowed[places]
         return Found([self._ids[place] for place in ids.tolist()], *parts)
+
+    def _taught(self, entries: list[Passage], teaching: Teaching) -> Head | None:
+        owners = np.repeat(np.arange(len(self._ids)), np.diff(self._starts, append=len(entries)))
+        head = fit_head(self._matrix, owners, [passage.text for passage in entries], len(self._ids),
+                        several=teaching.several, threshold=teaching.threshold)
+        if head is None or head.intercepts is not None:
+            return head
+        tops = []
+        for vector, text in zip(teaching.background, BACKGROUND, strict=True):
+            likeness, _ = self._blend(*self._likeness(vector, terms(text)))
+            tops.append(float(head.unscaled(vector, likeness)[head.taught].max()))
+        return drawn(head, tops)
 
     def _allowed(self, scopes: Iterable[str]) -> NDArray[np.intp]:
         mask = self._everywhere.copy()

@@ -41,6 +41,15 @@ def passages(bundle: AgentBundle) -> list[Passage]:
     return found
 
 
+def vocabulary(bundle: AgentBundle) -> Iterator[str]:
+    """Texts with the words that an agent knows: what is searched, its terms, and the values that its fields take."""
+    yield from (passage.text for passage in passages(bundle))
+    for term in bundle.glossary:
+        yield from (term.term, *term.aliases)
+    for field in bundle.fields:
+        yield from (*field.allowed, *field.examples)
+
+
 def knowledge_chunks(knowledge: dict[str, str]) -> dict[str, str]:
     """`file#number` to text: paragraphs joined up to about 800 characters, each under the heading it stands below."""
     return {f"{file}#{number}": text for file in sorted(knowledge)

@@ -253,6 +253,10 @@ class Agent(Authored):
     rule_threshold: float | None = None
     """Score a rule must reach, on the embedder's own scale; the embedder's calibrated default when absent."""
     scenario_threshold: float | None = None
+    repair_spelling: bool = True
+    """Whether slips are repaired against the agent's own words before a message is compared with anything."""
+    several_rules: bool | None = None
+    """Whether several rules with examples may fit one message; when absent, they may if two share an example."""
 
     @property
     def judging(self) -> ModelUse | None:

@@ -72,6 +72,17 @@ async def test_the_scores_of_far_rules_are_told_though_they_are_no_candidates() 
         assert all(one.score > 0 and one.verdict == "not a candidate" and one.reason for one in far)
 
 
+async def test_a_word_that_was_read_otherwise_is_shown_and_recorded() -> None:
+    async with talking(bundle(rules=[{"id": "hours", "if": "the user asks for the timetable", "then": "From nine."},
+                                     {"id": "other", "if": "somebody sings", "then": "Lovely."}])) as talk:
+        found = await explained(talk, "the timetabel")
+        assert found.repaired == (("timetabel", "timetable"),)
+        assert rule(found, "hours").verdict == "applied"
+        run = await talk.say("the timetabel")
+        assert run.decisions["retrieve"]["repaired"] == (("timetabel", "timetable"),)
+        assert (await explained(talk, "the timetable")).repaired == ()
+
+
 async def test_without_retrieval_the_fault_is_the_reason() -> None:
     class Away:
         async def retrieve(self, *_: Any, **__: Any) -> Any:

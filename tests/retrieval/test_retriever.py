@@ -14,6 +14,7 @@ from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Retrieval, Vectors
 from ruche.plugins.embedders import HashingEmbedder, MiniLmEmbedder
 from ruche.plugins.errors import ConfigurationError, ProviderFailed, Unavailable
+from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.passages import knowledge_chunks, passages
 from ruche.storage.model.agent import Agent, AgentBundle, Intent, Rule, Scenario, Step, Transition
 
@@ -196,6 +197,41 @@ async def test_an_index_that_was_updated_equals_one_that_was_built_anew(system: 
         assert (await grown.retrieve("default", "shop", 2, text)) == (await fresh.retrieve("default", "shop", 2, text))
 
 
+async def test_a_slip_is_read_as_the_agents_word_and_shown(retriever: Retriever) -> None:
+    hits = await retriever.retrieve("default", "shop", 1, "where is my Parceel")
+    assert hits.repaired == (("Parceel", "parcel"),)
+    right = await retriever.retrieve("default", "shop", 1, "where is my parcel")
+    assert (hits.rules, right.repaired) == (right.rules, ())
+
+
+async def test_an_agent_may_switch_repair_off(retriever: Retriever) -> None:
+    await retriever.prepare(shop(agent=Agent(name="Shop", repair_spelling=False)), 2)
+    assert (await retriever.retrieve("default", "shop", 2, "where is my parceel")).repaired == ()
+
+
+async def test_examples_of_two_rules_teach_a_head_and_the_background_is_embedded_once(system: ActorSystem) -> None:
+    embedder = Counting()
+    retriever = Retriever(embedder, system)
+    more = (*shop().rules, rule("open", "the user asks for the hours", examples=("when do you open",)))
+    await retriever.prepare(shop(rules=more), 1)
+    await retriever.prepare(shop(id="other", rules=more), 1)
+    assert embedder.asked.count(BACKGROUND[0]) == 1
+    told = Retriever(HashingEmbedder(), system)
+    await told.prepare(shop(rules=more), 1)
+    text = "open when"
+    assert (await told.retrieve("default", "shop", 1, text)) == (await retriever.retrieve("default", "shop", 1, text))
+    hits = {hit.id: hit for hit in (await told.retrieve("default", "shop", 1, text)).rules}
+    assert hits["open"].score != pytest.approx((hits["open"].vector + 0.1 * hits["open"].lexical) / 1.1, abs=2e-4)
+    assert hits["parcel"].score == pytest.approx((hits["parcel"].vector + 0.1 * hits["parcel"].lexical) / 1.1, abs=2e-4)
+
+
+async def test_progress_is_told_until_every_text_is_embedded(system: ActorSystem) -> None:
+    told: list[tuple[int, int]] = []
+    await Retriever(Counting(), system).prepare(shop(), 1, lambda done, of: told.append((done, of)))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] > 8
+
+
 # --- while it is busy, and when the embedder misbehaves
 
 
@@ -298,3 +334,10 @@ async def test_minilm_finds_by_meaning_what_shares_no_word(system: ActorSystem, 
     assert hits[0].id == "parcel"
     assert hits[0].lexical == 0.0
     assert hits[0].score > hits[1].score + 0.05
+
+
+async def test_minilm_takes_no_word_that_it_knows_for_a_slip(system: ActorSystem, minilm: MiniLmEmbedder) -> None:
+    retriever = Retriever(minilm, system)
+    await retriever.prepare(shop(), 1)
+    assert (await retriever.retrieve("default", "shop", 1, "where is the marcel")).repaired == ()
+    assert (await retriever.retrieve("default", "shop", 1, "where is the parxel")).repaired == (("parxel", "parcel"),)

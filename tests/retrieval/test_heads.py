@@ -1,0 +1,140 @@
+"""Heads: what examples teach, on which scale, and that an agent without examples is left as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ruche.plugins.embedders import HashingEmbedder
+from ruche.storage.index.agent import AgentIndex, Found, Teaching
+from ruche.storage.index.background import BACKGROUND
+from ruche.storage.index.head import scaled_to
+from ruche.storage.index.logistic import MOST_STEPS, fit_each, fit_one, sigmoid, steps_for
+from ruche.storage.index.passages import Passage
+
+EMBEDDER = HashingEmbedder()
+RULES = {
+    "refund": ("the user wants a refund", "give me my money back", "I want my money returned", "pay me back please"),
+    "parcel": ("the user asks where the parcel is", "my box has not come", "track my delivery", "where is my order"),
+    "hours": ("the user asks for the opening hours", "when do you open", "are you open on monday", "when do you close"),
+    "price": ("the user asks for a price", "how much is it", "what does a bag cost", "is it expensive"),
+    "plain": ("the user sings a song",),
+}
+
+
+def index(rules: dict[str, tuple[str, ...]], several: bool | None = None, *, taught: bool = True,
+          kind: str = "rule") -> AgentIndex:
+    entries = [Passage(kind, name, text) for name, texts in rules.items() for text in texts]
+    rows = EMBEDDER.encode([entry.text for entry in entries])
+    teaching = Teaching(EMBEDDER.rule_threshold, EMBEDDER.encode(BACKGROUND), several)
+    return AgentIndex(entries, rows, teaching if taught else None)
+
+
+def found(agent: AgentIndex, text: str, kind: str = "rule") -> Found:
+    return agent.search(EMBEDDER.encode([text])[0], text, 10, None)[kind]
+
+
+def scores(agent: AgentIndex, text: str) -> dict[str, float]:
+    hits = found(agent, text)
+    return dict(zip(hits.ids, hits.scores, strict=True))
+
+
+def test_examples_teach_which_rule_is_meant_and_others_fall_behind() -> None:
+    taught, plain = scores(index(RULES), "when is my money paid back"), scores(index(RULES, taught=False),
+                                                                                "when is my money paid back")
+    assert max(taught, key=lambda name: taught[name]) == "refund"
+    assert taught["refund"] - taught["hours"] > plain["refund"] - plain["hours"]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_scores_stay_between_0_and_1_and_an_example_itself_matches(several: bool) -> None:
+    agent = index(RULES, several)
+    for name, texts in RULES.items():
+        hits = scores(agent, texts[-1])
+        assert all(0.0 <= score <= 1.0 for rule, score in hits.items() if rule != "plain")
+        assert hits[name] == max(hits.values()) >= EMBEDDER.rule_threshold
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_rule_without_examples_keeps_its_likeness(several: bool) -> None:
+    for text in ("sing a song", "where is my parcel", "what about a refund"):
+        assert scores(index(RULES, several), text)["plain"] == scores(index(RULES, taught=False), text)["plain"]
+
+
+@pytest.mark.parametrize("rules", [
+    {name: texts[:1] for name, texts in RULES.items()},
+    {**{name: texts[:1] for name, texts in RULES.items()}, "refund": RULES["refund"]},
+])
+def test_without_examples_on_two_rules_nothing_changes(rules: dict[str, tuple[str, ...]]) -> None:
+    for text in ("give me the money", "when do you open", ""):
+        assert found(index(rules), text) == found(index(rules, taught=False), text)
+
+
+def test_only_rules_and_intents_learn() -> None:
+    for kind, learns in (("rule", True), ("intent", True), ("scenario", False)):
+        taught, plain = index(RULES, kind=kind), index(RULES, taught=False, kind=kind)
+        assert (found(taught, "my money", kind) != found(plain, "my money", kind)) is learns
+
+
+def test_rules_that_share_an_example_may_both_be_meant() -> None:
+    shared = {**RULES, "angry": ("the user complains", "give me my money back", "this is a shame", "I am angry")}
+    together = scores(index(shared), "give me my money back")
+    apart = scores(index(shared, several=False), "give me my money back")
+    threshold = EMBEDDER.rule_threshold
+    assert min(together["angry"], together["refund"]) >= threshold
+    assert together["hours"] < threshold
+    assert together != apart
+
+
+def test_scopes_leave_the_scores_of_what_is_left_to_the_same_head() -> None:
+    entries = [Passage("rule", name, text, "here" if name == "hours" else None)
+               for name, texts in RULES.items() for text in texts]
+    rows = EMBEDDER.encode([entry.text for entry in entries])
+    agent = AgentIndex(entries, rows, Teaching(0.35, EMBEDDER.encode(BACKGROUND)))
+    row = EMBEDDER.encode(["track my delivery"])[0]
+    everywhere, here = (agent.search(row, "track my delivery", 10, scopes)["rule"] for scopes in ((), ("here",)))
+    assert "hours" not in everywhere.ids
+    assert dict(zip(here.ids, here.scores, strict=True)).items() >= dict(
+        zip(everywhere.ids, everywhere.scores, strict=True)).items()
+
+
+def test_the_same_texts_give_the_same_scores_whatever_the_order_of_the_rules() -> None:
+    first, second = index(RULES), index(dict(reversed(RULES.items())))
+    for text in ("where is it", "when can I have my money"):
+        assert found(first, text) == found(second, text)
+
+
+# --- the fit
+
+
+def test_a_fit_separates_what_can_be_separated_and_lies_where_its_slope_is_small() -> None:
+    source = np.random.default_rng(3)
+    rows = np.vstack([source.normal(centre, 0.3, (20, 6)) for centre in np.eye(6)[:3] * 2.0])
+    labels = np.repeat(np.arange(3), 20)
+    weights = fit_one(rows, labels, 3).weights
+    assert ((rows @ weights.T).argmax(axis=1) == labels).all()
+    shares = np.exp(rows @ weights.T)
+    shares /= shares.sum(axis=1, keepdims=True)
+    slope = (shares - np.eye(3)[labels]).T @ rows / 60 + weights / (20.0 * 60)
+    assert np.abs(slope).max() < 1e-3
+    owned = np.eye(3, dtype=bool)[labels]
+    each = fit_each(np.hstack([rows, np.ones((60, 1))]), owned).weights
+    assert ((sigmoid(np.hstack([rows, np.ones((60, 1))]) @ each.T) > 0.5) == owned).mean() > 0.97
+
+
+def test_large_fits_take_fewer_steps_and_the_number_hangs_on_the_size_alone() -> None:
+    assert steps_for(100, 384, 10) == MOST_STEPS
+    assert steps_for(11_000, 384, 1_000) < MOST_STEPS
+    assert steps_for(1_000_000, 384, 10_000) == 3
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(-1, 2), min_size=2, max_size=9), st.floats(0.05, 0.9), st.floats(0.1, 0.9))
+def test_the_scale_keeps_the_order_and_puts_the_line_on_the_threshold(values: list[float], line: float,
+                                                                     threshold: float) -> None:
+    scaled = scaled_to(np.array(sorted(values)), line, threshold)
+    assert (np.diff(scaled) >= 0.0).all()
+    assert ((scaled >= 0.0) & (scaled <= 1.0)).all()
+    assert scaled_to(np.array([line]), line, threshold)[0] == pytest.approx(threshold)
