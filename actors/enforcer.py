@@ -16,7 +16,14 @@ from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Draft, Enforcer, Verdict
-from ruche.plugins.enforcers import ExpressionEnforcer, LengthEnforcer, PatternEnforcer, PhraseEnforcer
+from ruche.plugins.enforcers import (
+    ExpressionEnforcer,
+    GroundingEnforcer,
+    LengthEnforcer,
+    PatternEnforcer,
+    PersonalDataEnforcer,
+    PhraseEnforcer,
+)
 from ruche.plugins.errors import DeadlineExceeded, RucheError
 from ruche.storage.model.agent import Rule
 
@@ -26,7 +33,7 @@ Check = tuple[Rule, Any, Enforcer]
 DEADLINE_SECONDS = 0.25
 MAX_STRAYS = 4
 """Threads of one enforcer that hang at the same time; a thread cannot be killed, so no more are begun."""
-_INLINE = (ExpressionEnforcer, PhraseEnforcer, PatternEnforcer, LengthEnforcer)
+_INLINE = (ExpressionEnforcer, PhraseEnforcer, PatternEnforcer, LengthEnforcer, PersonalDataEnforcer, GroundingEnforcer)
 
 
 class Enforcement:

@@ -29,9 +29,11 @@ from ruche.engine.brain.parts import (
 from ruche.engine.brain.phones import region_of
 from ruche.engine.brain.results import status_name
 from ruche.engine.brain.signals import phrase
+from ruche.engine.brain.sources import authored
 from ruche.engine.brain.words import saying
 from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers import built_in, prepare_rule
+from ruche.plugins.enforcers.grounding import known_facts
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import AgentBundle, Rule, Scenario, Step, Variable, canonical_bundle
 
@@ -84,6 +86,9 @@ class CompiledAgent:
         self.telling = _telling(self.scenarios)
         self.rules = self._rules(built_in() if enforcers is None else enforcers)
         self.scopes = frozenset(rule.rule.scope_id for rule in self.rules.values() if rule.rule.scope_id is not None)
+        self.authored = authored(bundle) if any(map(_needs_data, self.rules.values())) else ""
+        for language in self.languages if self.authored else ():
+            known_facts(self.authored, language[:2].lower())
         self.edges = edges(bundle.relationships, self.rules)
         self.always = tuple(sorted((rule for rule in self.rules.values() if _always(rule.rule)),
                                    key=lambda rule: (-rule.rule.priority, rule.id)))
@@ -217,6 +222,10 @@ def _telling(scenarios: Mapping[str, CompiledScenario]) -> dict[str, str]:
         for field in scenario.collects:
             homes.setdefault(field.name, []).append(scenario.id)
     return {name: found[0] for name, found in homes.items() if len(found) == 1}
+
+
+def _needs_data(rule: CompiledRule) -> bool:
+    return rule.check is not None and getattr(rule.check[2], "needs_data", False)
 
 
 def _always(rule: Rule) -> bool:

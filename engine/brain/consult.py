@@ -98,11 +98,17 @@ def _is_guess(one: Candidate, who: Identified) -> bool:
 def _candidate(who: Identified, field: CompiledField, found: FoundValue, certain: list[Candidate]) -> Candidate | None:
     """The model's value as its field's type has it; None when it has none, or what is certain stands against it."""
     value = _typed(who, field, found)
-    start = who.text.find(found.value)
-    span = (start, start + len(found.value)) if start >= 0 else (0, 0)
+    span = _span(who.text, found)
     if value is None or any(one.field == field.name or (one.start < span[1] and one.end > span[0]) for one in certain):
         return None
     return Candidate(field=field.name, value=value, confidence=CONFIDENCE, start=span[0], end=span[1], by_model=True)
+
+
+def _span(text: str, found: FoundValue) -> tuple[int, int]:
+    """Where the value stands in the message; (0, 0) when it is put otherwise there."""
+    inside = found.quote.find(found.value)
+    start = text.find(found.quote) + inside
+    return (start, start + len(found.value)) if inside >= 0 else (0, 0)
 
 
 def _typed(who: Identified, field: CompiledField, found: FoundValue) -> Any:

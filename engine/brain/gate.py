@@ -26,7 +26,7 @@ from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import Rule
 from ruche.storage.model.turn import Violation
 
-_NAMELESS = frozenset({"phrase", "pattern", "length"})
+_NAMELESS = frozenset({"phrase", "pattern", "length", "grounding"})
 """Enforcers that read the text alone, so that its names need not be worked out."""
 _ERROR = Verdict(outcome="error", reason="nobody could judge the text")
 
@@ -78,10 +78,12 @@ class Gate:
     """Nothing is said that did not pass here. One per turn."""
 
     def __init__(self, who: Identified, matched: Matched, names: Names, language: str, said: frozenset[str],
-                 service: Enforcing, tape: Tape, judge: Judge | None = None) -> None:
-        """`said`: ids of the rules whose own text is in the plan."""
+                 service: Enforcing, tape: Tape, judge: Judge | None = None, found: str = "") -> None:
+        """`said`: ids of the rules whose own text is in the plan. `found`: what the turn knows, for enforcers that
+        compare replies with it."""
         self._who, self._names, self._language, self._said = who, names, language, said
         self._service, self._tape, self._judge = service, tape, judge
+        self._found = found
         self._matched = frozenset(one.id for one in matched.rules)
         rules = {rule.id: rule for rule in (*who.agent.always, *(one.rule for one in matched.rules))}
         self._checks = [rule.check for rule in rules.values() if rule.check is not None]
@@ -111,7 +113,8 @@ class Gate:
         names = self._draft_names(text)
         if names is None:
             return [_ERROR] * len(self._checks)
-        draft = Draft(text=text, question=self._who.text, names=names, language=self._language, whole=whole)
+        draft = Draft(text=text, question=self._who.text, names=names, language=self._language, whole=whole,
+                      authored=self._who.agent.authored, found=self._found)
         request = [text, whole, [check[0].id for check in self._checks]]
         found, _ = await asked(self._tape, "enforce", request, lambda: self._complete(draft), list[Verdict], None)
         return [_ERROR] * len(self._checks) if found is None else found

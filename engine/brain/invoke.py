@@ -35,6 +35,8 @@ class Invoker:
 
     def __init__(self, who: Identified, gateway: ToolGateway, tape: Tape, stage: Stage) -> None:
         self._who, self._gateway, self._tape, self._stage = who, gateway, tape, stage
+        self.results: list[Any] = []
+        """What tools gave back in this turn."""
 
     def subject(self, tool: Any, arguments: dict[str, Any]) -> str:
         """What a confirmation of this call is bound to."""
@@ -42,6 +44,12 @@ class Invoker:
 
     async def invoke(self, tool: Tool, arguments: dict[str, Any]) -> Ran:
         """Never raises for what a tool does."""
+        ran = await self._invoke(tool, arguments)
+        if ran.value is not None:
+            self.results.append(ran.value)
+        return ran
+
+    async def _invoke(self, tool: Tool, arguments: dict[str, Any]) -> Ran:
         if tool.policy == "PURE":
             return _ended(await self._call(tool, arguments, ""), "")
         turn = self._who.turn

@@ -29,6 +29,7 @@ from ruche.engine.brain.plan import Planned, plan
 from ruche.engine.brain.record import Decided, record
 from ruche.engine.brain.retrieve import Retrieved, retrieve
 from ruche.engine.brain.sense import Sensed, sense
+from ruche.engine.brain.sources import found_of
 from ruche.engine.brain.speak import Voice
 from ruche.plugins.contracts import (
     Channel,
@@ -102,7 +103,8 @@ class PhasedBrain:
         watch.ended("plan")
         judge = None if agent.judge is None else Judge(who, acted.knowledge.known, agent.judge, self._generators, tape,
                                                        budget)
-        gate = Gate(who, matched, acted.names, sensed.language, _said(planned), self._enforcement, tape, judge)
+        gate = Gate(who, matched, acted.names, sensed.language, _said(planned), self._enforcement, tape, judge,
+                    found_of(agent.authored, acted.names, invoker.results))
         voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape, budget)
         spoken = await voice.speak(gate, stage)
         watch.ended("speak")

@@ -11,22 +11,26 @@ from typing import Any
 
 from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers.expression import ExpressionEnforcer
+from ruche.plugins.enforcers.grounding import GroundingEnforcer
 from ruche.plugins.enforcers.length import LengthEnforcer
 from ruche.plugins.enforcers.names import VOCABULARY, draft_names, extract_names
 from ruche.plugins.enforcers.pattern import PatternEnforcer
+from ruche.plugins.enforcers.personal import PersonalDataEnforcer
 from ruche.plugins.enforcers.phrase import PhraseEnforcer
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import EnforcerUse, Rule
 
 __all__ = [
-    "VOCABULARY", "ExpressionEnforcer", "LengthEnforcer", "PatternEnforcer", "PhraseEnforcer", "built_in",
-    "draft_names", "extract_names", "judges_prefixes", "prepare_rule",
+    "VOCABULARY", "ExpressionEnforcer", "GroundingEnforcer", "LengthEnforcer", "PatternEnforcer",
+    "PersonalDataEnforcer", "PhraseEnforcer", "built_in", "draft_names", "extract_names", "judges_prefixes",
+    "prepare_rule",
 ]
 
 
 def built_in() -> dict[str, Enforcer]:
     """The shipped enforcers by the word that an author writes after `use:`."""
-    enforcers: list[Enforcer] = [ExpressionEnforcer(), PhraseEnforcer(), PatternEnforcer(), LengthEnforcer()]
+    enforcers: list[Enforcer] = [ExpressionEnforcer(), PhraseEnforcer(), PatternEnforcer(), LengthEnforcer(),
+                                 PersonalDataEnforcer(), GroundingEnforcer()]
     return {enforcer.name: enforcer for enforcer in enforcers}
 
 

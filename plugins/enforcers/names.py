@@ -77,7 +77,7 @@ def extract_names(text: str, language: str = "en") -> dict[str, Any]:
     seen = readings(text)
     figures = [(reading.text, tuple(numbers(reading.text, spoken))) for reading in seen]
     amounts = [amount for read, found in figures for amount in _amounts(read, found)]
-    percents = [number.value for read, found in figures for number in found if _PERCENT.match(read, number.end)]
+    percents = [number.value for read, found in figures for number in found if is_percent(read, number)]
     names: dict[str, Any] = {
         name: any(pattern.search(reading.text) is not None for reading in seen)
         for name, pattern in _flags(spoken).items()}
@@ -119,7 +119,7 @@ def _amounts(text: str, among: tuple[Number, ...]) -> list[tuple[float, str]]:
     found: list[tuple[float, str]] = []
     previous: Number | None = None
     for number in among:
-        code = _currency(text, number)
+        code = currency(text, number)
         if code is None and previous is not None and found and _RANGE.fullmatch(text[previous.end:number.start]):
             code = found[-1][1]
         elif code is None and _CENTS.match(text, number.end):
@@ -130,7 +130,7 @@ def _amounts(text: str, among: tuple[Number, ...]) -> list[tuple[float, str]]:
     return found
 
 
-def _currency(text: str, number: Number) -> str | None:
+def currency(text: str, number: Number) -> str | None:
     """The ISO code of the sign, code or word beside a number, None when there is none."""
     if text.endswith("grand", number.start, number.end):
         return "USD"
@@ -139,6 +139,11 @@ def _currency(text: str, number: Number) -> str | None:
         return _code(after["code"], after["sign"], after["word"])
     before = _BEFORE.search(text[max(0, number.start - 6):number.start])
     return _code(before["code"], before["sign"], None) if before else None
+
+
+def is_percent(text: str, number: Number) -> bool:
+    """True when a percent sign or word stands behind a number."""
+    return _PERCENT.match(text, number.end) is not None
 
 
 def _code(code: str | None, sign: str | None, word: str | None) -> str:

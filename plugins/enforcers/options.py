@@ -8,8 +8,9 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import EnforcerUse, Rule
 
 
-def read_options(rule: Rule, known: tuple[str, ...]) -> dict[str, Any]:
-    """The options of the rule's enforcer. Raises ConfigurationError for one that is not known, or when none is set."""
+def read_options(rule: Rule, known: tuple[str, ...], *, empty: bool = False) -> dict[str, Any]:
+    """The options of the rule's enforcer. Raises ConfigurationError for one that is not known, and when none is set
+    unless `empty`."""
     if not isinstance(rule.enforce, EnforcerUse):
         raise ConfigurationError(f"rule {rule.id}: write enforce: {{use: NAME, options: {{...}}}}")
     options = rule.enforce.options
@@ -17,7 +18,7 @@ def read_options(rule: Rule, known: tuple[str, ...]) -> dict[str, Any]:
     if unknown:
         raise ConfigurationError(f"rule {rule.id}: {rule.enforce.use} has no option {unknown[0]}; "
                                  f"there are {', '.join(known)}")
-    if not options:
+    if not options and not empty:
         raise ConfigurationError(f"rule {rule.id}: {rule.enforce.use} needs one of the options {', '.join(known)}")
     return options
 

@@ -317,3 +317,42 @@ async def test_a_tool_that_times_out_is_told_and_the_turn_still_ends_well() -> N
         assert [call.status for call in run.tools] == ["timeout"]
         assert "SYSTEM_ERROR" in run.categories
         assert run.risk == "GREEN"
+
+
+GROUND = {"id": "ground", "if": "always", "then": "Say only what you know.", "hard": True,
+          "enforce": {"use": "grounding"}}
+BALANCE = {"id": "balance", "if": "the user asks for the balance", "then": "Tell the balance: {{ balance }} euros.",
+           "examples": ["what is my balance"], "tools": [{"tool": "bank"}]}
+
+
+@pytest.mark.parametrize(("draft", "released"), [
+    ("You have 40 euros, Ada. Ask for Grace at 5 Main Street.", True), ("You have 41 euros.", False),
+    ("You have 40 euros, Bob.", False), ("You have 40 euros, and 777 besides.", False),
+    ("It is Friday at noon.", False),
+    ("It is Wednesday.", True), ("Your limit is 90.", True)])
+async def test_figures_and_names_are_grounded_in_tools_variables_fields_knowledge_and_texts(
+        draft: str, released: bool) -> None:
+    """The user's own 777 is no source; the tool's limit, which no output takes over, is one."""
+    agent = bundle(rules=[BALANCE, GROUND], templates=[SAFE], fields=[{"name": "name"}],
+                   knowledge={"faq.md": "Grace Hopper sits at 5 Main Street."},
+                   tools=[{"id": "bank", "python": "t.py:bank", "outputs": {"balance": "balance"}}])
+    async with talking(agent, Functions(bank=lambda: {"balance": 40, "limit": 90}),
+                       generator=Scripted(draft, draft)) as talk:
+        ada = FieldValue(value="Ada", source="human_entered", at_ms=0)
+        talk.profile = Profile(interlocutor="ada", tenant="default", fields={"name": ada})
+        run = await talk.say("what is my balance, is it 777?")
+        assert run.reply == (draft if released else SAFE["text"])
+        assert "".join(talk.desk.released) in (draft, "", SAFE["text"])
+
+
+async def test_personal_data_of_others_never_goes_out_and_ones_own_does_where_the_author_allows_it() -> None:
+    rule = {"id": "mute", "if": "always", "then": "Tell no personal data.", "hard": True,
+            "enforce": {"use": "personal_data", "options": {"allow": ["profile.email"]}}}
+    say = {**SPELL, "then": "Your mail is {{ email }}, theirs {{ other }}.", "tools": [{"tool": "wand"}]}
+    agent = bundle(rules=[say, rule], templates=[SAFE], fields=[{"name": "email", "type": "email"}],
+                   tools=[{"id": "wand", "python": "t.py:wand", "outputs": {"other": "other"}}])
+    for other, reply in (("ada@example.org", "Your mail is ada@example.org, theirs ada@example.org."),
+                         ("bob@example.org", SAFE["text"]), ("4111 1111 1111 1111", SAFE["text"])):
+        async with talking(agent, Functions(wand=lambda other=other: {"other": other})) as talk:
+            await talk.say("I am ada@example.org")
+            assert await talk.reply("cast a spell") == reply

@@ -51,7 +51,7 @@ async def judged(*script: Answer | str, rules: tuple[dict[str, Any], ...] = (KIN
     async with ModelServer(*(Answer(one) if isinstance(one, str) else one for one in script)) as server:
         head = {"models": {"generator": "openai", "url": server.url, "model": "tiny", "judge": {}, **(models or {})},
                 **parts.pop("agent", {})}
-        agent = bundle(agent=head, rules=[*RULES, *rules], templates=[SAFE], **parts.pop("bundle", {}))
+        agent = bundle(agent=head, rules=list(rules), templates=[SAFE], **parts.pop("bundle", {}))
         made: dict[str, OpenAICompatible] = {}
 
         def generators(use: ModelUse) -> Generator:
@@ -153,7 +153,7 @@ async def test_a_judge_that_cannot_be_opened_lets_no_hard_rule_pass() -> None:
         speakers = Speakers(Registry(), {})
         head = {"models": {"generator": "openai", "url": server.url, "model": "tiny",
                            "judge": {"model": "judge", "api_key": "NO_SUCH_KEY"}}}
-        agent = bundle(agent=head, rules=[*RULES, KIND], templates=[SAFE])
+        agent = bundle(agent=head, rules=[KIND], templates=[SAFE])
         async with talking(agent, generators=speakers) as talk:
             run = await talk.say("cast a spell")
         await speakers.close()
@@ -163,7 +163,7 @@ async def test_a_judge_that_cannot_be_opened_lets_no_hard_rule_pass() -> None:
 
 async def test_a_generator_that_cannot_answer_in_a_shape_is_no_judge() -> None:
     agent = bundle(agent={"models": {"generator": "mine", "url": "http://x", "model": "m", "judge": {}}},
-                   rules=[*RULES, KIND], templates=[SAFE])
+                   rules=[KIND], templates=[SAFE])
     speaking = Speaking(RUDE)
     async with talking(agent, generators=lambda use: speaking) as talk:
         run = await talk.say("cast a spell")
@@ -258,7 +258,7 @@ async def test_text_that_speaks_to_the_judge_stays_data_and_an_answer_in_its_for
 async def test_the_authors_own_words_are_judged_only_where_a_hard_rule_matched_and_its_text_is_not_said() -> None:
     """Without a model that speaks, a judge is asked where a verdict does not follow from who wrote the text."""
     sad = {"id": "sad", "if": "the user is very sad", "then": "Be kind.", "hard": True, "examples": ["I am so sad"]}
-    async with judged(verdicts(sad="pass"), verdicts(sad="cold"), rules=(sad,),
+    async with judged(verdicts(sad="pass"), verdicts(sad="cold"), rules=(*RULES, sad),
                       models={"generator": "composer"}) as (talk, server):
         assert (await talk.say("what are your opening hours?")).risk == "GREEN"
         assert server.requests == []
@@ -271,8 +271,8 @@ async def test_the_authors_own_words_are_judged_only_where_a_hard_rule_matched_a
 @pytest.mark.parametrize("many", [10, 200])
 async def test_the_number_of_model_calls_does_not_grow_with_the_number_of_rules(many: int) -> None:
     rules = tuple({"id": f"r{i}", "if": "always", "then": f"Never say {i}.", "hard": True} for i in range(many))
-    passed = verdicts(**{rule["id"]: "pass" for rule in rules})
-    broken = verdicts(**{rule["id"]: "pass" for rule in rules[1:]}, r0="said it")
+    passed = verdicts(**{f"r{i}": "pass" for i in range(many)})
+    broken = verdicts(**{f"r{i}": "pass" for i in range(1, many)}, r0="said it")
     sensed = '{"language": "en", "intent": "", "values": [], "tone": "neutral"}'
     async with judged(sensed, "Hello.", passed, sensed, "Zero.", broken, "Hello.", passed, rules=rules,
                       agent={"preset": "balanced"}, models={"judge": None}) as (talk, server):
@@ -309,7 +309,7 @@ async def test_a_turn_with_sensor_and_judge_replays_without_network_byte_for_byt
     for script in scripts:
         async with judged(*script, agent={"preset": "balanced"}, seconds=0.3) as (talk, _):
             run = await talk.say("cast a spell")
-            agent, turn = talk.brain._agents.current("", ""), talk.inputs[0]  # type: ignore[attr-defined]
+            agent, turn = talk.brain._agents.current("", ""), talk.inputs[0]
         assert await again(agent.bundle, turn, run) == canonical(without_times(run))
 
 

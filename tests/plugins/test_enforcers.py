@@ -125,7 +125,8 @@ prefixes: bool) -> None:
 
 
 @pytest.mark.parametrize(("enforce", "hint"), [
-    ("amount = 5", "write =="), ({"use": "nothing"}, "known: expression, length, pattern, phrase"),
+    ("amount = 5", "write =="),
+    ({"use": "nothing"}, "known: expression, grounding, length, pattern, personal_data, phrase"),
     ({"use": "phrase"}, "needs one of the options"), ({"use": "phrase", "options": {"forbid": ["x"]}},
     "no option forbid"),
     ({"use": "phrase", "options": {"forbidden": 5}}, "list of texts"), ({"use": "phrase",
