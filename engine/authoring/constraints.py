@@ -31,9 +31,10 @@ def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabul
 
 
 def _check_judged(place: Path, rule: Rule, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
-    if rule.hard and rule.enabled and rule.enforce is None and bundle.agent.models.generator == "composer":
+    if rule.hard and rule.enabled and rule.enforce is None and bundle.agent.judging is None:
         yield origins.problem((*place, "hard"), "E601", f"nothing can judge the hard rule {rule.id}",
-                              "write enforce: with an expression or {use: phrase, ...}, or give the agent a model")
+                              "write enforce: with an expression or {use: phrase, ...}, or give the agent a judge "
+                              "under models: in agent.yaml")
     if rule.requires and rule.enforce is None:
         yield origins.problem((*place, "requires"), "W609", f"rule {rule.id} requires names but enforces nothing",
                               "write enforce: ...", at_key=True)

@@ -130,7 +130,7 @@ class _Names:
     def __init__(self, words: Vocabulary, bundle: AgentBundle) -> None:
         self._words = words
         self._steps = frozenset(step for steps in words.steps.values() for step in steps)
-        self._models = bundle.agent.models.generator != "composer"
+        self._models = bundle.agent.models.generator != "composer" or bundle.agent.judging is not None
 
     def check(self, placed: Placed) -> Iterator[Problem]:
         told = placed.conversation

@@ -55,10 +55,28 @@ def _check_agent(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
     for index, code in enumerate(agent.languages):
         if not is_language(code):
             yield _language(("agent", "languages", index), code, origins)
-    key = agent.models.api_key
+    yield from _check_key(("agent", "models", "api_key"), agent.models.api_key, origins)
+    yield from _check_judge(bundle, origins)
+
+
+def _check_key(place: Path, key: str | None, origins: Origins) -> Iterator[Problem]:
     if key is not None and not _VARIABLE.fullmatch(key):
-        yield origins.problem(("agent", "models", "api_key"), "E320", "api_key names an environment variable",
+        yield origins.problem(place, "E320", "api_key names an environment variable",
                               "write for example OPENAI_API_KEY, and never the key itself")
+
+
+def _check_judge(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    models, place = bundle.agent.models, ("agent", "models", "judge")
+    judge = models.judge
+    if judge is None:
+        return
+    yield from _check_key((*place, "api_key"), judge.api_key, origins)
+    for key in ("url", "model"):
+        if not getattr(judge, key) and not getattr(models, key):
+            yield origins.problem(place, "E323", f"the judge needs {key}", f"write {key}: ...")
+    if judge.url and not _is_address(judge.url):
+        yield origins.problem((*place, "url"), "E323", f"{judge.url} is not an address",
+                              "write for example http://127.0.0.1:8080/v1")
 
 
 def _check_generator(use: ModelUse, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:

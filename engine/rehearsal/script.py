@@ -53,7 +53,8 @@ class Script:
 
 
 class ScriptedModel:
-    """A generator that says what the test says (implements `contracts.Generator`)."""
+    """A generator that says what the test says, asked to speak, to read or to judge (implements `contracts.Generator`
+    and `contracts.Reader`)."""
 
     name = "scripted"
 
@@ -67,6 +68,11 @@ class ScriptedModel:
 
     async def generate(self, prompt: Prompt) -> Generated:
         """Raises ProviderFailed when the test says no more."""
+        return Generated(text=self._next(), model=self.name)
+
+    async def complete(self, chat: list[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0,
+                       schema: dict[str, Any] | None = None) -> Generated:
+        """Raises ProviderFailed like `generate`."""
         return Generated(text=self._next(), model=self.name)
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[str]:

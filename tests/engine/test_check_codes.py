@@ -119,6 +119,18 @@ CASES = [
     case("E324", "variables.yaml:1", "t is COMPENSATABLE", variables="- {name: v, tool: t}\n", py=SOURCE,
          tools="- {id: t, python: 'tools.py:f', policy: compensatable, compensation: t}\n"),
     case("E325", "variables.yaml:1", "nothing gives the variable v a value", variables="- {name: v}\n"),
+    case("E320", "agent.yaml:5", "environment variable",
+         agent="name: A\nmodels:\n  judge:\n    url: http://x/v1\n    api_key: sk-0123\n    model: m\n"),
+    case("E323", "agent.yaml:2", "the judge needs model", agent="name: A\nmodels: {judge: {url: 'http://x/v1'}}\n"),
+    case("E323", "agent.yaml:4", "not an address",
+         agent="name: A\nmodels:\n  judge:\n    url: localhost:9\n    model: m\n"),
+    case("E317", "rules.yaml:4", "no kind of personal data", templates=FALLBACK,
+         rules=RULE + "  enforce: {use: personal_data, options: {kinds: [mail]}}\n"),
+    case("E317", "rules.yaml:4", "grounding cannot check dates", templates=FALLBACK,
+         rules=RULE + "  enforce: {use: grounding, options: {check: dates}}\n"),
+    case("E601", "rules.yaml:4", "nothing can judge the hard rule r", rules=RULE + "  hard: true\n",
+         templates=FALLBACK,
+         agent="name: A\nmodels: {generator: openai, url: 'http://x/v1', model: m}\n"),
     case("E401", "rules.yaml:4", "not an expression", rules=RULE + "  when: amount <\n"),
     case("E401", "rules.yaml:4", "nothing is called with a dot", rules=RULE + "  when: name.upper() == 'A'\n"),
     case("E402", "rules.yaml:4", "did you mean tier?", rules=RULE + "  when: teir == 'VIP'\n",
@@ -236,6 +248,12 @@ QUIET = {
         "rules.yaml": RULE + "  hard: true\n  enforce: price < 5\n  requires: session.price\n"},
     "a hard rule is certain with a default": {
         "rules.yaml": RULE + "  hard: true\n  enforce: member or not contains_amount\n"},
+    "a hard rule that a judge reads needs no enforce": {
+        "agent.yaml": "name: A\nmodels: {judge: {url: 'http://x/v1', model: m}}\n",
+        "rules.yaml": RULE + "  hard: true\n"},
+    "with a preset that has models the agent's own endpoint judges": {
+        "agent.yaml": "name: A\npreset: balanced\nmodels: {generator: openai, url: 'http://x/v1', model: m}\n",
+        "rules.yaml": RULE + "  hard: true\n"},
     "a hard rule need not require what a reply names": {
         "rules.yaml": RULE + "  hard: true\n  enforce: amount <= 5 and reply.percent < 3\n"},
 }

@@ -179,6 +179,20 @@ def test_a_model_says_what_the_test_says_each_time_it_is_asked(tmp_path: Path,
     assert misses(capsys, folder) == [(9, "0 calls of the model", "1 call"), (13, "2 calls of the model", "1 call")]
 
 
+def test_a_judge_says_what_the_test_says_after_what_it_says_as_the_model_that_speaks(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    passes = '{"kind": {"verdict": "pass", "reason": ""}}'
+    folder = write(tmp_path / "tiny", f"""
+- name: judged
+  turns:
+    - {{say: tell me, model: [Hello., '{passes}'], reply: Hello., risk: green, verdicts: {{kind: pass}}}}
+    - {{say: tell me, model: [Fool., nonsense, Fool., nonsense], reply: I cannot say that., risk: unknown}}
+""", **{"agent.yaml": "name: Tiny\n"
+        "models: {generator: openai, url: 'http://127.0.0.1:9', model: m, judge: {}}\n",
+        "rules.yaml": "- {id: kind, if: always, then: Never be rude., hard: true}\n"})
+    assert misses(capsys, folder) == []
+
+
 def test_conversations_do_not_know_of_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = "- {{name: {0}, turns: {{say: when do you open?, contains: good morning}}}}\n"
     folder = write(tmp_path / "tiny", one.format("first") + one.format("second"))

@@ -274,3 +274,13 @@ async def test_leaving_a_chained_stream_closes_the_connection_behind_it() -> Non
         async with asyncio.timeout(5):
             await servers[0].left.wait()
     assert servers[0].left.is_set()
+
+
+async def test_a_chain_asks_for_a_shape_those_that_can_give_it_and_tries_again_like_for_a_reply() -> None:
+    schema = {"type": "object"}
+    async with endpoint(Answer(status=503, headers={"Retry-After": "0"}), Answer("{}")) as (server, generator):
+        found = await Chain([Composer(), generator]).complete([{"role": "user", "content": "x"}], schema=schema)
+    assert (found.text, len(server.requests)) == ("{}", 2)
+    assert server.requests[1]["response_format"]["json_schema"]["schema"] == schema
+    with pytest.raises(ProviderFailed, match="given shape"):
+        await Chain([Composer()]).complete([], schema=schema)
