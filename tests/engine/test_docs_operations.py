@@ -1,0 +1,33 @@
+"""docs/operations.md shows settings that are accepted and commands that exist."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from ruche.engine.cli.main import main
+from ruche.engine.config import Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+
+def test_the_settings_of_the_page_are_accepted_and_mean_what_they_say() -> None:
+    shown = re.search(r"```toml\n(.*?)```", PAGE, re.S)
+    assert shown is not None
+    settings = Settings.model_validate(tomllib.loads(shown[1]))
+    assert settings.limits.for_tenant("acme").requests_per_minute == 600
+    assert settings.limits.for_tenant("other").requests_per_minute == 6000
+    assert settings.storage.retention.rules() == {"runs": 365, "sessions": 90}
+
+
+def test_every_command_of_the_page_exists_with_the_options_shown() -> None:
+    commands = re.findall(r"^ruche (\w+)(.*)$", PAGE, re.M) + re.findall(r"`ruche (\w+)([^`]*)`", PAGE)
+    assert len(commands) > 8
+    for name, rest in commands:
+        helped = CliRunner().invoke(main, [name, "--help"])
+        assert helped.exit_code == 0, name
+        for option in re.findall(r"--[a-z-]+", rest.split("#")[0]):
+            assert option in helped.output, f"ruche {name} {option}"
