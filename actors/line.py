@@ -105,7 +105,7 @@ class Line:
     def owe(self, item: Item, error: RucheError) -> None:
         """Put an item off and tell those who wait for it. Its messages stay accepted.
 
-        A session that cannot be closed stays open, or is closed later if another is open already.
+        A session that cannot be closed stays open, or is closed later if there is a newer one already.
         """
         self.debt = error
         if isinstance(item, LogicalTurn):
@@ -114,7 +114,7 @@ class Line:
             item.put_off()
             self.owed.append(item)
             return item.answer(error)
-        if self.open is None:
+        if self.open is None and all(each.open is item.open for each in self.items):
             self.open = item.open
         elif self.open is not item.open:
             self.owed.append(Closing(item.open))
