@@ -184,7 +184,7 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
 
     def refusal(key: SessionKey) -> str:
         try:
-            return catalog.current(key.tenant, key.agent).bundle.agent.refusal
+            return catalog.current(key.tenant, key.agent).refused
         except RucheError:
             return REFUSAL
 

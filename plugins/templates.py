@@ -7,6 +7,7 @@ compiled; what a person, a tool or a model says can only be a value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.filters import FILTERS, shown
+from ruche.plugins.sentences import sentences
 from ruche.plugins.syntax import NAMESPACES
 
 __all__ = ["Template", "TemplateError", "compile_template"]
@@ -27,6 +29,7 @@ MAX_DEPTH = 24
 MAX_ITEMS = 500
 """Items of all lists and dictionaries that a template reads; loops do not nest, so this bounds a rendering."""
 MAX_TEXT = 32_768
+_COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
 _FORBIDDEN_NAMES = frozenset({"self", "super", "caller", "loop", "varargs", "kwargs", "true", "false", "none"})
 _PLAIN = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.CondExpr, nodes.Compare, nodes.Operand,
@@ -62,6 +65,13 @@ class Template:
             raise TemplateError(f"the template needs a value: {error.message or 'one is missing'}") from None
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError):
             raise TemplateError("the template's values are of the wrong kind") from None
+
+    def plain(self) -> str:
+        """What the text says whatever the values are: its sentences without placeholders; nothing when it has
+        conditions or loops."""
+        if "{%" in self.text:
+            return ""
+        return "".join(part for part in sentences(_COMMENT.sub("", self.text)) if "{{" not in part and "}}" not in part)
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"

@@ -27,6 +27,11 @@ def check_references(bundle: AgentBundle, origins: Origins, vocabulary: Vocabula
     for index, variable in enumerate(bundle.variables):
         if variable.tool is not None:
             yield from look.one(("variables", index, "tool"), "E302", "tool", variable.tool, vocabulary.tools)
+    for name in ("greeting", "unmatched", "refusal"):
+        yield from look.text(("agent", name), getattr(bundle.agent, name))
+    yield from look.text(("agent", "handoff", "text"), bundle.agent.handoff.text)
+    for index, field in enumerate(bundle.fields):
+        yield from look.text(("fields", index, "ask"), field.ask)
     for number, scenario in enumerate(bundle.scenarios):
         for index, step in enumerate(scenario.steps):
             yield from look.step(("scenarios", number, "steps", index), step)
@@ -100,14 +105,17 @@ class _Lookup:
         yield from self.many((*place, "collects"), "E301", "field", step.collects, words.fields)
         yield from self.many((*place, "requires"), "E301", "field, output or variable", step.requires, words.known)
         yield from self.bindings(place, step.tools)
-        for name in ("say", "ask"):
-            text = getattr(step, name)
-            if text is not None and _TEMPLATE_ID.fullmatch(text):
-                yield from self.one((*place, name), "E303", "template", text, words.templates)
+        for name in ("say", "ask", "confirm"):
+            yield from self.text((*place, name), getattr(step, name))
         for index, transition in enumerate(step.next):
             if transition.intent is not None:
                 yield from self.one((*place, "next", index, "intent"), "E307", "intent", transition.intent,
                                     words.intents)
+
+    def text(self, place: Path, text: str | None) -> Iterator[Problem]:
+        """A text that looks like the id of a template is meant as one."""
+        if text is not None and _TEMPLATE_ID.fullmatch(text):
+            yield from self.one(place, "E303", "template", text, self._vocabulary.templates)
 
     def bindings(self, place: Path, bindings: Sequence[ToolBinding]) -> Iterator[Problem]:
         for index, binding in enumerate(bindings):

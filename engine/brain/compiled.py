@@ -16,6 +16,7 @@ from ruche.engine.brain.parts import (
     CompiledRule,
     CompiledStep,
     CompiledText,
+    SureText,
     bound_tools,
     compile_listed,
     compile_text,
@@ -35,7 +36,7 @@ from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.grounding import known_facts
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, Rule, Scenario, Step, Variable, canonical_bundle
+from ruche.storage.model.agent import Agent, AgentBundle, Handoff, Rule, Scenario, Step, Variable, canonical_bundle
 
 T = TypeVar("T")
 
@@ -92,7 +93,13 @@ class CompiledAgent:
         self.edges = edges(bundle.relationships, self.rules)
         self.always = tuple(sorted((rule for rule in self.rules.values() if _always(rule.rule)),
                                    key=lambda rule: (-rule.rule.priority, rule.id)))
-        self.greeting = compile_text("greeting", bundle.agent.greeting) if bundle.agent.greeting else None
+        self.conditional = tuple(rule for rule in self.always if rule.when is not None)
+        head = bundle.agent
+        self.greeting = self.text("greeting", head.greeting or None)
+        self.unmatched = self.sure_text("unmatched", head.unmatched, Agent.model_fields["unmatched"].default)
+        self.refusal = self.sure_text("refusal", head.refusal, Agent.model_fields["refusal"].default)
+        self.handoff = self.sure_text("handoff", head.handoff.text, Handoff().text)
+        self.asks = {field.name: self.text(f"field {field.name}", field.ask) for field in bundle.fields}
         self.variables = self._variables()
         self.defaults = {one.name: one.default for one in self.variables if one.default is not None}
         self.kept_defaults = {name: value for name, value in self.defaults.items()
@@ -114,6 +121,16 @@ class CompiledAgent:
         if reference is None:
             return None
         return self.templates.get(reference) or compile_text(where, reference)
+
+    def sure_text(self, where: str, reference: str, otherwise: str) -> SureText:
+        """A text that is needed whatever happens. `otherwise` is said where nothing of the author's can be."""
+        return SureText(text=self.templates.get(reference) or compile_text(where, reference or otherwise),
+                        otherwise=otherwise)
+
+    @property
+    def refused(self) -> str:
+        """The refusal of a turn that failed, so that there are no values for it."""
+        return self.refusal.without_values(self.refusal.text)
 
     def variant(self, text: CompiledText, language: str) -> CompiledText:
         """The same text in another language: the template `ID.LANGUAGE`, where there is one."""

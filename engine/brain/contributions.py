@@ -12,10 +12,11 @@ from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Applied
 from ruche.engine.brain.names import Names, holds
 from ruche.engine.brain.orchestrate import Orchestrated
-from ruche.engine.brain.parts import CompiledStep, CompiledText
+from ruche.engine.brain.parts import CompiledStep, CompiledText, SureText
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.walk import Standing, asks_freely, lacks, missing
 from ruche.engine.brain.words import saying
+from ruche.plugins.sentences import sentences
 from ruche.plugins.templates import TemplateError
 from ruche.storage.model.conversation import Pending
 
@@ -30,6 +31,8 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     scenario: str | None = None
     rule: str | None = None
     exclusive: bool = False
+    sayable: bool = False
+    """True for a hint that may be said as it stands, where nobody can word it."""
     effect: str = "ANSWER"
     pending: Pending | None = None
     asked: tuple[str, ...] = ()
@@ -56,17 +59,30 @@ class Speaker:
             self.notes.append(f"{text.id or text.template.text[:40]!r}: {error.message}")
             return ""
 
+    def sure(self, sure: SureText) -> str:
+        """A text that must not be left out: without its values, what of it needs none, else the engine's own."""
+        return self.render(sure.text) or sure.without_values(self.who.agent.variant(sure.text, self.language))
+
     def own(self, name: str, **values: str) -> str:
         """One of the engine's own sentences in the turn's language."""
         return saying(name, self.language, **values)
 
 
-def greeting(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
-    """At the session's beginning, and whenever somebody only says hello."""
+def greeting(speaker: Speaker, sensed: Sensed) -> tuple[list[Contribution], list[Contribution]]:
+    """(what it states, what it asks), at the session's beginning and whenever somebody only says hello. The question is
+    for somebody who has not said yet what it is about."""
     if speaker.who.number and not sensed.signals.hello:
-        return []
-    text = speaker.render(speaker.who.agent.greeting)
-    return [Contribution(kind="INFORM", text=text, priority=100)] if text else []
+        return [], []
+    parts = sentences(speaker.render(speaker.who.agent.greeting))
+    stated = "".join(part for part in parts if not _is_question(part)).strip()
+    asked = "".join(part for part in parts if _is_question(part)).strip()
+    exclusive = speaker.who.agent.greeting is not None and speaker.who.agent.greeting.mode == "EXCLUSIVE"
+    return tuple([Contribution(kind="INFORM", text=text, priority=100, exclusive=exclusive)] if text else []
+                 for text in (stated, asked))  # type: ignore[return-value]
+
+
+def _is_question(sentence: str) -> bool:
+    return sentence.rstrip().rstrip("\"'”’)]").endswith(("?", "？"))
 
 
 def own_sentences(speaker: Speaker, names: tuple[str, ...]) -> list[Contribution]:
@@ -88,7 +104,7 @@ def of_rules(speaker: Speaker, rules: tuple[Applied, ...], *, model: bool) -> li
         kind: Kind = "ACTION_HINT" if model or rule.instructs else "INFORM"
         if text:
             found.append(Contribution(kind=kind, text=text, priority=PRIORITY[kind] + priority, rule=rule.id,
-                                      effect=rule.rule.effect))
+                                      sayable=not rule.instructs, effect=rule.rule.effect))
     return found
 
 
@@ -195,7 +211,7 @@ def _of_tools(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> lis
 
 def _field_question(speaker: Speaker, name: str) -> str:
     field = speaker.who.agent.fields[name]
-    return field.spec.ask or speaker.own("ask", field=field.label)
+    return speaker.render(speaker.who.agent.asks[name]) or speaker.own("ask", field=field.label)
 
 
 def _pending(speaker: Speaker, kind: Any, subject: str, scenario: str = "", step: str = "") -> Pending:

@@ -89,7 +89,7 @@ async def _replacement(said: str, judged: Judged, gate: Gate, voice: Voice, spea
         shown = space + voice.shown(text)
         if (await gate.judge(said + shown, model=False, safe=True)).allowed:
             return shown, name
-    for text in (speaker.who.agent.bundle.agent.refusal, *LAST_REFUSALS):
+    for text in (speaker.sure(speaker.who.agent.refusal), *LAST_REFUSALS):
         shown = space + voice.shown(text)
         if not (await gate.judge(said + shown, model=False, safe=True)).broken:
             return shown, "refusal"

@@ -1,4 +1,5 @@
-"""Judges text against every rule in force in this turn: matched rules, and all GLOBAL hard rules, matched or not.
+"""Judges text against every rule in force in this turn: matched rules, and all GLOBAL hard rules, matched or not, whose
+`when` is not false.
 
 A rule without `enforce` needs a judge that reads, and what a judge must read depends on who wrote the text:
 - a model wrote it: every such rule in force;
@@ -17,7 +18,7 @@ import msgspec
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.judge import Judge
-from ruche.engine.brain.match import Matched
+from ruche.engine.brain.match import Matched, in_force
 from ruche.engine.brain.names import Names
 from ruche.engine.brain.parts import Check, CompiledRule
 from ruche.plugins.contracts import Draft, Verdict
@@ -29,6 +30,8 @@ from ruche.storage.model.turn import Violation
 _NAMELESS = frozenset({"phrase", "pattern", "length", "grounding"})
 """Enforcers that read the text alone, so that its names need not be worked out."""
 _ERROR = Verdict(outcome="error", reason="nobody could judge the text")
+
+_RESTS = Verdict(outcome="not_applicable", reason="its when is false")
 
 
 class Enforcing(Protocol):
@@ -85,7 +88,8 @@ class Gate:
         self._service, self._tape, self._judge = service, tape, judge
         self._found = found
         self._matched = frozenset(one.id for one in matched.rules)
-        rules = {rule.id: rule for rule in (*who.agent.always, *(one.rule for one in matched.rules))}
+        rules = {rule.id: rule for rule in (*in_force(who, names), *(one.rule for one in matched.rules))}
+        self._resting = tuple((rule.rule, _RESTS) for rule in who.agent.conditional if rule.id not in rules)
         self._checks = [rule.check for rule in rules.values() if rule.check is not None]
         self._unread = [rule for rule in rules.values() if rule.check is None and (rule.rule.hard or judge is not None)]
         self._whole = any(rule.rule.hard for rule in self._unread)
@@ -94,7 +98,7 @@ class Gate:
     @property
     def idle(self) -> bool:
         """True when there is nothing to judge."""
-        return not self._checks and not self._unread
+        return not self._checks and not self._unread and not self._resting
 
     @property
     def by_segments(self) -> bool:
@@ -107,7 +111,7 @@ class Gate:
         if self._checks:
             found = await self._judged(text, whole)
             verdicts.extend((check[0], verdict) for check, verdict in zip(self._checks, found, strict=True))
-        return Judged(verdicts=tuple(verdicts))
+        return Judged(verdicts=(*verdicts, *self._resting))
 
     async def _judged(self, text: str, whole: bool) -> list[Verdict]:
         names = self._draft_names(text)

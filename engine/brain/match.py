@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ruche.engine.brain.identify import Identified
-from ruche.engine.brain.names import Names, holds
+from ruche.engine.brain.names import Names, holds, is_false
 from ruche.engine.brain.parts import CompiledRule
 from ruche.engine.brain.relations import related
 from ruche.engine.brain.retrieve import Retrieved
@@ -60,6 +60,14 @@ def match_entered(who: Identified, retrieved: Retrieved, names: Names, selector:
     rules = sorted((*before.rules, *(one for one in again.rules if one.id not in known)), key=law)
     notes = {**before.notes, "entered": again.notes}
     return Matched(rules=tuple(rules), positions=before.positions | new, notes=notes)
+
+
+def in_force(who: Identified, names: Names) -> tuple[CompiledRule, ...]:
+    """The GLOBAL hard rules that hold now, matched or not: all but those whose `when` is false. One whose `when` cannot
+    be told holds (a missing name must not switch a rule off)."""
+    if not who.agent.conditional:
+        return who.agent.always
+    return tuple(rule for rule in who.agent.always if rule.when is None or not is_false(rule.when, names))
 
 
 def law(one: Applied) -> tuple[float, int, str]:

@@ -30,6 +30,17 @@ class CompiledText(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
 
 
+class SureText(msgspec.Struct, frozen=True, kw_only=True):
+    """A text that something is said for even where its values are missing."""
+
+    text: CompiledText
+    otherwise: str
+
+    def without_values(self, variant: CompiledText) -> str:
+        """What can be said of it (of this variant) when nothing is known."""
+        return variant.template.plain().strip() or self.otherwise
+
+
 class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule
     when: Expression | None

@@ -18,9 +18,11 @@ from ruche.engine.brain.contributions import (
     question,
 )
 from ruche.engine.brain.identify import Identified
-from ruche.engine.brain.match import Matched
+from ruche.engine.brain.match import Matched, in_force
 from ruche.engine.brain.orchestrate import Orchestrated
+from ruche.engine.brain.parts import CompiledRule
 from ruche.engine.brain.sense import Sensed
+from ruche.plugins.generators.composer import compose
 from ruche.storage.model.conversation import Pending
 from ruche.storage.model.turn import ResponseType
 
@@ -37,6 +39,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """The plain form that generators get."""
     pending: Pending | None = None
     asked: tuple[str, ...] = ()
+    always: tuple[CompiledRule, ...] = ()
+    """GLOBAL hard rules that hold in this turn."""
     unmatched: bool = False
     handoff: bool = False
     categories: tuple[str, ...] = ()
@@ -46,6 +50,14 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     def exclusive(self) -> bool:
         """True when part of the reply is to be said word for word, so that no generator may touch it."""
         return any(one.exclusive for one in self.contributions)
+
+    @property
+    def unaided(self) -> dict[str, Any]:
+        """The plan for the composer, where a generator was to speak and does not: sentences that were to be worded
+        anew are said as the author wrote them."""
+        if not any(one.sayable and one.kind == "ACTION_HINT" for one in self.contributions):
+            return self.plan
+        return {**self.plan, "contributions": [_said_plainly(one) for one in self.contributions]}
 
 
 def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orchestrated, acted: Acted) -> Planned:
@@ -59,13 +71,20 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
         found = [*of_rules(speaker, matched.rules, model=model), *of_steps(speaker, orchestrated, acted),
                  *own_sentences(speaker, (*orchestrated.sayings, *acted.sayings)),
                  *question(speaker, orchestrated, acted)]
-        welcome = greeting(speaker, sensed)
-        unmatched = not found and not (welcome and sensed.signals.hello)
+        stated, asked = greeting(speaker, sensed)
+        unmatched = not found and not ((stated or asked) and sensed.signals.hello)
         if unmatched:
             found = _unmatched(speaker, orchestrated)
-        found = [*welcome, *found]
+        found = [*stated, *found] if _speaks(found, model=model) else [*stated, *asked, *found]
     return _planned(speaker, found, orchestrated, acted, matched, sensed.tone, model=model,
                     unmatched=unmatched)
+
+
+def _speaks(found: list[Contribution], *, model: bool) -> bool:
+    """True when somebody who hears these needs no further question."""
+    if not found or model or any(one.kind != "ACTION_HINT" for one in found):
+        return bool(found)
+    return bool(compose({"contributions": [_contribution(one) for one in found]}))
 
 
 def _handed_over(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
@@ -74,7 +93,8 @@ def _handed_over(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
     accepted = (session.pending is not None and session.pending.subject == HANDOFF and sensed.signals.answer == "yes")
     if not handoff.enabled or not (accepted or session.handed_off):
         return []
-    return [Contribution(kind="INFORM", text=handoff.text, priority=PRIORITY["INFORM"], effect="HANDOFF")]
+    return [Contribution(kind="INFORM", text=speaker.sure(speaker.who.agent.handoff), priority=PRIORITY["INFORM"],
+                         effect="HANDOFF")]
 
 
 def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contribution]:
@@ -85,7 +105,7 @@ def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contributio
         return own_sentences(speaker, ("noted",))
     if session.pending is not None and session.pending.subject == HANDOFF:
         return own_sentences(speaker, ("declined",))
-    found = [Contribution(kind="INFORM", text=agent.unmatched, priority=10)]
+    found = [Contribution(kind="INFORM", text=speaker.sure(speaker.who.agent.unmatched), priority=10)]
     if agent.handoff.enabled and session.unmatched_streak + 1 >= OFFER_AFTER:
         pending = Pending(kind="confirmation", subject=HANDOFF, turn=speaker.who.number)
         found.append(Contribution(kind="CONFIRM", text=speaker.own("person"), priority=PRIORITY["CONFIRM"],
@@ -96,20 +116,22 @@ def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contributio
 def _planned(speaker: Speaker, found: list[Contribution], orchestrated: Orchestrated, acted: Acted, matched: Matched,
              tone: str, *, model: bool, unmatched: bool) -> Planned:
     contributions = tuple(sorted(found, key=lambda one: -one.priority))
-    handoff = speaker.who.agent.bundle.agent.handoff
     effect = _effect(contributions)
-    handed = effect == "HANDOFF" and handoff.enabled
-    if handed and all(one.text != handoff.text for one in contributions):
-        contributions = (*contributions, Contribution(kind="INFORM", text=handoff.text, priority=PRIORITY["INFORM"]))
+    handed = effect == "HANDOFF" and speaker.who.agent.bundle.agent.handoff.enabled
+    passing = speaker.sure(speaker.who.agent.handoff) if handed else ""
+    if handed and all(one.text != passing for one in contributions):
+        contributions = (*contributions, Contribution(kind="INFORM", text=passing, priority=PRIORITY["INFORM"]))
     unmatched = unmatched and any(one.priority == 10 for one in contributions)
     asking = next((one for one in contributions if one.pending is not None), None)
     response_type = _response_type(contributions, effect)
+    always = in_force(speaker.who, speaker.names)
     return Planned(
+        always=always,
         contributions=contributions, response_type=response_type, pending=asking.pending if asking else None,
         asked=asking.asked if asking else (), unmatched=unmatched, handoff=handed,
         categories=_categories(contributions, acted, unmatched=unmatched),
-        notes={"unrendered": speaker.notes} if speaker.notes else {},
-        plan=_plain(speaker, contributions, response_type, matched, orchestrated, tone, model=model))
+        notes={"unrendered": [*speaker.notes]} if speaker.notes else {},
+        plan=_plain(speaker, contributions, response_type, matched, orchestrated, tone, always, model=model))
 
 
 def _effect(contributions: tuple[Contribution, ...]) -> str:
@@ -139,19 +161,29 @@ def _categories(contributions: tuple[Contribution, ...], acted: Acted, *, unmatc
     return tuple(found)
 
 
+def _contribution(one: Contribution) -> dict[str, Any]:
+    return {"kind": one.kind, "text": one.text, "priority": one.priority, "scenario": one.scenario}
+
+
+def _said_plainly(one: Contribution) -> dict[str, Any]:
+    if one.kind != "ACTION_HINT" or not one.sayable:
+        return _contribution(one)
+    lower = one.priority - PRIORITY["ACTION_HINT"] + PRIORITY["INFORM"]
+    return {**_contribution(one), "kind": "INFORM", "priority": lower}
+
+
 def _plain(speaker: Speaker, contributions: tuple[Contribution, ...], response_type: str, matched: Matched,
-           orchestrated: Orchestrated, tone: str, *, model: bool) -> dict[str, Any]:
+           orchestrated: Orchestrated, tone: str, always: tuple[CompiledRule, ...], *, model: bool) -> dict[str, Any]:
     """Fields appear as known or unknown, never with their values: what is to be said is in the texts already."""
     agent = speaker.who.agent
-    hard = {rule.id: rule for rule in (*agent.always, *(one.rule for one in matched.rules if one.rule.rule.hard))}
+    hard = {rule.id: rule for rule in (*always, *(one.rule for one in matched.rules if one.rule.rule.hard))}
     known = orchestrated.knowledge.known
     return {
         "response_type": response_type,
-        "contributions": [{"kind": one.kind, "text": one.text, "priority": one.priority, "scenario": one.scenario}
-                          for one in contributions],
+        "contributions": [_contribution(one) for one in contributions],
         "must_include": [text for rule in hard.values() for text in rule.required],
         "must_avoid": [text for rule in hard.values() for text in rule.forbidden],
         "variables": {name: "known" if name in known else "unknown" for name in agent.fields} if model else {},
-        "unmatched": agent.bundle.agent.unmatched,
+        "unmatched": speaker.sure(agent.unmatched),
         **({"tone": tone} if model and tone else {}),
     }

@@ -59,7 +59,7 @@ class Voice:
         made, fault = await asked(self._tape, "generate", _request(prompt), lambda: self._generator.generate(prompt),
                                   Generated, self._budget.of(SECONDS) if self.model else None)
         if made is None or not made.text.strip():
-            return Spoken(text=self.shown(compose(self._planned.plan)), fault=fault or "the generator said nothing")
+            return Spoken(text=self.shown(compose(self._planned.unaided)), fault=fault or "the generator said nothing")
         usage = Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
         return Spoken(text=self.shown(made.text.strip()), model=self.model, usage=usage if self.model else Usage())
 
@@ -88,7 +88,7 @@ class Voice:
             await stage.release(shown)
             said.append(shown)
         if not said:
-            return Spoken(text=self.shown(compose(self._planned.plan)), fault=fault or "the generator said nothing")
+            return Spoken(text=self.shown(compose(self._planned.unaided)), fault=fault or "the generator said nothing")
         return self._delivered(said, fault, None)
 
     def _delivered(self, said: list[str], fault: str, stopped: Judged | None) -> Spoken:
@@ -109,7 +109,7 @@ class Voice:
         """The author's words only: persona, what holds always, what holds now, and what the last draft broke."""
         agent = self._who.agent
         head = agent.bundle.agent
-        rules = {rule.id: rule.rule for rule in (*agent.always, *(one.rule for one in self._matched.rules))}
+        rules = {rule.id: rule.rule for rule in (*self._planned.always, *(one.rule for one in self._matched.rules))}
         lines = [head.persona, head.description, *(f"If {rule.if_}: {rule.then}" for rule in rules.values())]
         lines += [f"The last draft broke a rule: {hint}" for hint in hints]
         return "\n".join(line for line in lines if line)

@@ -19,7 +19,7 @@ def due(who: Identified, standings: Iterable[Standing], matched: Matched, names:
         return []
     standings = list(standings)
     began = any(action == "START" for one in standings for action, _ in one.actions)
-    read = _read(standings, matched)
+    read = _read(who, standings, matched)
     return [one for one in who.agent.variables if _is_due(one, who, known, began=began, read=one.name in read)]
 
 
@@ -37,11 +37,15 @@ def _is_due(variable: Variable, who: Identified, known: Mapping[str, Any], *, be
     return read and (at is None or (variable.cache_seconds > 0 and not fresh))
 
 
-def _read(standings: list[Standing], matched: Matched) -> set[str]:
+def _read(who: Identified, standings: list[Standing], matched: Matched) -> set[str]:
     """Names that the texts of this turn read, and those that its steps cannot do without."""
     steps = [step for one in standings for step in (*one.entered, one.step)]
     needed = {name for step in steps for name in step.awaits}
     texts = [text for step in steps for text in (step.say, step.ask, step.confirm)]
+    texts.extend(who.agent.asks[field.name] for step in steps for field in (*step.requires, *step.collects))
+    texts.extend([who.agent.greeting, who.agent.handoff.text] if not who.number else [who.agent.handoff.text])
+    if not matched.rules and not standings:
+        texts.append(who.agent.unmatched.text)
     for rule in matched.rules:
         texts.extend((rule.rule.then, *rule.rule.templates))
     return needed | {name.removeprefix("session.") for text in texts if text is not None
