@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from ruche.actors.recovery import recover
-from ruche.actors.session import Close
+from ruche.actors.session import Close, Look, Say
 from ruche.actors.supersede import Decision
 from ruche.plugins.contracts import Effect, Stage, TurnInput
-from ruche.plugins.errors import StorageFull, Unavailable
+from ruche.plugins.errors import InvalidRequest, StorageFull, Unavailable
 from ruche.plugins.tape import Tape
 from ruche.storage.model.run import Run
 from ruche.storage.tenant import TenantStore
-from tests.actors.rig import KEY, WEB, Rig, ScriptedBrain, all_of, echo, ended, ending, rig
+from tests.actors.rig import KEY, WEB, Rig, ScriptedBrain, all_of, echo, ended, ending, message, rig
 from tests.actors.test_session_recovery import died, never
 from tests.actors.test_session_storage import FaultyDisk
 
@@ -132,6 +132,28 @@ async def test_a_session_that_could_not_be_closed_is_closed_before_the_next_one_
         assert it.store.unanswered() == []
 
 
+async def test_a_message_after_a_failed_close_goes_to_the_newest_session(tmp_path: Path) -> None:
+    disk, opened, closing = FaultyDisk(), list[str](), list[asyncio.Future[Any]]()
+
+    async def fill(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        if turn.messages[0].text == "old" and len(brain.turns) == 1:
+            opened.append((await it.say("new", want="accepted", new_session=True)).session_id)
+            closing.append(asyncio.ensure_future(it.directory.ask(str(KEY), Close(opened[0]))))
+            await it.directory.ask(str(KEY), Look())  # read after the close
+            disk.full = True
+        return await echo(turn, stage, tape)
+
+    brain = ScriptedBrain(fill)
+    async with rig(tmp_path, brain, disk=disk) as it:
+        with pytest.raises(StorageFull):
+            await it.turn("old")
+        with pytest.raises(StorageFull):
+            await closing[0]
+        disk.full = False
+        assert (await it.turn("newer")).session_id == opened[0]
+        assert await said(it, opened[0]) == [("new",), ("newer",)]
+
+
 async def test_after_a_crash_an_effect_of_a_superseded_turn_is_recognised(tmp_path: Path) -> None:
     reserved, statuses = asyncio.Event(), list[str]()
 
@@ -239,6 +261,34 @@ async def test_a_segment_behind_a_message_that_is_lost_does_not_leave(tmp_path: 
         await all_of(*second)
         await it.turn("three")
         assert "message.segment" not in {event.kind for event in await it.events(first.session_id)}
+
+
+async def test_what_a_turn_said_whose_newest_message_was_not_kept_is_kept_over_a_crash(tmp_path: Path) -> None:
+    said_something = asyncio.Event()
+
+    async def speak(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        if not refused.done():
+            return await never(turn, stage, tape)
+        await stage.release("so")
+        said_something.set()
+        return await never(turn, stage, tape)
+
+    brain = ScriptedBrain(speak)
+    refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE) as it:
+        taken = await it.say("one", WEB, want="accepted")
+        await brain.begun.wait()
+        unkeepable = Say(message("two", metadata={"x": object()}))
+        refused.set_result(None)
+        with pytest.raises(InvalidRequest):
+            await it.directory.ask(str(WEB), unkeepable)
+        await said_something.wait()
+        image = died(tmp_path)
+    async with rig(image, ScriptedBrain(), channel_bases=AT_ONCE) as it:
+        await recover(it.directory, it.hosting, it.store.unanswered())
+        await ended(it, taken.session_id, 1)
+        [run] = await it.runs(taken.session_id)
+        assert (run.id, run.reply, run.status) == (taken.turn_id, "so", "interrupted")
 
 
 async def test_a_read_that_fails_while_a_session_wakes_leaves_everything_to_the_next_activation(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 
 from tests.simulation.runs import run_seeds
 
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="run this seed alone and print its schedule")
     parser.add_argument("--stop-after", type=int, default=10, metavar="N", help="stop after so many broken seeds")
     options = parser.parse_args()
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")  # what dies with its process
     if options.seed is not None:
         return _again(options.seed)
     return _many(options.first, options.seeds, options.stop_after)

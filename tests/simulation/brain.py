@@ -25,7 +25,7 @@ PROMPT_S = 0.05
 """Virtual seconds within which a cancelled brain must be woken."""
 _HASHES = RunHashes(configuration="", input="", state_before="", state_after="", evaluation="", output="")
 _CALM = ("sleep", "yield", "release", "pending", "progress")
-_WILD = ("raise", "refuse", "cancelled", "stranger", "hang", "deaf", "nonsense", "stale")
+_WILD = ("raise", "refuse", "cancelled", "stranger", "hang", "deaf", "deaf", "nonsense", "stale")
 
 
 class InjectedFault(Exception):
@@ -71,6 +71,8 @@ class SimulatedBrain:
 
     async def _think(self, turn: TurnInput, stage: Stage) -> TurnOutput:
         mind, said = self._mind, list[str]()
+        if mind.random() < 0.15:
+            await self._do("release", turn, stage, said)
         await self._act(turn, stage)
         for _ in range(mind.choice((0, 1, 1, 2, 4))):
             action = mind.choice(_WILD if mind.random() < self._wild else _CALM)

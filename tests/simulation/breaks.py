@@ -14,7 +14,6 @@ from typing import Any
 
 from ruche.actors import (
     activations,
-    actor,
     fair,
     feed,
     ledger,
@@ -72,6 +71,8 @@ BREAKS = (
     Break("two sessions of a person take one request", session, "SessionActor._known", "line.expect(message)", "pass"),
     Break("a segment leaves although its message is lost", stage, "SessionStage._segment",
           "self._refuse_when_over()", "pass"),
+    Break("a turn that the journal never heard of keeps its name", session, "SessionActor._written",
+          "elif turn.replaces and not turn.writing:", "elif False:"),
     Break("a message is said to be taken before it is durable", session, "SessionActor._accept",
           "turn.held = self._may_hold(turn, caller)", "caller.accepted(); turn.held = self._may_hold(turn, caller)"),
     Break("recovery forgets that a turn was superseded", recovery, "orphans_of", "while turn_id in successor:",
@@ -89,8 +90,8 @@ BREAKS = (
     Break("a message may be acted upon before it is durable", stage, "SessionStage._reserve",
           "await self._ledger.quiet()", "pass"),
     Break("the writer forgets to listen for the next bell", scribe, "Scribe._take", "self._rung = False", "pass"),
-    Break("the writer listens for the bell too late", scribe, "Scribe._take", "return groups",
-          "self._rung = False; return groups"),
+    Break("the writer listens for the bell too late", scribe, "Scribe._take", "self._rung = False", "pass",
+          "return groups", "self._rung = False; return groups"),
     Break("a commit is reported before it is made", scribe, "Writer._flush",
           "self._scribe._report(self._append(groups), sum(len(records) for records, _ in groups))",
           "self._scribe._report([(done, None) for _, done in groups], 1); self._append(groups)"),
@@ -100,11 +101,14 @@ BREAKS = (
           "listener = self.listen(session_id, after)", "listener = self.listen(session_id, after); "
           "self.leave(listener)"),
     Break("a listener hears again what was replayed", feed, "Listener.next", "if event.seq > self.cursor:", "if True:"),
-    Break("a cancelled waiter keeps its slot", fair, "FairGate.enter", "self.leave(tenant)", "pass"),
+    Break("a slot that is given back wakes nobody", fair, "FairGate.leave", "self._serve()", "pass"),
+    Break("a slot is not given back when a turn fails", fair, "TenantSlot.__aexit__", "self._gate.leave(self._tenant)",
+          "error is None and self._gate.leave(self._tenant)"),
     Break("a busy session may be let go", activations, "Activations.release", "and not owner.busy", ""),
     Break("letters that raced with the end are dropped", activations, "Activations._exited",
           "slot.hold([letter for letter in exit.left if not letter.is_stop], first=True)", "pass"),
-    Break("a letter's deadline is forgotten", actor, "AioActor._read", "letter.expire()", "pass"),
+    Break("a session is reopened although there is a newer one", line, "Line.owe",
+          "and all(each.open is item.open for each in self.items)", ""),
     Break("the watchdog does not bark", thinking, "think", "deadline=anyio.current_time() + hosting.turn_seconds", ""),
 )
 

@@ -200,6 +200,8 @@ class Client:
             attempt.outcome = error
             self._world.note("refused", attempt.utterance.text, type(error).__name__, error)
             self._evidence.error(attempt, error)
+            if "interrupted" in str(error) and not server.closing and not server.directory.stats["crashed"]:
+                self._world.violated(f"{attempt.utterance.text} was interrupted by nothing")
         elif isinstance(work.result(), Turn):
             attempt.outcome = work.result()
             self._world.note("answered", attempt.utterance.text, short(attempt.outcome.turn_id))

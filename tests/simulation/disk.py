@@ -87,13 +87,14 @@ class Disk:
             self.write(uncertain, [_decode(frame) for frame in uncertain])
         self.full = self.broken = False
         self.stall_s = self.full_until = 0.0
+        self.full_at_write = self.reserve = 0
 
     def is_full(self) -> bool:
         return self.full or self._world.now < self.full_until
 
-    def fills_up(self, at_write: tuple[int, float] | None) -> None:
-        """Be full from some write on, for some seconds."""
-        self.full_at_write, self._full_s = (self.writes + at_write[0], at_write[1]) if at_write else (0, 0.0)
+    def fills_up(self, at_write: int, seconds: float, reserve: int) -> None:
+        """Be full from some write of the next process on, for a while."""
+        self.full_at_write, self._full_s, self.reserve = self.writes + at_write, seconds, reserve
 
     def begin_write(self) -> None:
         self.writes += 1

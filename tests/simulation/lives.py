@@ -74,7 +74,8 @@ class Simulation:
         world.life, world.dead, world.dying = world.life + 1, False, False
         disk.restart()
         disk.kill = None
-        disk.fills_up(life.full_at_write)
+        if life.full_at_write is not None:
+            disk.fills_up(*life.full_at_write)
         if life.killed_at_write is not None:
             disk.kill = (disk.writes + life.killed_at_write[0], life.killed_at_write[1])
         threads = SimulatedThreads(world)
@@ -149,6 +150,7 @@ class Simulation:
         """The last process has time: it owes nothing in the end, and followers hear the rest."""
         server.settling = True
         await asyncio.wait(watching)
+        await asyncio.sleep(1.0)  # what somebody said who did not wait for the answer arrives too
         for _ in range(200):
             if not store.unanswered():
                 break

@@ -73,8 +73,8 @@ class Life:
     ends_at: float | None = None
     killed_at: float | None = None
     killed_at_write: tuple[int, str] | None = None
-    full_at_write: tuple[int, float] | None = None
-    """From which write on the disk is full, and for how many seconds."""
+    full_at_write: tuple[int, float, int] | None = None
+    """From which write on the disk is full, for how many seconds, and how many writes the reserve is good for."""
     blind_s: float = 0.0
     """So long after its start, reads fail now and then."""
     max_active: int = 20_000
@@ -96,7 +96,7 @@ def plan_of(seed: int) -> Plan:
     keys = _keys(draw)
     requests: list[Utterance] = []
     people = [Person(number, draw.choice(keys), list(_steps(draw, number, requests)))
-              for number in range(draw.choice((1, 2, 3, 4)))]
+              for number in range(draw.choice((2, 3, 4)))]
     return Plan(people, [_life(draw) for _ in range(draw.choice((1, 1, 2, 3)))])
 
 
@@ -108,11 +108,11 @@ def _keys(draw: Random) -> list[SessionKey]:
 
 
 def _steps(draw: Random, number: int, requests: list[Utterance]) -> Iterator[Step]:
-    for place in range(draw.randrange(2, 6)):
-        kind = draw.choices(("say", "close", "look", "typing", "poison", "wait"), (20, 1, 1, 1, 1, 3))[0]
+    for place in range(draw.randrange(3, 8)):
+        kind = draw.choices(("say", "close", "look", "typing", "poison", "wait"), (20, 2, 1, 1, 1, 3))[0]
         step = Step(kind, seconds=draw.choice((0.0, 0.001, 0.03, 0.5)) * draw.random())
         if kind == "say":
-            count = draw.choice((1, 1, 1, 2, 4))
+            count = draw.choice((1, 1, 2, 3))
             step.said = [_utterance(draw, f"{number}.{place}.{one}", requests) for one in range(count)]
         yield step
 
@@ -124,7 +124,7 @@ def _utterance(draw: Random, name: str, requests: list[Utterance]) -> Utterance:
                          fingerprint=draw.choices(("f", "g"), (9, 1))[0])
     text = name + draw.choices(("", f" {ACT}", f" {REPEATABLE}", " ..."), (5, 3, 1, 1))[0]
     made = Utterance(text, draw.choices(("reply", "accepted", "events"), (6, 2, 2))[0],
-                     new_session=draw.random() < 0.06, in_session=draw.random() < 0.1)
+                     new_session=draw.random() < 0.1, in_session=draw.random() < 0.1)
     if draw.random() < 0.4:
         made.idem = f"i{name}"
         requests.append(made)
@@ -132,7 +132,7 @@ def _utterance(draw: Random, name: str, requests: list[Utterance]) -> Utterance:
         made.patience = draw.choice((0.0, 0.001, 0.05)) * draw.random()
     if draw.random() < 0.1:
         made.timeout = draw.choice((0.001, 0.1, 1.0)) * draw.random()
-    if draw.random() < 0.03:
+    if draw.random() < 0.04:
         made.metadata = {"unkeepable": object()}
     return made
 
@@ -140,16 +140,17 @@ def _utterance(draw: Random, name: str, requests: list[Utterance]) -> Utterance:
 def _life(draw: Random) -> Life:
     life = Life(faults=[_fault(draw) for _ in range(draw.choice((0, 0, 1, 2, 4)))])
     life.wild = draw.choice((0.0, 0.1, 0.4))
-    life.contrary = draw.choice((0.0, 0.5, 1.0))
-    end = draw.choices(("", "ends", "killed", "written"), (2, 1, 1, 4))[0]
+    life.contrary = draw.choice((0.0, 0.7, 1.0))
+    end = draw.choices(("", "ends", "killed", "written"), (2, 2, 1, 4))[0]
     if end == "ends":
         life.ends_at = draw.choice((0.01, 0.2, 2.0)) * draw.random()
     elif end == "killed":
         life.killed_at = draw.choice((0.01, 0.2, 2.0)) * draw.random()
     elif end == "written":
         life.killed_at_write = (draw.randrange(1, 16), draw.choice(("before", "during", "after")))
-    if draw.random() < 0.3:
-        life.full_at_write = draw.randrange(2, 16), draw.choice((0.01, 0.2, 2.0)) * draw.random()
+    if draw.random() < 0.2:
+        seconds = draw.choice((0.01, 0.2, 2.0)) * draw.random()
+        life.full_at_write = draw.randrange(1, 12), seconds, draw.choice((0, 3, 3))
     if draw.random() < 0.15:
         life.blind_s = draw.choice((0.01, 0.2))
     life.max_active = draw.choice((1, 2, 20_000, 20_000))
@@ -158,7 +159,7 @@ def _life(draw: Random) -> Life:
     life.buffer = draw.choice((1, 100, 100))
     life.quarantine = draw.choice((0.2, 5.0))
     life.waiting_limit = draw.choice((2, 100, 100))
-    life.gate = draw.choice(((1, 1, 1), (2, 1, 1000), (8, 8, 1000)))
+    life.gate = draw.choice(((1, 1, 1), (1, 1, 1000), (2, 1, 1000), (8, 8, 1000)))
     life.turn_seconds = draw.choice((0.3, 2.0))
     life.commit_seconds = draw.choice((0.05, 2.0))
     life.grace = draw.choice((0.1, 5.0, 5.0))

@@ -38,7 +38,7 @@ class World:
         self.violations: list[str] = []
         chance = self.schedule
         self.shuffled = chance.random() < 0.25
-        self.preempting = chance.choice((0.0, 0.0, 0.0, 0.05, 0.3))
+        self.preempting = chance.choice((0.0, 0.0, 0.05, 0.3))
         """The probability that a thread, or the loop, is interrupted between two statements of the runtime."""
         self._thread_share = chance.choice((0.01, 0.1, 0.5, 0.9))
         self._tick = chance.choice((1e-6, 2e-5, 2e-4))
