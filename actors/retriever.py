@@ -91,7 +91,8 @@ def answer(search: Search, row: Vectors) -> Hits:
     """Search every kind with one vector."""
     found = search.agent.search(row, search.text, search.limit, search.scopes)
     return Hits(rules=_hits(found["rule"]), intents=_hits(found["intent"]), scenarios=_hits(found["scenario"]),
-                transitions=_hits(found["transition"]), knowledge=_hits(found["knowledge"]))
+                transitions=_hits(found["transition"]), knowledge=_hits(found["knowledge"]),
+                several=search.agent.several)
 
 
 def encoded(embedder: Embedder, texts: Sequence[str]) -> Vectors:

@@ -1,6 +1,7 @@
 """How right the engine's own retrieval is, on any folder of a known format.
 
-Suites: `rules` (one rule per category) and `documents` (long texts). Nothing is tuned on the rows that are asked.
+Suites: `rules` (one rule per category), `many` (several rules at once) and `documents` (long texts). Nothing is tuned
+on the rows that are asked.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import emit, percentile, progress, table
-from bench.suites import documents, rules
+from bench.suites import documents, many, rules
 from bench.suites.asking import Asking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
@@ -20,7 +21,7 @@ from ruche.engine.config import ModelSettings
 from ruche.plugins.embedders import open_embedder
 from ruche.plugins.errors import ConfigurationError
 
-SUITES = {"rules": rules.run, "documents": documents.run}
+SUITES = {"rules": rules.run, "many": many.run, "documents": documents.run}
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:

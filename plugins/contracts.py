@@ -160,6 +160,8 @@ class Hits(Struct, frozen=True, kw_only=True):
     scenarios: tuple[Hit, ...] = ()
     transitions: tuple[Hit, ...] = ()
     knowledge: tuple[Hit, ...] = ()
+    several: bool = False
+    """Each rule was decided for itself, so that all that reach the threshold are meant together."""
     repaired: tuple[tuple[str, str], ...] = ()
     """(as written, as read) of the words whose spelling was repaired before anything was compared."""
 

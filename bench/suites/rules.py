@@ -30,7 +30,6 @@ class Rows(NamedTuple):
 
     train: list[Row]
     test: list[Row]
-    outside_tuning: list[str]
     outside: list[str]
 
 
@@ -43,7 +42,7 @@ def read(folder: Path, train: Path | None, seed: int) -> Rows:
     if (where / "train.csv").is_file():
         rows = _csv(where / "train.csv")
         test = _csv(folder / "test.csv") if (folder / "test.csv").is_file() else []
-        return _split(rows, test, [], [], seed)
+        return _split(rows, test, [], seed)
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(content, dict) and "train" in content:
@@ -69,7 +68,7 @@ async def run(asking: Asking, folder: Path, train: Path | None, limit: int | Non
     spoilt = await asking.ask(full, [misspelt(row.text, seed) for row in asked], 1)
     metrics["typo_accuracy"] = _recall(spoilt, asked, 1)
     if rows.outside:
-        metrics |= await _outside(asking, full, rows, found, asked, seed)
+        metrics |= await _outside(asking, full, rows, found, asked)
     return metrics
 
 
@@ -104,9 +103,10 @@ def _recall(found: Sequence[Hits], asked: Sequence[Row], depth: int) -> float:
                      for hits, row in zip(found, asked, strict=True)), len(asked))
 
 
-async def _outside(asking: Asking, version: int, rows: Rows, found: Sequence[Hits], asked: Sequence[Row],
-                   seed: int) -> dict[str, float]:
-    threshold = await _tuned(asking, rows, seed)
+async def _outside(asking: Asking, version: int, rows: Rows, found: Sequence[Hits],
+                   asked: Sequence[Row]) -> dict[str, float]:
+    """At the engine's own threshold: the asked rows never move it, nor do others of their kind."""
+    threshold = asking.retriever.embedder.rule_threshold
     inside = _tops(found)
     outside = _tops(await asking.ask(version, rows.outside, 1))
     kept = sum(score >= threshold and hits.rules[0].id == row.category
@@ -116,27 +116,8 @@ async def _outside(asking: Asking, version: int, rows: Rows, found: Sequence[Hit
             "oos_auroc": round(_auroc(inside, outside), 3), "threshold": round(threshold, 4)}
 
 
-async def _tuned(asking: Asking, rows: Rows, seed: int) -> float:
-    """The threshold that separates best among training rows taken out of the rules; the asked rows never move it."""
-    taken = sampled(rows.train, min(300, len(rows.train) // 5), seed + 1)
-    left: dict[str, list[str]] = {row.category: [] for row in rows.train}
-    for row in set(rows.train) - set(taken):
-        left[row.category].append(row.text)
-    version = await asking.publish(rules=_rules({name: sorted(texts) for name, texts in left.items()}, None))
-    inside = await asking.ask(version, [row.text for row in taken], 1)
-    return _separating(_tops(inside), _tops(await asking.ask(version, rows.outside_tuning, 1)))
-
-
 def _tops(found: Sequence[Hits]) -> list[float]:
     return [hits.rules[0].score for hits in found]
-
-
-def _separating(inside: Sequence[float], outside: Sequence[float]) -> float:
-    def balanced(threshold: float) -> float:
-        return (sum(score >= threshold for score in inside) / max(len(inside), 1)
-                + sum(score < threshold for score in outside) / max(len(outside), 1))
-
-    return max(sorted({*inside, *outside}), key=balanced, default=0.0)
 
 
 def _auroc(inside: Sequence[float], outside: Sequence[float]) -> float:
@@ -152,14 +133,13 @@ def _csv(path: Path) -> list[Row]:
 def _json(content: dict[str, Any], seed: int) -> Rows:
     train = [Row(*row) for row in content["train"]]
     test = [Row(*row) for row in content.get("test") or content.get("val") or []]
-    tuning = [row[0] for row in content.get("oos_train", [])]
     outside = [row[0] for row in content.get("oos_test") or content.get("oos_val") or []]
-    return _split(train, test, tuning, outside, seed)
+    return _split(train, test, outside, seed)
 
 
-def _split(train: list[Row], test: list[Row], tuning: list[str], outside: list[str], seed: int) -> Rows:
+def _split(train: list[Row], test: list[Row], outside: list[str], seed: int) -> Rows:
     if test:
-        return Rows(train, test, tuning, outside)
+        return Rows(train, test, outside)
     shuffled = sampled(train, None, seed)
     cut = int(len(shuffled) * HELD_OUT)
-    return Rows(shuffled[cut:], shuffled[:cut], tuning, outside)
+    return Rows(shuffled[cut:], shuffled[:cut], outside)

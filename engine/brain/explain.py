@@ -143,7 +143,8 @@ def _reason(by: str, hit: Hit, retrieved: Retrieved, notes: dict[str, Any]) -> s
     if by == "threshold":
         return f"scored {hit.score:.4f}, less than {retrieved.threshold:g}"
     if by == "selection":
-        return f"scored {hit.score:.4f}, below the gap at {notes.get('cutoff', 0.0):.4f}"
+        cut = f"below the gap at {notes['cutoff']:.4f}" if "cutoff" in notes else "behind as many as may apply"
+        return f"scored {hit.score:.4f}, {cut}"
     if by:
         return _REASONS.get(by, by)
     return retrieved.fault or "others are likelier, or it belongs to a scenario or step that is not in progress"

@@ -88,7 +88,7 @@ def _match(who: Identified, retrieved: Retrieved, names: Names, selector: Select
             dropped.setdefault(reason, []).append(hit.id)
         else:
             candidates.append(Applied(rule=rule, score=hit.score, why=""))
-    kept, notes = _select(sorted(candidates, key=law), selector)
+    kept, notes = _select(sorted(candidates, key=law), None if retrieved.hits.several else selector)
     kept = [msgspec.structs.replace(one, why=_why(one, retrieved.threshold)) for one in kept]
     notes["dropped"] = dropped
     notes["threshold"] = retrieved.threshold
@@ -126,9 +126,13 @@ def _why(one: Applied, threshold: float) -> str:
     return f"scored {one.score:.4f}, at least {threshold:g}{condition}"
 
 
-def _select(ranked: list[Applied], selector: Selector) -> tuple[list[Applied], dict[str, Any]]:
+def _select(ranked: list[Applied], selector: Selector | None) -> tuple[list[Applied], dict[str, Any]]:
+    """Without a selector the first MAX_RULES: what was decided rule by rule has no gap to look for (on nlupp a cut at
+    the gap costs 5 points of F1)."""
     if len(ranked) < 2:
         return ranked, {}
+    if selector is None:
+        return ranked[:MAX_RULES], {"method": "each", "cut": [one.id for one in ranked[MAX_RULES:]]}
     cut = selector.select([one.score for one in ranked], max_k=MAX_RULES, min_k=1)
     places = range(cut.keep) if cut.places is None else cut.places
     kept = [ranked[place] for place in places]

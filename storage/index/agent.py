@@ -74,6 +74,12 @@ class AgentIndex:
     def __len__(self) -> int:
         return len(self._passages)
 
+    @property
+    def several(self) -> bool:
+        """True when a head decides each rule for itself."""
+        head = self._shelves["rule"].head if "rule" in self._shelves else None
+        return head is not None and head.intercepts is not None
+
     def search(self, vector: NDArray[np.float32], text: str, limit: int,
                scopes: Sequence[str] | None = None) -> dict[str, Found]:
         """Kind to its `limit` best items, score descending, id ascending; see `Retrieval.retrieve` for `scopes`."""
@@ -105,7 +111,7 @@ class _Shelf:
         self._everywhere = np.ones(len(self._ids), dtype=bool)
         for places in self._scoped.values():
             self._everywhere[places] = False
-        self._head = None if self._single or teaching is None else self._taught(entries, teaching)
+        self.head = None if self._single or teaching is None else self._taught(entries, teaching)
 
     def search(self, vector: NDArray[np.float32], asked: list[str], limit: int,
                scopes: Sequence[str] | None) -> Found:
@@ -128,8 +134,8 @@ class _Shelf:
         if allowed is not None:
             cosines, bm25 = cosines[allowed], bm25[allowed]
         scores, lexical = self._blend(cosines, bm25)
-        if self._head is not None:
-            scores = self._head.scores(vector, scores, allowed)
+        if self.head is not None:
+            scores = self.head.scores(vector, scores, allowed)
         places = top_places(scores, limit)
         parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
         ids = places if allowed is None else allowed[places]
@@ -138,7 +144,7 @@ class _Shelf:
     def _taught(self, entries: list[Passage], teaching: Teaching) -> Head | None:
         owners = np.repeat(np.arange(len(self._ids)), np.diff(self._starts, append=len(entries)))
         head = fit_head(self._matrix, owners, [passage.text for passage in entries], len(self._ids),
-                        several=teaching.several, threshold=teaching.threshold)
+                        several=teaching.several, threshold=teaching.threshold, background=teaching.background)
         if head is None or head.intercepts is not None:
             return head
         tops = []

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 class Ranked:
     """A retrieval that ranks as a test says."""
 
-    def __init__(self, **hits: tuple[Hit, ...]) -> None:
+    def __init__(self, **hits: Any) -> None:
         self.hits = Hits(**hits)
 
     async def prepare(self, bundle: AgentBundle, version: int) -> None:
@@ -61,6 +61,16 @@ async def test_the_run_tells_for_every_candidate_why_it_was_dropped() -> None:
         assert run.decisions["match"]["dropped"] == {
             "disabled": ["off"], "when: tier is not known": ["rich"], "when: age is not known": ["unknown"],
             "threshold": ["low"]}
+
+
+async def test_rules_that_were_decided_one_by_one_are_not_cut_at_a_gap() -> None:
+    names, scores = "abcdefghijkl", {name: 0.9 if name < "c" else 0.4 for name in "abcdefghijkl"}
+    for several, applied in ((False, "ab"), (True, names[:10])):
+        retrieval = Ranked(rules=scored(**scores).hits.rules, several=several)
+        async with talking(bundle(rules=[rule(name) for name in names]), retrieval=retrieval) as talk:
+            run = await talk.say("x")
+            assert "".join(one.id for one in run.rules) == applied
+            assert "".join(run.decisions["match"]["cut"]) == names[len(applied):]
 
 
 @pytest.mark.parametrize(("cooldown", "fired"), [(0, [True, True, True, True]), (1, [True, False, True, False]),

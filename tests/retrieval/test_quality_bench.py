@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.suites import documents, rules
+from bench.suites import documents, many, rules
 from ruche.plugins.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +75,8 @@ def test_a_folder_of_another_format_is_refused(tmp_path: Path) -> None:
         rules.read(tmp_path, None, 7)
     with pytest.raises(ConfigurationError, match=r"documents\.jsonl"):
         documents.read(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"ontology\.json"):
+        many.read(tmp_path)
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=80), st.integers(0, 9))
@@ -82,3 +84,22 @@ def test_misspelling_changes_letters_not_words_and_is_the_same_every_time(text: 
     spoilt = rules.misspelt(text, seed)
     assert spoilt == rules.misspelt(text, seed)
     assert len(spoilt.split()) == len(text.split())
+
+
+def test_several_rules_at_once_are_measured_with_no_example_one_fold_and_all(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "ontology.json").write_text(json.dumps({"intents": {
+        "refund": {"description": "is it about a refund?", "domain": ["shop"]},
+        "parcel": {"description": "is it about a parcel?", "domain": ["general"]},
+        "song": {"description": "is it about a song?", "domain": ["music"]}}}))
+    rows = [{"text": "it never came, give me my money", "intents": ["refund", "parcel"]},
+            {"text": "it never came", "intents": ["parcel"]}, {"text": "give me my money", "intents": ["refund"]},
+            {"text": "sing", "intents": []}]
+    for fold in range(4):
+        (tmp_path / "shop" / f"fold{fold}.json").write_text(json.dumps(rows))
+    domain = many.read(tmp_path)[0]
+    assert (domain.intents.keys(), [len(fold) for fold in domain.folds]) == ({"refund", "parcel"}, [4] * 4)
+    result = measured("many", "--data", str(tmp_path))
+    assert result["n"] == 4
+    assert result["metrics"]["all_folds_micro_f1"] > 70.0 > 20.0 > result["metrics"]["zero_micro_f1"]
+    assert result["metrics"]["all_folds_empty_set_accuracy"] == 100.0

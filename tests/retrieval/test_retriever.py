@@ -225,6 +225,17 @@ async def test_examples_of_two_rules_teach_a_head_and_the_background_is_embedded
     assert hits["parcel"].score == pytest.approx((hits["parcel"].vector + 0.1 * hits["parcel"].lexical) / 1.1, abs=2e-4)
 
 
+async def test_hits_say_when_each_rule_was_decided_for_itself(system: ActorSystem) -> None:
+    retriever = Retriever(HashingEmbedder(), system)
+    more = (*shop().rules, rule("open", "the user asks for the hours", examples=("money back", "when do you open")))
+    for version, (rules, several) in enumerate(((shop().rules, None), (more, None), (more, False)), start=1):
+        await retriever.prepare(shop(rules=rules, agent=Agent(name="Shop", several_rules=several)), version)
+    said = [(await retriever.retrieve("default", "shop", version, "money back")).several for version in (2, 3)]
+    assert said == [True, False]
+    await retriever.prepare(shop(), 4)
+    assert not (await retriever.retrieve("default", "shop", 4, "money back")).several
+
+
 async def test_progress_is_told_until_every_text_is_embedded(system: ActorSystem) -> None:
     told: list[tuple[int, int]] = []
     await Retriever(Counting(), system).prepare(shop(), 1, lambda done, of: told.append((done, of)))
