@@ -92,7 +92,7 @@ class Gate:
         self._resting = tuple((rule.rule, _RESTS) for rule in who.agent.conditional if rule.id not in rules)
         self._checks = [rule.check for rule in rules.values() if rule.check is not None]
         self._unread = [rule for rule in rules.values() if rule.check is None and (rule.rule.hard or judge is not None)]
-        self._whole = any(rule.rule.hard for rule in self._unread)
+        self._whole = bool(self._unread) and any(rule.rule.hard for rule in self._unread)
         self._needs_names = any(check[2].name not in _NAMELESS for check in self._checks)
 
     @property

@@ -178,12 +178,14 @@ def _plain(speaker: Speaker, contributions: tuple[Contribution, ...], response_t
     agent = speaker.who.agent
     hard = {rule.id: rule for rule in (*always, *(one.rule for one in matched.rules if one.rule.rule.hard))}
     known = orchestrated.knowledge.known
-    return {
+    plain = {
         "response_type": response_type,
         "contributions": [_contribution(one) for one in contributions],
         "must_include": [text for rule in hard.values() for text in rule.required],
         "must_avoid": [text for rule in hard.values() for text in rule.forbidden],
         "variables": {name: "known" if name in known else "unknown" for name in agent.fields} if model else {},
         "unmatched": speaker.sure(agent.unmatched),
-        **({"tone": tone} if model and tone else {}),
     }
+    if model and tone:
+        plain["tone"] = tone
+    return plain

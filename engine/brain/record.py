@@ -128,9 +128,10 @@ def _decisions(decided: Decided) -> dict[str, Any]:
     """Per phase what was considered, and why; what the tape or another field of the run holds is not repeated."""
     sensed, knowledge = decided.sensed, decided.acted.knowledge
     signals = msgspec.structs.asdict(sensed.signals)
+    if decided.who.agent.sensor is not None:
+        signals.update(intent=sensed.intent, tone=sensed.tone, fault=sensed.fault)
     return {
-        "sense": {**{name: value for name, value in signals.items() if value},
-                  **_filled(intent=sensed.intent, tone=sensed.tone, fault=sensed.fault)},
+        "sense": {name: value for name, value in signals.items() if value},
         "learn": _filled(learned=knowledge.learned, corrected=knowledge.corrected, rejected=knowledge.rejected),
         "retrieve": _filled(intent=decided.retrieved.intent, score=decided.retrieved.intent_score,
                             repaired=decided.retrieved.hits.repaired, fault=decided.retrieved.fault),
