@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Undefined
 
+from ruche.plugins.dates import date
+
 
 def shown(value: Any) -> Any:
     """How a value is written into a reply: nothing for None, `5` for 5.0, yes and no for truth values."""
@@ -71,5 +73,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "first": _first, "last": _last, "int": lambda value: int(float(value)), "string": _text,
     "upper": lambda value: _text(value).upper(), "lower": lambda value: _text(value).lower(),
     "capitalize": lambda value: _text(value)[:1].upper() + _text(value)[1:],
+    "date": date,
     "title": lambda value: _text(value).title(), "trim": lambda value: _text(value).strip(),
 }

@@ -15,6 +15,7 @@ from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.exceptions import TemplateError as JinjaError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from ruche.plugins.dates import LANGUAGE
 from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.filters import FILTERS, shown
 from ruche.plugins.sentences import sentences
@@ -46,19 +47,25 @@ class TemplateError(RucheError):
 class Template:
     """A compiled template. Immutable; rendering has no side effects."""
 
-    __slots__ = ("_compiled", "_roots", "names", "text")
+    __slots__ = ("_compiled", "_dated", "_roots", "names", "text")
 
     def __init__(self, text: str, compiled: Any, names: frozenset[str]) -> None:
         self.text = text
         self.names = names
         """What it reads: `order_id`, or `profile.first_name` for the namespaces reply, profile, session and now."""
         self._compiled = compiled
+        self._dated = "date" in text
         self._roots = tuple(sorted({name.partition(".")[0] for name in names}))
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """The text. `values` may hold more than is read. Raises TemplateError, nothing else; at most 32 KB."""
+        """The text, with dates in the language that `values` has as `session.language` (`en` without).
+
+        `values` may hold more than is read. Raises TemplateError, nothing else; at most 32 KB.
+        """
         plain = {name: values[name] for name in self._roots if name in values}
         _Budget().spend(plain)
+        if self._dated:
+            plain[LANGUAGE] = _language(values)
         try:
             return _join(self._compiled.generate(plain) if self._roots or "{" in self.text else (self.text,))
         except JinjaError as error:
@@ -249,6 +256,12 @@ class _Budget:
         self._items -= len(value)
         parts = value.values() if kind is dict else value
         return self._items >= 0 and all(self._admits(part, depth + 1) for part in parts)
+
+
+def _language(values: Mapping[str, Any]) -> str:
+    session = values.get("session")
+    language = session.get("language") if type(session) is dict else None
+    return language if type(language) is str else "en"
 
 
 def _join(pieces: Any) -> str:

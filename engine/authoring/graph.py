@@ -92,3 +92,8 @@ def _check_step(place: Path, scenario: Scenario, step: Step, risky: set[str], or
         if name in vocabulary.fields and name not in gathered:
             yield origins.problem((*place, "requires", index), "W508", f"no step of {scenario.id} collects {name}",
                                   f"write collects: {name} in a step before")
+    for order, transition in enumerate(step.next):
+        for index, name in enumerate(transition.reopen):
+            if name in vocabulary.fields and name not in gathered:
+                yield origins.problem((*place, "next", order, "reopen", index), "W508",
+                                      f"no step of {scenario.id} collects {name}", f"write collects: {name} in a step")

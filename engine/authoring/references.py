@@ -108,6 +108,7 @@ class _Lookup:
         for name in ("say", "ask", "confirm"):
             yield from self.text((*place, name), getattr(step, name))
         for index, transition in enumerate(step.next):
+            yield from self.many((*place, "next", index, "reopen"), "E301", "field", transition.reopen, words.fields)
             if transition.intent is not None:
                 yield from self.one((*place, "next", index, "intent"), "E307", "intent", transition.intent,
                                     words.intents)

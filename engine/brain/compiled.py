@@ -144,6 +144,9 @@ class CompiledAgent:
         for name in (spec.first, *(move.to for step in steps.values() for move in step.next)):
             if name not in steps:
                 raise ConfigurationError(f"scenario {spec.id}: no step called {name}; known: {', '.join(steps)}")
+        for step in steps.values():
+            for move in step.next:
+                self._fields_of(f"scenario {spec.id}, step {step.id}", move.spec.reopen)
         collected = {field.name: field for step in steps.values() for field in step.collects}
         return CompiledScenario(
             spec=spec, steps=steps, cancel=frozenset(map(phrase, spec.cancel)), collects=tuple(collected.values()),

@@ -46,15 +46,17 @@ class Speaker:
         self.who, self.language, self.names = who, language, names
         self.notes: list[str] = []
 
-    def render(self, text: CompiledText | None) -> str:
-        """The text in the turn's language, empty when there is none or when a value is missing."""
+    def render(self, text: CompiledText | None, names: Names | None = None) -> str:
+        """The text in the turn's language, empty when there is none or when a value is missing. `names` are others than
+        the turn's last."""
+        names = self.names if names is None else names
         if text is None:
             return ""
         text = self.who.agent.variant(text, self.language)
-        if text.when is not None and not holds(text.when, self.names)[0]:
+        if text.when is not None and not holds(text.when, names)[0]:
             return ""
         try:
-            return text.template.render(self.names).strip()
+            return text.template.render(names).strip()
         except TemplateError as error:
             self.notes.append(f"{text.id or text.template.text[:40]!r}: {error.message}")
             return ""
@@ -127,9 +129,10 @@ def of_steps(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list
         for step in steps.values():
             if not _carried_out(step, one, ran, acted) or (one.silent and step is one.step):
                 continue
-            if any(field.name not in known for field in step.requires) or lacks(step, speaker.names):
+            told = one.told.get(step.key)
+            if told is None and (any(field.name not in known for field in step.requires) or lacks(step, speaker.names)):
                 continue
-            text = speaker.render(step.say)
+            text = speaker.render(step.say, told)
             if text:
                 exclusive = step.say is not None and step.say.mode == "EXCLUSIVE"
                 found.append(Contribution(kind="INFORM", text=text, priority=PRIORITY["INFORM"], exclusive=exclusive,

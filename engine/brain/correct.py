@@ -49,7 +49,7 @@ def _way(standing: Standing, start: CompiledStep, view: View, known: Known) -> C
     at, seen = start, {start.id}
     while True:
         choice = choose(at, view)
-        if choice.taken is None or choice.taken.to in seen:
+        if choice.taken is None or choice.taken.to in seen or choice.taken.spec.reopen:
             return at if at is not start else standing.step
         at = standing.scenario.steps[choice.taken.to]
         seen.add(at.id)

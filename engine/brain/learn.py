@@ -68,6 +68,14 @@ def forget(before: Knowledge, names: tuple[str, ...]) -> Knowledge:
         known={name: value for name, value in before.known.items() if name not in gone})
 
 
+def reopened(before: Knowledge, names: tuple[str, ...]) -> Knowledge:
+    """The knowledge in which these are to be asked for anew. What belongs to the person stays in the profile until
+    another value is given."""
+    after = forget(before, names)
+    return msgspec.structs.replace(after, known={name: value for name, value in after.known.items()
+                                                 if name not in names})
+
+
 def remember(before: Knowledge, variables: dict[str, Any]) -> Knowledge:
     """The knowledge with results of tools."""
     return msgspec.structs.replace(before, variables={**before.variables, **variables}) if variables else before

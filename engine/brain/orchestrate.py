@@ -11,14 +11,27 @@ from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.correct import previous, rerouted, step_back
 from ruche.engine.brain.doubt import AHEAD
 from ruche.engine.brain.identify import Identified
-from ruche.engine.brain.learn import Knowledge, forget, learn_more
+from ruche.engine.brain.learn import Knowledge, forget, learn_more, reopened
 from ruche.engine.brain.names import Names, names_of
+from ruche.engine.brain.parts import CompiledTransition
+from ruche.engine.brain.reopen import Ledger
 from ruche.engine.brain.results import status_name
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed, sense_for
 from ruche.engine.brain.settle import ended, moves_of, settled
 from ruche.engine.brain.transitions import View, choose
-from ruche.engine.brain.walk import Standing, asks_freely, begin, enter, not_wanted, unfinished, waits, walk
+from ruche.engine.brain.walk import (
+    Known,
+    Standing,
+    asks_freely,
+    begin,
+    enter,
+    not_wanted,
+    remembering,
+    unfinished,
+    waits,
+    walk,
+)
 from ruche.storage.model.conversation import Pending, ScenarioInstance, StepVisit
 from ruche.storage.model.turn import ScenarioMove
 
@@ -71,13 +84,18 @@ def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved
 def follow(who: Identified, before: Orchestrated, knowledge: Knowledge, names: Names, standings: tuple[Standing, ...],
            failed: frozenset[str]) -> Orchestrated:
     """Go on after tools ran: their results may decide where to go. `failed` holds keys of steps whose tools failed."""
-    view = msgspec.structs.replace(before.view, names=names, words=False)
-    moved = tuple(walk(one, view, knowledge.known, who.number, blocked=one.step.key in failed,
-                       confirmed=_is_confirmed(who, one, names))
-                  if one.instance.status == "active" and (one.step.key in failed or not unfinished(one)) else one
-                  for one in standings)
-    return msgspec.structs.replace(before, standings=settled(moved, knowledge.known, who.number, failed),
-                                   knowledge=knowledge, names=names, view=view)
+    ledger = Ledger(who, knowledge, names)
+    view = msgspec.structs.replace(before.view, words=False)
+    moved = []
+    for one in standings:
+        view = msgspec.structs.replace(view, names=ledger.names)
+        if one.instance.status == "active" and (one.step.key in failed or not unfinished(one)):
+            one = walk(one, view, ledger.knowledge.known, who.number, ledger.reopen, blocked=one.step.key in failed,
+                       confirmed=_is_confirmed(who, one, ledger.names))
+        moved.append(one)
+    return msgspec.structs.replace(
+        before, standings=settled(tuple(moved), ledger.knowledge.known, who.number, failed), knowledge=ledger.knowledge,
+        names=ledger.names, view=msgspec.structs.replace(view, names=ledger.names))
 
 
 class _Desk:
@@ -169,8 +187,9 @@ class _Desk:
         standing = self._confirmed(standing, focus and not corrected)
         if standing.instance.status != "active":
             return standing
+        view, known = msgspec.structs.replace(view, names=self._view.names), self._knowledge.known
         words = standing.instance.step == before.instance.step and not corrected
-        standing = walk(standing, msgspec.structs.replace(view, words=words), known, turn,
+        standing = walk(standing, msgspec.structs.replace(view, words=words), known, turn, self._reopen,
                         confirmed=_is_confirmed(self._who, standing, view.names), blocked=_stuck(standing, view.names))
         if standing.instance.step != before.instance.step:
             self._served = True
@@ -217,6 +236,9 @@ class _Desk:
         choice = choose(standing.step, msgspec.structs.replace(self._view, satisfied=False))
         if choice.taken is not None:
             target = standing.scenario.steps[choice.taken.to]
+            if choice.taken.spec.reopen:
+                standing = remembering(standing, self._view.names)
+                self._reopen(choice.taken, self._view, self._knowledge.known)
             moved = enter(standing, target, self._who.number, choice.why)
             return msgspec.structs.replace(moved, choices=(*moved.choices, choice), left=standing.left)
         self._say("declined")
@@ -229,11 +251,20 @@ class _Desk:
             self._notes["back"] = "there is no step to go back to"
             return False
         names = tuple(field.name for field in step.collects)
-        knowledge = forget(self._knowledge, names)
-        known = {name: value for name, value in knowledge.known.items() if name not in names}
         self._standings[place] = step_back(standing, step, self._who.number)
-        self._know(msgspec.structs.replace(knowledge, known=known))
+        self._know(reopened(self._knowledge, names))
         return True
+
+    def _reopen(self, edge: CompiledTransition, view: View, known: Known) -> tuple[View, Known]:
+        """Fields are open again. A message that leads here by its words may hold their new values already."""
+        given = self._knowledge.learned if edge.by_words else ()
+        gone = tuple(name for name in edge.spec.reopen if name not in given)
+        knowledge = reopened(self._knowledge, gone)
+        if edge.by_words:
+            fields = tuple(self._who.agent.fields[name] for name in gone)
+            knowledge = learn_more(self._who, knowledge, sense_for(self._sensed, fields))
+        self._know(knowledge)
+        return msgspec.structs.replace(view, names=self._view.names), knowledge.known
 
     # --- beginnings and ends
 
@@ -252,7 +283,7 @@ class _Desk:
         confirmed = _is_confirmed(self._who, standing, self._view.names)
         words = standing.step.spec.can_skip or not waits(standing, known, confirmed)
         view = msgspec.structs.replace(self._view, words=words)
-        self._standings.insert(0, walk(standing, view, known, turn, confirmed=confirmed))
+        self._standings.insert(0, walk(standing, view, known, turn, self._reopen, confirmed=confirmed))
 
     def _fresh_case(self, scenario: CompiledScenario) -> None:
         """A new case begins without the values of the last one, and with what this message says."""

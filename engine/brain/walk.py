@@ -3,6 +3,8 @@ are known. It may land on a checkpoint and never passes one unexecuted, and it n
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from ruche.engine.brain.compiled import CompiledScenario
@@ -32,6 +34,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """(START | CONTINUE | PAUSE | RESUME | COMPLETE | CANCEL, why), in order."""
     returned: bool = False
     """True when the scenario was taken up again in this turn, so that its question is asked anew."""
+    told: dict[str, Names] = {}
+    """Keys of steps that were carried out before values were forgotten, with the names as they were then."""
 
     @property
     def step(self) -> CompiledStep:
@@ -44,6 +48,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Known = dict[str, FieldValue]
+Reopen = Callable[[CompiledTransition, View, Known], tuple[View, Known]]
+"""Forgets what a transition reopens: what decides and what is known afterwards."""
 
 
 def missing(step: CompiledStep, known: Known) -> tuple[str, ...]:
@@ -98,8 +104,8 @@ def enter(standing: Standing, step: CompiledStep, turn: int, why: str) -> Standi
                                    silent=False, returned=False)
 
 
-def walk(standing: Standing, view: View, known: Known, turn: int, *, confirmed: bool = False,
-         blocked: bool = False) -> Standing:
+def walk(standing: Standing, view: View, known: Known, turn: int, reopen: Reopen | None = None, *,
+         confirmed: bool = False, blocked: bool = False) -> Standing:
     """As far as it goes in this turn. `view.words` says whether the message may decide about the current step;
     `blocked` that the step's tools failed, so that only a condition leads on; so it is too while it lacks a value."""
     seen = {step.id for step in standing.entered} | {standing.instance.step}
@@ -114,10 +120,19 @@ def walk(standing: Standing, view: View, known: Known, turn: int, *, confirmed: 
             return standing
         if choice.taken.to in seen:
             return msgspec.structs.replace(standing, why=(*standing.why, f"{choice.taken.to} was passed in this turn"))
+        if choice.taken.spec.reopen and reopen is not None:
+            standing = remembering(standing, view.names)
+            view, known = reopen(choice.taken, view, known)
         target = standing.scenario.steps[choice.taken.to]
         standing = _land(standing, target, choice.why, view, known, turn, seen)
         view, confirmed, blocked = msgspec.structs.replace(view, words=False), False, False
     return standing
+
+
+def remembering(standing: Standing, names: Names) -> Standing:
+    """The standing before values are forgotten: what its steps say is still said with these names."""
+    steps = (*standing.left, *standing.entered, standing.step)
+    return msgspec.structs.replace(standing, told={**{step.key: names for step in steps}, **standing.told})
 
 
 def _leave(standing: Standing, view: View, known: Known, *, blocked: bool) -> Choice:
@@ -139,7 +154,7 @@ def _land(standing: Standing, target: CompiledStep, why: str, view: View, known:
     seen.add(target.id)
     while may_pass(target, known, view):
         next_choice = choose(target, onward)
-        if next_choice.taken is None or next_choice.taken.to in seen:
+        if next_choice.taken is None or next_choice.taken.to in seen or next_choice.taken.spec.reopen:
             break
         passed.append(target.id)
         target = standing.scenario.steps[next_choice.taken.to]

@@ -61,16 +61,58 @@ def _sets(table: dict[str, str]) -> dict[str, frozenset[str]]:
 YES, NO, CANCEL, BACK, CORRECTION, HELLO = map(_sets, (_YES, _NO, _CANCEL, _BACK, _CORRECTION, _HELLO))
 
 STOPWORDS = _sets({
-    "en": "the|a|an|is|are|i|you|my|to|of|and|in|for|it|what|how|do|can|with|on|have|please|want|would|like|"
-          "this|that|me",
-    "fr": "le|la|les|un|une|des|est|je|vous|mon|ma|de|du|et|en|pour|que|quel|comment|avec|sur|pas|ne|suis|voudrais|mes",
-    "de": "der|die|das|ein|eine|ist|ich|sie|mein|meine|zu|und|in|für|es|was|wie|kann|mit|auf|habe|bitte|nicht|"
-          "möchte|den",
-    "es": "el|la|los|las|un|una|es|yo|mi|de|y|en|para|que|qué|cómo|puedo|con|por|quiero|quisiera|tengo|mis|del|está",
-    "it": "il|lo|la|gli|un|una|è|io|mio|mia|di|e|in|per|che|come|posso|con|non|vorrei|ho|sono|del|della|cosa",
-    "nl": "de|het|een|is|ik|u|mijn|te|van|en|in|voor|wat|hoe|kan|met|op|heb|niet|graag|wil|zijn|dat|deze",
-    "pt": "o|a|os|as|um|uma|é|eu|meu|minha|de|e|em|para|que|como|posso|com|não|quero|gostaria|tenho|do|da|está",
+    "en": "the|a|an|is|are|was|were|am|be|been|being|i|you|he|she|it|we|they|my|your|his|her|its|our|their|me|him|"
+          "us|them|to|of|and|in|for|on|at|by|with|from|about|into|over|after|before|until|or|but|if|so|as|than|"
+          "then|that|this|these|those|there|here|what|when|where|which|who|whose|why|how|do|does|did|done|can|"
+          "could|will|would|shall|should|may|might|must|have|has|had|not|no|any|some|all|more|much|many|please|"
+          "want|like|need|get|got|let|just|also|very|too|only|now|don't|can't|won't|doesn't|didn't|isn't|aren't|"
+          "i'm|i'd|i've|i'll|it's|what's|where's|that's|there's|you're|we're|let's",
+    "fr": "le|la|les|un|une|des|du|de|au|aux|et|ou|où|mais|donc|car|ni|est|sont|suis|es|êtes|sommes|était|être|je|"
+          "tu|il|elle|on|nous|vous|ils|elles|me|te|se|moi|toi|lui|leur|leurs|mon|ma|mes|ton|ta|tes|son|sa|ses|"
+          "notre|nos|votre|vos|ce|cet|cette|ces|ça|cela|en|y|dans|sur|sous|avec|sans|pour|par|chez|vers|entre|"
+          "jusqu'à|depuis|avant|après|que|qui|quoi|quel|quelle|quels|quelles|quand|comment|pourquoi|combien|est-ce|"
+          "qu'est-ce|c'est|j'ai|j'aimerais|n'est|d'un|d'une|s'il|qu'il|ai|as|a|ont|avez|avons|peux|peut|pouvez|"
+          "puis-je|pouvez-vous|avez-vous|y-a-t-il|faut|veux|veut|voulez|voudrais|voudrait|aimerais|ne|pas|plus|"
+          "rien|jamais|aussi|très|bien|encore|déjà|merci|si|comme|tout|tous|toute",
+    "de": "der|die|das|den|dem|des|ein|eine|einen|einem|einer|eines|kein|keine|keinen|ist|sind|waren|bin|bist|"
+          "seid|sein|ich|du|er|sie|es|wir|ihr|mich|dich|ihn|uns|euch|mir|dir|ihm|ihnen|sich|mein|meine|meinen|"
+          "meinem|meiner|dein|deine|deinen|ihre|ihren|ihrem|euer|eure|euren|eurem|unser|unsere|unseren|zu|zum|zur|"
+          "und|oder|aber|sondern|in|im|ins|für|von|vom|mit|ohne|bei|beim|nach|aus|auf|an|am|um|über|unter|vor|"
+          "hinter|zwischen|bis|seit|durch|gegen|was|wer|wen|wem|wo|wohin|woher|wann|warum|wieso|wie|viel|viele|"
+          "welche|welcher|welches|welchen|wieviel|kann|kannst|können|könnte|könnten|könnt|könntet|habe|hast|hat|"
+          "haben|habt|hatte|hätte|hätten|werde|wird|werden|wirst|würde|würden|muss|müssen|darf|dürfen|soll|sollen|"
+          "sollte|will|wollen|wollt|möchte|möchten|mag|bitte|danke|nicht|nichts|noch|nur|auch|schon|sehr|mal|denn|"
+          "dann|da|dort|hier|gibt|geht|wenn|weil|dass|ob|als|so|doch|gerne|dieser|diese|dieses|etwas|alle|"
+          "alles|mehr",
+    "es": "el|la|los|las|lo|un|una|unos|unas|y|e|o|u|pero|ni|es|son|soy|eres|somos|era|está|están|estoy|estás|"
+          "estar|ser|yo|tú|usted|ustedes|él|ella|nosotros|ellos|ellas|me|te|se|le|les|nos|mi|mis|tu|tus|su|sus|"
+          "nuestro|nuestra|mío|este|esta|esto|estos|estas|ese|esa|eso|esos|a|al|de|del|en|con|sin|por|para|sobre|"
+          "entre|hasta|desde|hacia|que|qué|quién|quiénes|cuál|cuáles|cuándo|cuánto|cuánta|cuántos|cuántas|cómo|"
+          "dónde|adónde|porque|si|no|muy|más|menos|también|tampoco|ya|aún|hay|he|ha|has|han|tengo|tiene|tienen|"
+          "tienes|puedo|puede|pueden|puedes|podría|podrían|quiero|quiere|quieren|quisiera|querría|necesito|hace|"
+          "hacen|hacer|favor|gracias|algo|nada|todo|todos",
+    "it": "il|lo|la|i|gli|le|un|uno|una|e|ed|o|ma|se|è|sono|sei|siamo|siete|era|essere|io|tu|lui|lei|noi|voi|loro|"
+          "mi|ti|si|ci|vi|me|te|mio|mia|miei|mie|tuo|tua|suo|sua|nostro|nostra|vostro|vostra|vostri|vostre|questo|"
+          "questa|questi|queste|quello|quella|di|del|dello|della|dei|degli|delle|a|al|allo|alla|ai|agli|alle|da|"
+          "dal|dalla|in|nel|nella|nei|con|su|sul|sulla|per|tra|fra|senza|fino|che|chi|cosa|cos'è|quale|quali|"
+          "quando|quanto|quanta|quanti|quante|come|dove|dov'è|c'è|perché|ho|hai|ha|abbiamo|avete|hanno|posso|può|"
+          "puoi|possiamo|potete|possono|potrei|vorrei|vuole|voglio|vogliamo|devo|deve|fa|fare|non|più|anche|molto|"
+          "già|ancora|solo|grazie|tutto|tutti|niente|qualcosa",
+    "nl": "de|het|een|en|of|maar|want|is|zijn|ben|bent|was|waren|wordt|worden|ik|jij|je|u|hij|zij|ze|wij|we|jullie|"
+          "me|mij|jou|hem|haar|ons|hun|mijn|jouw|uw|onze|dit|dat|deze|die|er|daar|hier|in|op|aan|van|voor|met|"
+          "zonder|bij|naar|uit|om|over|onder|tussen|tot|te|ten|ter|tegen|sinds|na|wat|wie|welke|welk|waar|"
+          "waarom|wanneer|hoe|hoeveel|kan|kunt|kunnen|kun|zou|zouden|zal|zullen|heb|hebt|heeft|hebben|had|wil|wilt|"
+          "willen|graag|moet|moeten|mag|mogen|niet|niets|geen|nog|ook|al|wel|heel|erg|zo|dan|als|omdat|alstublieft|"
+          "alsjeblieft|bedankt|dank|iets|alles|veel|meer|doen|gaat",
+    "pt": "o|a|os|as|um|uma|uns|umas|e|ou|mas|nem|é|são|sou|és|somos|era|está|estão|estou|estar|ser|eu|tu|você|"
+          "vocês|ele|ela|nós|eles|elas|me|te|se|lhe|nos|meu|minha|meus|minhas|teu|tua|seu|sua|seus|suas|nosso|"
+          "nossa|este|esta|isto|esse|essa|isso|aquele|aquela|ao|à|aos|às|de|do|da|dos|das|em|no|na|nas|num|numa|"
+          "com|sem|por|pelo|pela|para|sobre|entre|até|desde|que|quê|quem|qual|quais|quando|quanto|quanta|quantos|"
+          "quantas|como|onde|porque|porquê|não|muito|mais|menos|também|já|ainda|há|hei|tem|têm|tenho|temos|posso|"
+          "pode|podem|podemos|poderia|quero|quer|querem|queria|gostaria|preciso|faz|fazer|favor|obrigado|obrigada|"
+          "algo|nada|tudo|todos",
 })
+"""Little words by which a language is told, more of them than would be needed: a message has few."""
 
 _SAYINGS = {
     "en": {"ask": "Could you tell me your {field}?", "confirm": "Shall I go ahead with this?",

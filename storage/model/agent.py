@@ -74,13 +74,17 @@ class Relationship(Authored):
 
 
 class Transition(Authored):
-    """An edge to another step; `if_` is compared by meaning, `when` is evaluated. Without either it always holds."""
+    """An edge to another step; `if_` is compared by meaning, `when` is evaluated. Without either it always holds.
+
+    `reopen` names fields whose values are forgotten on the way, so that they are asked for anew.
+    """
 
     to: Name
     if_: str | None = Field(default=None, alias="if")
     when: Expression | None = None
     intent: Name | None = None
     priority: int = 0
+    reopen: tuple[Name, ...] = ()
 
 
 class Step(Authored):

@@ -20,6 +20,24 @@ async def test_the_language_is_one_of_the_agents_languages(text: str, language: 
     assert detect(text, words_of(text.lower()), ("en", "fr", "de", "ja"), "") == language
 
 
+@pytest.mark.parametrize(("text", "language"), [
+    ("Wann habt ihr offen?", "de"), ("Habt ihr heute Zeit?", "de"), ("Wo seid ihr?", "de"), ("Gibt es Kuchen?", "de"),
+    ("When are you open?", "en"), ("Does it cost much?", "en"), ("Where's the bathroom?", "en"), ("Any cake?", "en"),
+    ("Quand ouvrez-vous ?", "fr"), ("C'est combien ?", "fr"), ("Où êtes-vous ?", "fr"), ("Y-a-t-il du gâteau ?", "fr"),
+    ("¿Cuándo abren ustedes?", "es"), ("¿Dónde están?", "es"), ("¿Hay tarta?", "es"), ("¿Cuánto cuesta?", "es"),
+    ("Quando aprite voi?", "it"), ("Dov'è il bagno?", "it"), ("C'è della torta?", "it"), ("Quanto costa?", "it"),
+    ("Wanneer zijn jullie open?", "nl"), ("Hoeveel kost dat?", "nl"), ("Waar is het toilet?", "nl"),
+    ("Quando abrem vocês?", "pt"), ("Onde fica isso?", "pt"), ("Há bolo?", "pt"), ("Vocês têm tempo?", "pt")])
+async def test_a_short_question_shows_its_language_beside_english(text: str, language: str) -> None:
+    languages = ("de", "en") if language == "en" else ("en", language)
+    assert detect(text, words_of(text.lower()), languages, "") == language
+
+
+@pytest.mark.parametrize("text", ["What was the matter, man?", "The man in the hat was here", "I am an artist also"])
+async def test_words_that_two_languages_share_do_not_turn_english_into_german(text: str) -> None:
+    assert detect(text, words_of(text.lower()), ("de", "en"), "") == "en"
+
+
 async def test_a_message_that_shows_no_language_stays_in_the_sessions() -> None:
     assert detect("42", ("42",), ("en", "fr"), "fr") == "fr"
 

@@ -76,6 +76,44 @@ def test_a_template_shows_what_its_author_expects(text: str, shown: str) -> None
     assert compile_template(text).render(VALUES) == shown
 
 
+@pytest.mark.parametrize(("language", "long", "short"), [
+    ("en", "Thursday, 8 January 2026", "8 Jan 2026"), ("de", "Donnerstag, 8. Januar 2026", "8.1.2026"),
+    ("fr", "jeudi 8 janvier 2026", "08/01/2026"), ("es", "jueves, 8 de enero de 2026", "8/1/2026"),
+    ("it", "giovedì 8 gennaio 2026", "8/1/2026"), ("nl", "donderdag 8 januari 2026", "8-1-2026"),
+    ("pt-BR", "quinta-feira, 8 de janeiro de 2026", "08/01/2026"), ("ja", "2026-01-08", "2026-01-08")])
+def test_a_date_is_written_in_the_language_of_the_conversation(language: str, long: str, short: str) -> None:
+    values = {"day": "2026-01-08", "session": {"language": language}}
+    assert compile_template("{{ day | date }}").render(values) == long
+    assert compile_template("{{ day | date('long') }}").render(values) == long
+    assert compile_template("{% if day %}{{ day | date('short') }}{% endif %}").render(values) == short
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("{{ day | date }}", "Sunday, 1 March 2026"), ("{{ none | default('') | date }}", ""),
+    ("{{ day | date('short') | upper }}", "1 MAR 2026"), ("{{ at | date }}", "Sunday, 1 March 2026")])
+def test_a_date_needs_no_language(text: str, shown: str) -> None:
+    assert compile_template(text).render({"day": "2026-03-01", "at": "2026-03-01T10:00"}) == shown
+
+
+@pytest.mark.parametrize(("language", "first"), [("fr", "dimanche 1er mars 2026"), ("it", "domenica 1º marzo 2026")])
+def test_the_first_of_a_month_has_its_own_form(language: str, first: str) -> None:
+    values = {"day": "2026-03-01", "session": {"language": language}}
+    assert compile_template("{{ day | date }}").render(values) == first
+
+
+@pytest.mark.parametrize("text", ["{{ missing | date }}", "{{ word | date }}", "{{ number | date }}",
+                                  "{{ day | date('wide') }}", "{{ day | date(3) }}", "{{ long | date }}"])
+def test_what_is_no_date_is_a_template_error(text: str) -> None:
+    values = {"word": "tomorrow", "number": 5, "day": "2026-03-01", "long": "2026-03-01" * 2_000}
+    with pytest.raises(TemplateError):
+        compile_template(text).render(values)
+
+
+def test_the_language_of_dates_is_no_name_for_authors() -> None:
+    with pytest.raises(ConfigurationError, match="_language is not available"):
+        compile_template("{{ _language }}")
+
+
 def test_names_are_listed_with_their_namespaces_and_without_loop_variables() -> None:
     text = "{{ a }}{{ profile.tier }}{{ order.id.x }}{% for i in items %}{{ i }}{{ b }}{% endfor %}"
     template = compile_template(text)
