@@ -20,6 +20,18 @@ class Command(click.Command):
         super().format_help(ctx, formatter)
 
 
+class Group(click.Group):
+    """A group of commands whose `--help` begins with an example to copy."""
+
+    def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.example = example
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_example(formatter, self.example)
+        super().format_help(ctx, formatter)
+
+
 def write_example(formatter: click.HelpFormatter, example: str) -> None:
     if example:
         with formatter.section("Example"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ruche.engine.cli.command import Group
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ _CONFIG = click.option("--config", type=click.Path(path_type=Path),
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
-@click.group("keys")
+@click.group("keys", cls=Group, example="ruche keys status --data data")
 def command() -> None:
     """Show and change the keys that everything is sealed under. While a server has the data directory, its
     /v1/admin/keys does the same without stopping it."""

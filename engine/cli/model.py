@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from ruche.engine.cli.command import Group
 
-@click.group()
+
+@click.group(cls=Group, example="ruche model install")
 def model() -> None:
     """Install, list and verify model weights.
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ruche.engine.cli.command import Group
+
 if TYPE_CHECKING:
     from ruche.storage.model.run import Run
     from ruche.storage.tenant import TenantStore
 
 
-@click.group("runs")
+@click.group("runs", cls=Group, example="ruche runs list --agent support")
 def command() -> None:
     """Look at recorded turns, and take them out as files."""
 

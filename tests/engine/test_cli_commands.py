@@ -58,8 +58,7 @@ def test_help_loads_nothing_that_takes_time() -> None:
 def test_every_command_has_help_that_starts_with_an_example(name: str) -> None:
     shown = CliRunner().invoke(cli, [name, "--help"], prog_name="ruche")
     assert shown.exit_code == 0
-    if name != "model":
-        assert shown.output.startswith(f"Example:\n  ruche {name}")
+    assert shown.output.startswith(f"Example:\n  ruche {name}")
     assert f"Usage: ruche {name}" in shown.output
 
 
