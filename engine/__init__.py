@@ -47,8 +47,9 @@ class Engine:
                    settings: Settings | None = None, **plugins: Any) -> AsyncIterator[Engine]:
         """Start the engine on a directory, publish the agents of a folder, and stop it in order at the end.
 
-        `plugins` replaces parts by name: `embedder`, `brain`, `generator`. Raises DataLocked when another process
-        holds the directory, ConfigurationError for keys, settings or agents that cannot be used.
+        `plugins` replaces parts by name: `embedder`, `brain`, `generator`, `tools`; `enforcers` adds to those that
+        rules may name. Raises DataLocked when another process holds the directory, ConfigurationError for keys,
+        settings, names that are taken, or agents that cannot be used.
         """
         from ruche.engine.config import read_settings
         from ruche.engine.host import Host, Plugins

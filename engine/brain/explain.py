@@ -13,8 +13,8 @@ import msgspec
 from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import learn
-from ruche.engine.brain.match import Matched, match, match_entered
-from ruche.engine.brain.names import names_of
+from ruche.engine.brain.match import Matched, in_force, match, match_entered
+from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.orchestrate import Orchestrated, orchestrate
 from ruche.engine.brain.retrieve import Retrieved, retrieve
 from ruche.engine.brain.sense import sense
@@ -41,7 +41,7 @@ class RuleExplained(msgspec.Struct, frozen=True, kw_only=True):
     filter: str
     reason: str
     always_judged: bool
-    """True for a hard rule that every reply is checked against, whether it is applied or not."""
+    """True for a hard rule that this reply would be checked against, whether it is applied or not."""
 
 
 class ScenarioExplained(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ async def explain(who: Identified, retrieval: Retrieval, selector: Selector, thr
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
         intent=retrieved.intent, intent_score=retrieved.intent_score, learned=moved.knowledge.learned,
         fault=retrieved.fault, repaired=retrieved.hits.repaired,
-        rules=tuple(_rules(who, retrieved, matched, everything)),
+        rules=tuple(_rules(who, retrieved, matched, everything, moved.names)),
         scenarios=tuple(_scenarios(who, retrieved, moved, everything)))
 
 
@@ -108,13 +108,14 @@ async def _everything(who: Identified, retrieval: Retrieval) -> Hits:
         return Hits()
 
 
-def _rules(who: Identified, retrieved: Retrieved, matched: Matched, everything: Hits) -> list[RuleExplained]:
+def _rules(who: Identified, retrieved: Retrieved, matched: Matched, everything: Hits,
+           names: Names) -> list[RuleExplained]:
     applied = {one.id: one for one in matched.rules}
     scores = {hit.id: hit for hit in (*everything.rules, *retrieved.hits.rules)}
     candidates = {hit.id for hit in retrieved.hits.rules}
     dropped = {**{rule.id: "disabled" for rule in who.agent.rules.values() if not rule.rule.enabled},
                **dict(_dropped(matched.notes))}
-    always = {rule.id for rule in who.agent.always}
+    always = {rule.id for rule in in_force(who, names)}
     found = []
     for rule in who.agent.rules.values():
         hit = scores.get(rule.id, Hit(id=rule.id, score=0.0))

@@ -38,6 +38,15 @@ async def test_a_rule_that_was_applied_before_names_its_limit(limit: dict[str, i
         assert (found.verdict, found.filter) == ("dropped", name)
 
 
+async def test_a_hard_rule_whose_when_is_false_is_not_told_to_be_judged() -> None:
+    hard = {"if": "x", "then": "y", "hard": True, "enforce": "not contains_link"}
+    agent = bundle(rules=[{"id": "late", **hard, "when": "now.hour > 20"},
+                          {"id": "soon", **hard, "when": "now.hour < 20"}])
+    async with talking(agent) as talk:
+        found = await explained(talk, "when do you open")
+        assert [one.id for one in found.rules if one.always_judged] == ["soon"]
+
+
 async def test_a_rule_that_another_removes_names_the_relationship() -> None:
     agent = bundle(rules=[{"id": "a", **OPEN}, {"id": "b", **OPEN}],
                    relationships=[{"source": "a", "kind": "excludes", "target": "b"}])

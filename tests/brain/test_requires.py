@@ -138,11 +138,14 @@ async def test_an_output_takes_the_place_of_a_default() -> None:
 
 
 @pytest.mark.anyio
-async def test_the_front_desk_names_no_sum_to_somebody_it_has_not_asked() -> None:
+@pytest.mark.parametrize(("said", "rule", "fallback"), [
+    ("There are $812 in it.", "no_amount_before_authentication", "fallback_bank"),
+    ("You should take an aspirin.", "no_medical_advice", "fallback"),
+])
+async def test_the_front_desk_names_no_sum_to_somebody_it_has_not_asked(said: str, rule: str, fallback: str) -> None:
     made = load_folder(sample_folder("frontdesk")).require().model_dump(by_alias=True)
     made["agent"]["models"]["generator"] = "says"
-    async with talking(AgentBundle.model_validate({**made, "id": "desk"}),
-                       generator=Says("There are $812 in it.")) as talk:
+    async with talking(AgentBundle.model_validate({**made, "id": "desk"}), generator=Says(said)) as talk:
         run = await talk.say("hm")
-        assert ("no_amount_before_authentication", "fail") in run.enforcement.checked
-        assert "812" not in run.reply
+        assert (rule, "fail") in run.enforcement.checked
+        assert run.enforcement.fallback == fallback
