@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from random import Random
 
 from msgspec.structs import replace
 
@@ -52,7 +51,7 @@ class SimulatedBrain:
     def __init__(self, world: World, effects: Effects, *, wild: float) -> None:
         self._world = world
         self._effects = effects
-        self._mind = Random(f"{world.seed} mind {world.life}")
+        self._mind = world.stream(f"mind {world.life}")
         self._wild = wild
         self._thinking: dict[str, str] = {}
 
@@ -118,11 +117,12 @@ class SimulatedBrain:
         return None
 
     async def _rest(self, turn: TurnInput, seconds: float) -> None:
+        begun = self._world.now
         try:
             await asyncio.sleep(seconds)
         finally:
             since = self._world.superseded.get(turn.turn_id, math.inf)
-            if self._world.now > since + PROMPT_S:
+            if self._world.now > max(begun, since) + PROMPT_S:
                 self._world.violated(f"turn {short(turn.turn_id)} was left thinking after it was superseded")
 
     async def _ignore(self, cancellations: int) -> None:

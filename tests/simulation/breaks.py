@@ -41,6 +41,8 @@ class Break:
     new: str
     also: str = ""
     so: str = ""
+    rare: bool = False
+    """Needs so many things at once that it takes about a thousand worlds or more."""
 
 
 BREAKS = (
@@ -70,9 +72,9 @@ BREAKS = (
     Break("a request is not looked up", session, "SessionActor._known", "if key is None:", "if True:"),
     Break("two sessions of a person take one request", session, "SessionActor._known", "line.expect(message)", "pass"),
     Break("a segment leaves although its message is lost", stage, "SessionStage._segment",
-          "self._refuse_when_over()", "pass"),
+          "self._refuse_when_over()", "pass", rare=True),
     Break("a turn that the journal never heard of keeps its name", session, "SessionActor._written",
-          "elif turn.replaces and not turn.writing:", "elif False:"),
+          "elif turn.replaces and not turn.writing:", "elif False:", rare=True),
     Break("a message is said to be taken before it is durable", session, "SessionActor._accept",
           "turn.held = self._may_hold(turn, caller)", "caller.accepted(); turn.held = self._may_hold(turn, caller)"),
     Break("recovery forgets that a turn was superseded", recovery, "orphans_of", "while turn_id in successor:",
@@ -91,7 +93,7 @@ BREAKS = (
           "await self._ledger.quiet()", "pass"),
     Break("the writer forgets to listen for the next bell", scribe, "Scribe._take", "self._rung = False", "pass"),
     Break("the writer listens for the bell too late", scribe, "Scribe._take", "self._rung = False", "pass",
-          "return groups", "self._rung = False; return groups"),
+          "return groups", "self._rung = False; return groups", rare=True),
     Break("a commit is reported before it is made", scribe, "Writer._flush",
           "self._scribe._report(self._append(groups), sum(len(records) for records, _ in groups))",
           "self._scribe._report([(done, None) for _, done in groups], 1); self._append(groups)"),
@@ -108,7 +110,7 @@ BREAKS = (
     Break("letters that raced with the end are dropped", activations, "Activations._exited",
           "slot.hold([letter for letter in exit.left if not letter.is_stop], first=True)", "pass"),
     Break("a session is reopened although there is a newer one", line, "Line.owe",
-          "and all(each.open is item.open for each in self.items)", ""),
+          "and all(each.open is item.open for each in self.items)", "", rare=True),
     Break("the watchdog does not bark", thinking, "think", "deadline=anyio.current_time() + hosting.turn_seconds", ""),
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from random import Random
 from typing import Any
 
 import pykka
@@ -112,7 +111,7 @@ class Client:
         self._person = person
         self._evidence = evidence
         self._world = evidence.world
-        self._whim = Random(f"{self._world.seed} client {person.number}")
+        self._whim = self._world.stream(f"client {person.number}")
         self._mine: list[Attempt] = []
 
     @property
@@ -256,7 +255,7 @@ class Follower:
         self._number = number
         self._evidence = evidence
         self._world = evidence.world
-        self._whim = Random(f"{self._world.seed} follower {number}")
+        self._whim = self._world.stream(f"follower {number}")
 
     async def run(self, server: Server) -> None:
         """Follow some session for a while, then another, until nobody waits for this any more."""

@@ -51,6 +51,8 @@ class Disk:
         self.reserve = 0
         self.broken = False
         self.stall_s = 0.0
+        self.stalled = False
+        """True from the first stall of a process on."""
         self.writes = 0
         self.full_at_write = 0
         self.full_until = 0.0
@@ -88,6 +90,7 @@ class Disk:
         self.full = self.broken = False
         self.stall_s = self.full_until = 0.0
         self.full_at_write = self.reserve = 0
+        self.stalled = False
 
     def is_full(self) -> bool:
         return self.full or self._world.now < self.full_until

@@ -6,7 +6,6 @@ import asyncio
 import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from random import Random
 
 from ruche.actors.clock import Clock
 from ruche.actors.directory import Directory, Policy
@@ -14,11 +13,12 @@ from ruche.actors.fair import FairGate
 from ruche.actors.feed import Feeds
 from ruche.actors.hosting import REFUSAL, Hosting
 from ruche.actors.recovery import recover
-from ruche.actors.scribe import Scribe
+from ruche.actors.scribe import Done, Scribe
 from ruche.actors.session import SessionActor
 from ruche.actors.supersede import Decision, Situation, default_decider
 from ruche.actors.system import ActorSystem
 from ruche.storage.model.conversation import SessionKey
+from ruche.storage.model.record import AnyRecord
 from tests.simulation.brain import Effects, InjectedFault, SimulatedBrain
 from tests.simulation.clients import PATIENCE_S, Client, Evidence, Follower, Server
 from tests.simulation.disk import Disk, SimulatedStore
@@ -28,6 +28,8 @@ from tests.simulation.preempt import interruptible
 from tests.simulation.schedule import SimulatedLoop, SimulatedThreads
 from tests.simulation.world import World
 
+COMMIT_S = 1.0
+"""Virtual seconds that a commit takes at most."""
 LAST = Life(faults=[])
 
 
@@ -71,7 +73,7 @@ class Simulation:
         world, disk = self.world, self.disk
         if world.violations:
             return
-        world.life, world.dead, world.dying = world.life + 1, False, False
+        world.life, world.dying = world.life + 1, False
         disk.restart()
         disk.kill = None
         if life.full_at_write is not None:
@@ -89,10 +91,9 @@ class Simulation:
             except Exception as error:
                 world.violated(f"the process failed: {error!r}")
             finally:
-                world.dead = True
-                threads.end()
-                loop.bury()
-        world.dead = False
+                with world.afterlife():
+                    threads.end()
+                    loop.bury()
 
     async def _main(self, life: Life, last: bool, threads: SimulatedThreads) -> None:
         world, loop = self.world, asyncio.get_running_loop()
@@ -121,6 +122,7 @@ class Simulation:
 
     def _server(self, life: Life, store: SimulatedStore) -> Server:
         world, scribe = self.world, Scribe(store)  # type: ignore[arg-type]
+        self._timed(scribe)
         total, per_tenant, waiting = life.gate
         hosting = Hosting(
             brain=SimulatedBrain(world, self.effects, wild=life.wild), scribe=scribe,
@@ -135,6 +137,22 @@ class Simulation:
         Clock(directory, scribe, sweep_every=life.sweep_every, apply_every=5.0)
         self._crashing = 0.0
         return Server(directory, hosting, scribe)
+
+    def _timed(self, scribe: Scribe) -> None:
+        """Have every commit watched: on a disk that does not stall none takes long."""
+        world, post = self.world, scribe.post
+
+        def watched(records: tuple[AnyRecord, ...], done: Done) -> None:
+            posted = world.now
+
+            def told(error: BaseException | None) -> None:
+                if world.now > posted + COMMIT_S and not self.disk.stalled:
+                    world.violated(f"a commit took {world.now - posted:.1f} s for nothing")
+                done(error)
+
+            post(records, told)
+
+        scribe.post = watched  # type: ignore[method-assign]
 
     def _refusal(self, key: SessionKey) -> str:
         if self.world.fate.random() < self._crashing:
@@ -194,7 +212,7 @@ class Simulation:
             case "broken":
                 disk.broken = True
             case "stall":
-                disk.stall_s = fault.seconds
+                disk.stall_s, disk.stalled = fault.seconds, True
             case "reads fail":
                 store.read_fails = True
             case "clock":
@@ -220,7 +238,7 @@ class Contrary:
     def __init__(self, world: World, share: float) -> None:
         self._world = world
         self._share = share
-        self._draw = Random(f"{world.seed} decider {world.life}")
+        self._draw = world.stream(f"decider {world.life}")
 
     def __call__(self, situation: Situation) -> Decision:
         decision = default_decider(situation)

@@ -91,13 +91,18 @@ class Life:
     sweep_every: float = 0.5
 
 
+# Themes: in some worlds what is rare elsewhere is frequent, so that it meets what else is rare.
+
+
 def plan_of(seed: int) -> Plan:
     draw = Random(f"{seed} plan")
-    keys = _keys(draw)
+    theme = draw.choice(("", "", "", "full", "supersede"))
+    keys = _keys(draw) if theme != "supersede" else [SessionKey(tenant="acme", agent="desk", interlocutor="kim",
+                                                                channel=draw.choice(("web", "chat")))]
     requests: list[Utterance] = []
-    people = [Person(number, draw.choice(keys), list(_steps(draw, number, requests)))
+    people = [Person(number, draw.choice(keys), list(_steps(draw, number, requests, theme)))
               for number in range(draw.choice((2, 3, 4)))]
-    return Plan(people, [_life(draw) for _ in range(draw.choice((1, 1, 2, 3)))])
+    return Plan(people, [_life(draw, theme) for _ in range(draw.choice((1, 1, 2, 3)))])
 
 
 def _keys(draw: Random) -> list[SessionKey]:
@@ -107,24 +112,25 @@ def _keys(draw: Random) -> list[SessionKey]:
                        channel=draw.choice(("api", "web", "chat"))) for _ in range(draw.choice((1, 1, 2, 3)))]
 
 
-def _steps(draw: Random, number: int, requests: list[Utterance]) -> Iterator[Step]:
+def _steps(draw: Random, number: int, requests: list[Utterance], theme: str) -> Iterator[Step]:
+    closes = 6 if theme == "full" else 2
     for place in range(draw.randrange(3, 8)):
-        kind = draw.choices(("say", "close", "look", "typing", "poison", "wait"), (20, 2, 1, 1, 1, 3))[0]
+        kind = draw.choices(("say", "close", "look", "typing", "poison", "wait"), (20, closes, 1, 1, 1, 3))[0]
         step = Step(kind, seconds=draw.choice((0.0, 0.001, 0.03, 0.5)) * draw.random())
         if kind == "say":
             count = draw.choice((1, 1, 2, 3))
-            step.said = [_utterance(draw, f"{number}.{place}.{one}", requests) for one in range(count)]
+            step.said = [_utterance(draw, f"{number}.{place}.{one}", requests, theme) for one in range(count)]
         yield step
 
 
-def _utterance(draw: Random, name: str, requests: list[Utterance]) -> Utterance:
+def _utterance(draw: Random, name: str, requests: list[Utterance], theme: str) -> Utterance:
     if requests and draw.random() < 0.15:
         earlier = draw.choice(requests)
         return Utterance(earlier.text, draw.choice(("reply", "accepted", "events")), earlier.idem,
                          fingerprint=draw.choices(("f", "g"), (9, 1))[0])
     text = name + draw.choices(("", f" {ACT}", f" {REPEATABLE}", " ..."), (5, 3, 1, 1))[0]
     made = Utterance(text, draw.choices(("reply", "accepted", "events"), (6, 2, 2))[0],
-                     new_session=draw.random() < 0.1, in_session=draw.random() < 0.1)
+                     new_session=draw.random() < (0.25 if theme == "full" else 0.06), in_session=draw.random() < 0.1)
     if draw.random() < 0.4:
         made.idem = f"i{name}"
         requests.append(made)
@@ -132,15 +138,15 @@ def _utterance(draw: Random, name: str, requests: list[Utterance]) -> Utterance:
         made.patience = draw.choice((0.0, 0.001, 0.05)) * draw.random()
     if draw.random() < 0.1:
         made.timeout = draw.choice((0.001, 0.1, 1.0)) * draw.random()
-    if draw.random() < 0.04:
+    if draw.random() < (0.12 if theme == "supersede" else 0.03):
         made.metadata = {"unkeepable": object()}
     return made
 
 
-def _life(draw: Random) -> Life:
+def _life(draw: Random, theme: str) -> Life:
     life = Life(faults=[_fault(draw) for _ in range(draw.choice((0, 0, 1, 2, 4)))])
     life.wild = draw.choice((0.0, 0.1, 0.4))
-    life.contrary = draw.choice((0.0, 0.7, 1.0))
+    life.contrary = draw.choice((0.0, 0.7, 1.0)) if theme != "supersede" else 1.0
     end = draw.choices(("", "ends", "killed", "written"), (2, 2, 1, 4))[0]
     if end == "ends":
         life.ends_at = draw.choice((0.01, 0.2, 2.0)) * draw.random()
@@ -148,7 +154,7 @@ def _life(draw: Random) -> Life:
         life.killed_at = draw.choice((0.01, 0.2, 2.0)) * draw.random()
     elif end == "written":
         life.killed_at_write = (draw.randrange(1, 16), draw.choice(("before", "during", "after")))
-    if draw.random() < 0.2:
+    if draw.random() < (1.0 if theme == "full" else 0.1):
         seconds = draw.choice((0.01, 0.2, 2.0)) * draw.random()
         life.full_at_write = draw.randrange(1, 12), seconds, draw.choice((0, 3, 3))
     if draw.random() < 0.15:

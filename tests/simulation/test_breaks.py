@@ -7,11 +7,25 @@ import pytest
 from tests.simulation.breaks import BREAKS, Break, broken
 from tests.simulation.runs import run_seeds
 
-SEEDS = 2_000
+SEEDS, RARE_SEEDS = 2_000, 10_000
 
 
-@pytest.mark.parametrize("fault", BREAKS, ids=lambda fault: fault.name.replace(" ", "-"))
-def test_a_fault_is_found(fault: Break) -> None:
+def found(fault: Break, seeds: int) -> bool:
     with broken(fault):
-        found = next((report for report in run_seeds(range(SEEDS)) if report.violations), None)
-    assert found is not None
+        return any(report.violations for report in run_seeds(range(seeds)))
+
+
+@pytest.mark.parametrize("fault", [fault for fault in BREAKS if not fault.rare], ids=lambda fault: fault.name)
+def test_a_fault_is_found(fault: Break) -> None:
+    assert found(fault, SEEDS)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", [fault for fault in BREAKS if fault.rare], ids=lambda fault: fault.name)
+def test_a_fault_that_shows_rarely_is_found_in_more_worlds(fault: Break) -> None:
+    assert found(fault, RARE_SEEDS)
+
+
+def test_without_a_fault_nothing_is_found_where_the_faults_are() -> None:
+    assert not any(report.violations for report in run_seeds(range(100)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any, TypeVar
 
@@ -21,9 +22,10 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.schedule = Random(f"{seed} schedule")
-        self.fate = Random(f"{seed} fate")
-        self.ids = Random(f"{seed} ids")
+        self._streams: list[Random] = []
+        self.schedule = self.stream("schedule")
+        self.fate = self.stream("fate")
+        self.ids = self.stream("ids")
         self.now = 0.0
         self.wall_offset_ms = 0
         self.life = 0
@@ -43,6 +45,24 @@ class World:
         self._thread_share = chance.choice((0.01, 0.1, 0.5, 0.9))
         self._tick = chance.choice((1e-6, 2e-5, 2e-4))
         self._wake_up = chance.choice((0.0, 5e-5, 2e-3))
+
+    def stream(self, name: str) -> Random:
+        """A source of decisions of its own, the same for the same seed and name."""
+        made = Random(f"{self.seed} {name}")
+        self._streams.append(made)
+        return made
+
+    @contextmanager
+    def afterlife(self) -> Iterator[None]:
+        """What runs inside is not seen by anybody and decides nothing: its order is not the seed's."""
+        self.dead = True
+        before = [stream.getstate() for stream in self._streams]
+        try:
+            yield
+        finally:
+            for stream, state in zip(self._streams, before, strict=True):
+                stream.setstate(state)
+            self.dead = False
 
     # --- time and turns ----------------------------------------------------------------------------------------
 
