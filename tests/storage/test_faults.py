@@ -74,18 +74,3 @@ def test_a_clock_that_jumps_does_no_harm(faults: Faults) -> None:
 def test_a_hundred_real_kills_lose_nothing(faults: Faults) -> None:
     faults.kills(100)
     assert outcomes(faults, "whole") == 100
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_every_call_of_a_life_may_fail_or_be_the_last(faults: Faults) -> None:
-    faults.failures(faults.some_failures(every=True))
-    faults.deaths(faults.some_deaths(3 * len(faults.calls)))
-    assert outcomes(faults, "whole") > 800
-
-
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_the_power_may_go_at_every_call(faults: Faults) -> None:
-    faults.power_cuts(range(1, len(faults.calls) + 1))
-    assert outcomes(faults, "whole") > 1000
