@@ -31,6 +31,8 @@ def interruptible(world: World, threads: SimulatedThreads) -> Iterator[None]:
         return
 
     def point() -> None:
+        if not threads.inside():
+            return
         if world.dead or world.dying or not world.interrupts():
             return
         if threads.current is not None:

@@ -47,6 +47,11 @@ class SimulatedThreads(Threads):
         self._world = world
         self._all: list[SimulatedThread] = []
         self._main = getcurrent()
+        self._home = _real_ident()
+
+    def inside(self) -> bool:
+        """False in real threads: other tests keep servers running in this process."""
+        return _real_ident() == self._home
 
     def start(self, run: Callable[[], None], name: str, *, daemon: bool) -> None:
         body = greenlet(partial(self._live, run), parent=self._main)
@@ -109,7 +114,8 @@ class SimulatedThreads(Threads):
             threading.get_ident = _real_ident
 
     def _ident(self) -> int:
-        return _real_ident() if self.current is None else self.current.ident
+        current = self.current if self.inside() else None
+        return _real_ident() if current is None else current.ident
 
     def _live(self, run: Callable[[], None]) -> None:
         try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ruche.actors.service import ServiceActor
+from ruche.actors.system import ActorSystem
 from tests.simulation.runs import run_seeds
 
 SEEDS, LONG_SEEDS = 2_000, 10_000
@@ -44,3 +49,30 @@ def test_a_seed_goes_the_same_way_in_another_process() -> None:
     assert there.returncode == 0, there.stderr
     assert there.stdout.strip().endswith(f"seed 7: every law held ({here.fingerprint})")
     assert "START" in there.stdout
+
+
+class Idents(ServiceActor):
+    def on_receive(self, message: Any) -> int:
+        return threading.get_ident()
+
+
+def test_real_threads_beside_a_simulation_go_on_as_if_it_were_not_there() -> None:
+    told: list[int] = []
+    done = threading.Event()
+
+    async def serve() -> None:
+        async with ActorSystem():
+            service = Idents.start()
+            while not done.is_set():
+                told.append(await service.ask(None, block=False))
+
+    server = threading.Thread(target=lambda: asyncio.run(serve()))
+    server.start()
+    try:
+        assert broken_seeds(range(60)) == []
+    finally:
+        done.set()
+        server.join()
+    assert len(told) > 1
+    assert len(set(told)) == 1
+    assert told[0] > 0
