@@ -90,8 +90,9 @@ class Catalog:
         latest = await self._scribe.read(lambda store: store.tenant(bundle.tenant).agent(bundle.id))
         record = next_version(bundle, latest, self._clock_ms())
         version = record.version if record else latest.version if latest else 1
-        compiled = CompiledAgent(bundle, version, self._installed.enforcers)
-        agent = PublishedAgent(bundle, version, bundle_hash(bundle), compiled)
+        digest = record.hash if record else latest.hash if latest else bundle_hash(bundle)
+        compiled = CompiledAgent(bundle, version, self._installed.enforcers, digest)
+        agent = PublishedAgent(bundle, version, digest, compiled)
         await self._retrieval.prepare(bundle, version)
         if record is not None:
             await self._scribe.commit(record)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import msgspec
@@ -23,6 +23,7 @@ from ruche.plugins.given import SITE, Given, input_again
 from ruche.plugins.tape import Divergence, ReplayTape
 from ruche.storage.model.agent import AgentBundle, ModelUse
 from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
+from ruche.storage.model.record import AgentPublished
 from ruche.storage.model.run import HISTORY, Run, canonical, state_hash
 from ruche.storage.tenant import TenantStore
 
@@ -62,6 +63,8 @@ class Recorded:
     """SHA-256 of each run's stored bytes, hexadecimal."""
     created_ms: int
     bundles: Mapping[int, AgentBundle]
+    hashes: Mapping[int, str] = field(default_factory=dict)
+    """Version to the hash under which it was published."""
 
 
 def load(store: TenantStore, run_id: str) -> Recorded:
@@ -77,7 +80,9 @@ def load(store: TenantStore, run_id: str) -> Recorded:
         raise IntegrityError(f"session {run.session} has a gap before run {run_id}; ruche verify tells where")
     links = tuple(hashlib.sha256(store.canonical_run(one.id) or b"").hexdigest() for one in runs)
     versions = {one.agent_version for one in runs if one.status not in _EARLY}
-    return Recorded(runs, links, session.created_ms, {version: _bundle(store, run, version) for version in versions})
+    published = {version: _published(store, run, version) for version in versions}
+    bundles = {version: AgentBundle.model_validate_json(one.bundle) for version, one in published.items()}
+    return Recorded(runs, links, session.created_ms, bundles, {version: one.hash for version, one in published.items()})
 
 
 def _chain(store: TenantStore, run: Run) -> Iterator[Run]:
@@ -93,11 +98,11 @@ def _chain(store: TenantStore, run: Run) -> Iterator[Run]:
             return
 
 
-def _bundle(store: TenantStore, run: Run, version: int) -> AgentBundle:
+def _published(store: TenantStore, run: Run, version: int) -> AgentPublished:
     published = store.agent(run.agent, version)
     if published is None:
         raise NotFound(f"version {version} of agent {run.agent} is not kept, so its turns cannot be replayed")
-    return AgentBundle.model_validate_json(published.bundle)
+    return published
 
 
 async def replay(recorded: Recorded, enforcers: Mapping[str, Enforcer], *,
@@ -108,7 +113,8 @@ async def replay(recorded: Recorded, enforcers: Mapping[str, Enforcer], *,
     """
     state = _first_state(recorded)
     run = recorded.runs[-1]
-    agents = {version: CompiledAgent(bundle, version, enforcers) for version, bundle in recorded.bundles.items()}
+    agents = {version: CompiledAgent(bundle, version, enforcers, recorded.hashes.get(version, ""))
+              for version, bundle in recorded.bundles.items()}
     for number, one in enumerate(recorded.runs):
         agent = agents.get(one.agent_version)
         if one is run and instead is not None:

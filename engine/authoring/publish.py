@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from pydantic import ValidationError
+
 from ruche.storage.model.agent import AgentBundle, canonical_bundle
 from ruche.storage.model.record import AgentPublished
 
@@ -20,7 +22,15 @@ def next_version(bundle: AgentBundle, latest: AgentPublished | None, at_ms: int)
     """
     body = canonical_bundle(bundle)
     digest = hashlib.sha256(body).hexdigest()
-    if latest is not None and latest.hash == digest:
+    if latest is not None and (latest.hash == digest or _content(latest) == body):
         return None
     version = 1 if latest is None else latest.version + 1
     return AgentPublished(tenant=bundle.tenant, at_ms=at_ms, agent=bundle.id, version=version, hash=digest, bundle=body)
+
+
+def _content(published: AgentPublished) -> bytes:
+    """What a version holds, as it would be written now: an earlier engine spelled out every default."""
+    try:
+        return canonical_bundle(AgentBundle.model_validate_json(published.bundle))
+    except ValidationError:
+        return published.bundle

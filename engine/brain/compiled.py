@@ -65,14 +65,15 @@ class CompiledScenario(msgspec.Struct, frozen=True, kw_only=True):
 class CompiledAgent:
     """Expressions and templates compiled, everything reachable by id.
 
-    `configuration` is the SHA-256 of the canonical bundle. Raises ConfigurationError, naming the part, for whatever
-    cannot be resolved: an agent that was built can be spoken with.
+    `configuration` is the SHA-256 of the bundle's bytes as published, by default of its canonical bytes. Raises
+    ConfigurationError, naming the part, for whatever cannot be resolved: an agent that was built can be spoken with.
     """
 
-    def __init__(self, bundle: AgentBundle, version: int, enforcers: Mapping[str, Enforcer] | None = None) -> None:
+    def __init__(self, bundle: AgentBundle, version: int, enforcers: Mapping[str, Enforcer] | None = None,
+                 configuration: str = "") -> None:
         self.bundle = bundle
         self.version = version
-        self.configuration = hashlib.sha256(canonical_bundle(bundle)).hexdigest()
+        self.configuration = configuration or hashlib.sha256(canonical_bundle(bundle)).hexdigest()
         self.languages = bundle.agent.languages or ("en",)
         self.judge, self.sensor = bundle.agent.judging, bundle.agent.sensing
         self.zone = _zone(bundle.agent.timezone)

@@ -305,5 +305,6 @@ class AgentBundle(Authored):
 
 
 def canonical_bundle(bundle: AgentBundle) -> bytes:
-    """The bytes under which a bundle is stored and hashed: canonical JSON with the keys that authors write."""
-    return canonical(bundle.model_dump(mode="json", by_alias=True))
+    """The bytes under which a bundle is stored and hashed: canonical JSON with the keys that authors write. What has
+    its default is left out, so that a key which a later engine knows changes no hash."""
+    return canonical(bundle.model_dump(mode="json", by_alias=True, exclude_defaults=True))
