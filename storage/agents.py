@@ -1,14 +1,15 @@
-"""Published versions of a tenant's agents."""
+"""Published versions of a tenant's agents, and the drafts that authors work on over the API."""
 
 from __future__ import annotations
 
 import msgspec
 
-from ruche.storage.model.record import AgentPublished
-from ruche.storage.rows import AgentRow
+from ruche.storage.model.record import AgentPublished, DraftSaved
+from ruche.storage.rows import DRAFT, AgentRow
 from ruche.storage.secured import Door, Filter
 
 _published = msgspec.msgpack.Decoder(AgentPublished).decode
+_draft = msgspec.msgpack.Decoder(DraftSaved).decode
 
 
 class Agents:
@@ -20,16 +21,26 @@ class Agents:
     def get(self, agent_id: str, version: int | None) -> AgentPublished | None:
         """A version, or the newest one."""
         if version is not None:
-            row = self._agents.get(f"{agent_id}:{version}")
+            row = self._agents.get(f"{agent_id}:{version}") if version > DRAFT else None
         else:
-            rows = self._agents.find(Filter("agent", "=", agent_id), order=("version",), descending=True, limit=1)
+            rows = self._agents.find(Filter("agent", "=", agent_id), Filter("version", ">", DRAFT),
+                                     order=("version",), descending=True, limit=1)
             row = rows[0] if rows else None
         return None if row is None else _published(row["record"])
 
     def newest(self) -> list[AgentPublished]:
         """The newest version of every agent, by id."""
         found: dict[str, AgentPublished] = {}
-        for row in self._agents.find(order=("version",), limit=1_000_000):
+        for row in self._agents.find(Filter("version", ">", DRAFT), order=("version",), limit=1_000_000):
             published = _published(row["record"])
             found[published.agent] = published
         return [found[agent] for agent in sorted(found)]
+
+    def draft(self, agent_id: str) -> DraftSaved | None:
+        row = self._agents.get(f"{agent_id}:{DRAFT}")
+        return None if row is None else _draft(row["record"])
+
+    def drafts(self) -> list[DraftSaved]:
+        """By the agent's id."""
+        rows = self._agents.find(Filter("version", "=", DRAFT), limit=1_000_000)
+        return sorted((_draft(row["record"]) for row in rows), key=lambda draft: draft.agent)

@@ -22,6 +22,7 @@ from ruche.storage.model.record import (
     AgentPublished,
     AnyRecord,
     DeadLettered,
+    DraftSaved,
     EffectReserved,
     EffectSettled,
     OutboxSettled,
@@ -36,6 +37,7 @@ from ruche.storage.model.run import canonical
 from ruche.storage.overlay import Change
 from ruche.storage.recent import Recent
 from ruche.storage.rows import (
+    DRAFT,
     AgentRow,
     DeadRow,
     EffectRow,
@@ -109,9 +111,12 @@ class Ledger:
             case ProfileSaved():
                 return [self._profile(record.profile, tenant)]
             case AgentPublished():
-                return [self._put(AgentRow(published=f"{record.agent}:{record.version}", agent=record.agent,
-                                           version=record.version, record=_encode(record)),
-                                  tenant, self._keyring.person(record.tenant, ""))]
+                version = self._agent(record, record.version, tenant)
+                return [version] if record.source == "folder" else [version, self._no_draft(record.agent, tenant)]
+            case DraftSaved():
+                if record.bundle is None:
+                    return [self._no_draft(record.agent, tenant)]
+                return [self._agent(record, DRAFT, tenant)]
             case DeadLettered():
                 return self._dead(record, tenant)
             case OutboxSettled():
@@ -166,7 +171,7 @@ class Ledger:
         run = record.run
         kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
                                 created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
-                                body=canonical(run)), tenant, key)
+                                body=body), tenant, key)
         self._audit.stage(kept)
         made = [self._session(record.session, tenant, key), kept]
         made += self._events(record.session.id, record.events, tenant, key)

@@ -124,8 +124,12 @@ class EffectRow(Stored, frozen=True, kw_only=True):
     record: Sealed[bytes]
 
 
+DRAFT = 0
+"""The version under which an agent's draft is kept."""
+
+
 class AgentRow(Stored, frozen=True, kw_only=True):
-    """A published version of an agent."""
+    """A published version of an agent, or its draft."""
 
     table: ClassVar[str] = "agents"
     key: ClassVar[str] = "published"

@@ -31,12 +31,12 @@ from ruche.storage.keys import Keys
 from ruche.storage.ledger import Inbox, Ledger, is_ending
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
-from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased
+from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, SegmentReleased
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
 from ruche.storage.query import Query
 from ruche.storage.recent import Recent
-from ruche.storage.rows import MODELS, InboxRow, OutboxRow, SegmentRow, SessionRow
+from ruche.storage.rows import DRAFT, MODELS, AgentRow, InboxRow, OutboxRow, SegmentRow, SessionRow
 from ruche.storage.secured import Door, stored_rows
 from ruche.storage.tenant import TenantStore
 from ruche.storage.upkeep import Upkeep
@@ -44,6 +44,7 @@ from ruche.storage.upkeep import Upkeep
 _ALL: Final = 1_000_000_000
 
 _accepted = msgspec.msgpack.Decoder(Accepted).decode
+_published = msgspec.msgpack.Decoder(AgentPublished).decode
 _state = msgspec.msgpack.Decoder(SessionState).decode
 _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
 _outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
@@ -188,6 +189,20 @@ class Store:
                 if opened is not None:
                     state = _state(opened)
                     yield state.key.tenant, state.id
+
+    def all_agents(self) -> list[AgentPublished]:
+        """The newest version of every agent of every tenant: what a start serves besides folders."""
+        self._check()
+        found: dict[tuple[str, str], AgentPublished] = {}
+        version = self._by_model[AgentRow].columns.index("version")
+        for rows in self._keys.rows(self._by_model[AgentRow]):
+            for row in rows:
+                opened = self._opened(AgentRow, "record", row) if row[version] != DRAFT else None
+                if opened is not None:
+                    one = _published(opened)
+                    known = found.get((one.tenant, one.agent))
+                    found[one.tenant, one.agent] = one if known is None or known.version < one.version else known
+        return [found[key] for key in sorted(found)]
 
     def derive_key(self, purpose: str) -> bytes:
         """32 bytes for one purpose, the same after every restart (HKDF of the root key)."""

@@ -10,6 +10,7 @@ from ruche.storage.model.record import (
     AdvisoryAdded,
     AgentPublished,
     DeadLettered,
+    DraftSaved,
     EffectReserved,
     EffectSettled,
     SegmentReleased,
@@ -84,6 +85,14 @@ class TenantStore:
     def agents(self) -> list[AgentPublished]:
         """The newest version of every agent, by id."""
         return self._agents.newest()
+
+    def draft(self, agent_id: str) -> DraftSaved | None:
+        """What an author is working on over the API."""
+        return self._agents.draft(agent_id)
+
+    def drafts(self) -> list[DraftSaved]:
+        """By the agent's id."""
+        return self._agents.drafts()
 
     def dead_letters(self, limit: int = 100) -> list[DeadLettered]:
         """Newest first."""

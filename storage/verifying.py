@@ -15,6 +15,7 @@ from ruche.storage.evidence import Evidence, Fault
 from ruche.storage.log import tenant_name, tenant_tag
 from ruche.storage.looking import Looking, Seen
 from ruche.storage.model.record import AgentPublished
+from ruche.storage.rows import DRAFT
 from ruche.storage.treefile import leaves_of
 
 Status = Literal["pass", "fail", "not checkable"]
@@ -237,7 +238,10 @@ class Verifier:
         if tables is None or self._evidence.keyring is None:
             return Result("configuration", "not checkable", 0, (), "this takes keys and the tables")
         known, faults, agents = set[tuple[int, str]](), list[Fault](), self._evidence.by_name["agents"]
+        version = agents.columns.index("version")
         for tag, values in tables.published:
+            if values[version] == DRAFT:
+                continue
             opened = self._evidence.open(agents, values)
             record = None if opened is None else _published(opened)
             if record is None or hashlib.sha256(record.bundle).hexdigest() != record.hash:

@@ -82,13 +82,29 @@ class ProfileSaved(Record, frozen=True, kw_only=True, tag="profile"):
 
 
 class AgentPublished(Record, frozen=True, kw_only=True, tag="agent"):
-    """A version of an agent; `bundle` is the canonical JSON of an AgentBundle and `hash` its SHA-256."""
+    """A version of an agent; `bundle` is the canonical JSON of an AgentBundle and `hash` its SHA-256.
+
+    One of source `api` ends the agent's draft. A `retired` version holds what the one before held, and serves nobody.
+    """
 
     agent: str
     version: int
     hash: str
     bundle: bytes
     source: Literal["folder", "api"] = "folder"
+    by: str = ""
+    """Who published it over the API."""
+    note: str = ""
+    retired: bool = False
+
+
+class DraftSaved(Record, frozen=True, kw_only=True, tag="draft"):
+    """What an author is working on over the API; `bundle` as in AgentPublished, None when it was thrown away."""
+
+    agent: str
+    revision: int
+    bundle: bytes | None
+    by: str = ""
 
 
 class DeadLettered(Record, frozen=True, kw_only=True, tag="dead"):
@@ -139,4 +155,4 @@ class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
 
 
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
-             | AgentPublished | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet)
+             | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet)
