@@ -171,7 +171,7 @@ class Ledger:
         run = record.run
         kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
                                 created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
-                                body=body), tenant, key)
+                                body=canonical(run)), tenant, key)
         self._audit.stage(kept)
         made = [self._session(record.session, tenant, key), kept]
         made += self._events(record.session.id, record.events, tenant, key)
