@@ -101,8 +101,8 @@ def declared(model: type[Stored]) -> tuple[StoredField, ...]:
     for name in model.lookup:
         if name not in names or names[name].protection not in _KEYS:
             raise TypeError(f"{model.__name__}: `lookup` names {name!r}, which cannot be asked for by equality")
-    for name in filter(None, (model.logged, model.aged)):
-        if name not in names or (names[name].protection, names[name].kind) != (Protection.CLEAR, int):
+    for name, fitting in ((model.logged, (Protection.CLEAR,)), (model.aged, (Protection.CLEAR, Protection.BUCKET))):
+        if name and (name not in names or names[name].protection not in fitting or names[name].kind is not int):
             raise TypeError(f"{model.__name__}: {name!r} must be a clear number of milliseconds")
     if model.logged and not (model.once and model.remains and found[-1].protection.sealed):
         raise TypeError(f"{model.__name__}: what is logged is written once, remains, and ends with its sealed field")

@@ -5,6 +5,7 @@ Everything of a person is sealed under the person's data key here, once; the tab
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from ruche.storage.model.record import (
     DraftSaved,
     EffectReserved,
     EffectSettled,
+    EpisodeKept,
     OutboxSettled,
     PersonErased,
     ProfileSaved,
@@ -35,12 +37,14 @@ from ruche.storage.model.record import (
 )
 from ruche.storage.model.run import canonical
 from ruche.storage.overlay import Change
+from ruche.storage.payload import EPISODE_BYTES, RUN_BYTES, check_size
 from ruche.storage.recent import Recent
 from ruche.storage.rows import (
     DRAFT,
     AgentRow,
     DeadRow,
     EffectRow,
+    EpisodeRow,
     EventsRow,
     IdempotencyRow,
     InboxRow,
@@ -121,6 +125,8 @@ class Ledger:
                 return self._dead(record, tenant)
             case OutboxSettled():
                 return self._settled(record, tenant)
+            case EpisodeKept():
+                return [self._episode(record, tenant)]
         made = self._audit.changes(record, tenant)
         if made is None:
             raise RucheError(f"storage has no place for {type(record).__name__}")
@@ -168,10 +174,11 @@ class Ledger:
 
     def _turn(self, record: TurnCommitted, tenant: Tenant) -> list[Change]:
         key = self._person(record.tenant, record.session.key, record.session.id)
-        run = record.run
+        run, body = record.run, canonical(record.run)
+        check_size(len(body), RUN_BYTES, "a run")
         kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
                                 created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
-                                body=canonical(run)), tenant, key)
+                                body=body), tenant, key)
         self._audit.stage(kept)
         made = [self._session(record.session, tenant, key), kept]
         made += self._events(record.session.id, record.events, tenant, key)
@@ -248,6 +255,20 @@ class Ledger:
         return self._put(PersonRow(person=profile.interlocutor, profile=_encode(profile)), tenant,
                          self._keyring.person(tenant.name, profile.interlocutor))
 
+    def _agent(self, record: AgentPublished | DraftSaved, version: int, tenant: Tenant) -> Change:
+        return self._put(AgentRow(published=f"{record.agent}:{version}", agent=record.agent, version=version,
+                                  record=_encode(record)), tenant, self._keyring.person(record.tenant, ""))
+
+    def _no_draft(self, agent: str, tenant: Tenant) -> Change:
+        return self._remove(AgentRow, f"{agent}:{DRAFT}", tenant)
+
+    def _episode(self, record: EpisodeKept, tenant: Tenant) -> Change:
+        check_size(len(record.body), EPISODE_BYTES, "an episode")
+        return self._put(EpisodeRow(episode=episode_name(record.kind, record.id), kind=record.kind,
+                                   person=record.interlocutor, day=record.at_ms,
+                                   number=int.from_bytes(os.urandom(8), "big") >> 1, record=_encode(record)), tenant,
+                         self._keyring.person(tenant.name, record.interlocutor))
+
     def _outbox(self, item: OutboxItem, tenant: Tenant, key: DataKey) -> Change:
         return self._put(OutboxRow(id=Id(item.id), at_ms=item.at_ms, item=_encode((tenant.name, item))), tenant, key)
 
@@ -278,6 +299,11 @@ ENDINGS: Final = (TurnCommitted, EffectSettled, DeadLettered, SegmentReleased, O
 def request_name(interlocutor: str, idempotency_key: str) -> str:
     """One request of one person, as one string that no other pair gives."""
     return f"{len(interlocutor)}:{interlocutor}:{idempotency_key}"
+
+
+def episode_name(kind: str, id: str) -> str:
+    """One episode as one string that no other pair gives."""
+    return f"{kind}:{id}"
 
 
 def is_ending(record: Record) -> bool:

@@ -20,11 +20,11 @@ from ruche.storage.keyfile import WrappedKey
 from ruche.storage.keyring import Keyring, Tenant, user_hash
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.model.conversation import Profile, SessionState
-from ruche.storage.model.record import Accepted, DeadLettered
+from ruche.storage.model.record import Accepted, DeadLettered, EpisodeKept
 from ruche.storage.model.run import Run
 from ruche.storage.overlay import Change
 from ruche.storage.rotation import Progress
-from ruche.storage.rows import DeadRow, HoldRow, InboxRow, PersonRow, RunRow, SessionRow
+from ruche.storage.rows import DeadRow, EpisodeRow, HoldRow, InboxRow, PersonRow, RunRow, SessionRow
 from ruche.storage.tables import Tables
 
 Name = tuple[str, str]
@@ -36,6 +36,7 @@ _profile = msgspec.msgpack.Decoder(Profile).decode
 _accepted = msgspec.msgpack.Decoder(Accepted).decode
 _dead = msgspec.msgpack.Decoder(DeadLettered).decode
 _hold = msgspec.msgpack.Decoder(tuple[str, str, str, str]).decode
+_episode = msgspec.msgpack.Decoder(EpisodeKept).decode
 _run = msgspec.json.Decoder(Run).decode
 
 
@@ -43,7 +44,7 @@ def _name_of(found: SessionState | Accepted | DeadLettered) -> Name:
     return found.key.tenant, found.key.interlocutor
 
 
-def _person(found: Profile | Run) -> Name:
+def _person(found: Profile | Run | EpisodeKept) -> Name:
     return found.tenant, found.interlocutor
 
 
@@ -52,6 +53,7 @@ NAMES: Final[dict[type[Stored], tuple[str, Callable[[bytes], Name]]]] = {
     PersonRow: ("profile", lambda body: _person(_profile(body))),
     SessionRow: ("state", lambda body: _name_of(_state(body))),
     InboxRow: ("accepted", lambda body: _name_of(_accepted(body))),
+    EpisodeRow: ("record", lambda body: _person(_episode(body))),
     DeadRow: ("record", lambda body: _name_of(_dead(body))),
     RunRow: ("body", lambda body: _person(_run(body))),
 }

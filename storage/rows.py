@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from ruche.storage.fields import Clear, Hash, Id, Sealed, Stored, Token
+from ruche.storage.fields import Clear, Hash, Id, Sealed, SealedSearch, Stored, Token, bucket
 from ruche.storage.model.turn import Risk, Status
 
 
@@ -211,6 +211,23 @@ class HoldRow(Stored, frozen=True, kw_only=True):
     record: Sealed[bytes]
 
 
+class EpisodeRow(Stored, frozen=True, kw_only=True):
+    """Something remembered that came from elsewhere; `number` is random, and orders what is of the same day."""
+
+    table: ClassVar[str] = "episodes"
+    key: ClassVar[str] = "episode"
+    lookup: ClassVar[tuple[str, ...]] = ("person",)
+    aged: ClassVar[str] = "day"
+
+    episode: Token[str]
+    kind: Clear[Literal["episode", "cluster", "wisdom", "companion"]]
+    person: Hash[str]
+    day: Annotated[int, bucket(86_400_000)]
+    number: Clear[int]
+    record: SealedSearch[bytes]
+
+
 MODELS: tuple[type[Stored], ...] = (SessionRow, PersonRow, RunRow, EventsRow, InboxRow, IdempotencyRow, SegmentRow,
-                                    EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow, ErasureRow, HoldRow)
+                                    EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow, ErasureRow, HoldRow,
+                                    EpisodeRow)
 """In the order of their numbers in journal frames: only ever append."""

@@ -69,21 +69,29 @@ class Tables:
         schema, self.applied = self._connection.execute("SELECT schema, sequence FROM applied").fetchall()[0]
         if schema != SCHEMA:
             raise IntegrityError(f"{path.name}: written by another version of the engine (schema {schema})")
+        self._create_collections()
 
     def _create(self) -> None:
         self._connection.execute("BEGIN")
+        self._create_collections()
+        self._connection.execute("CREATE TABLE days (day BIGINT, length BIGINT)")
+        self._connection.execute("CREATE TABLE logs (tenant BIGINT, size BIGINT)")
+        self._connection.execute("CREATE TABLE applied (schema BIGINT, sequence BIGINT)")
+        self._connection.execute("INSERT INTO applied VALUES (?, 0)", [SCHEMA])
+        self._connection.execute("COMMIT")
+
+    def _create_collections(self) -> None:
+        """Tables that are not there yet: all of a new file, the new ones of an older engine's file."""
+        there = {name for name, in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
         for collection in self._collections:
+            if collection.name in there:
+                continue
             columns = [f"{field.name} {collection.sql_type(field)}" for field in self._kept(collection)]
             if collection.model.logged:
                 columns += [f"{name} BIGINT" for name in PLACE]
             self._connection.execute(f"CREATE TABLE {collection.name} (tenant BIGINT, {', '.join(columns)})")
             for name in (collection.model.key, *collection.model.lookup):
                 self._connection.execute(f"CREATE INDEX {collection.name}_{name} ON {collection.name} ({name})")
-        self._connection.execute("CREATE TABLE days (day BIGINT, length BIGINT)")
-        self._connection.execute("CREATE TABLE logs (tenant BIGINT, size BIGINT)")
-        self._connection.execute("CREATE TABLE applied (schema BIGINT, sequence BIGINT)")
-        self._connection.execute("INSERT INTO applied VALUES (?, 0)", [SCHEMA])
-        self._connection.execute("COMMIT")
 
     # --- feeding ---------------------------------------------------------------------------------------------
 
@@ -288,5 +296,7 @@ class Tables:
 
 def _aged(collection: Collection) -> str:
     """The condition for rows that are older than a time and not sealed under one of the held keys."""
-    condition = f"{collection.model.aged} < ? AND {collection.sealed[0]}[2:9] NOT IN (SELECT unnest(?::BLOB[]))"
+    width = collection.by_name[collection.model.aged].width  # a bucket is as old as its last moment
+    condition = (f"{collection.model.aged} + {max(width - 1, 0)} < ? "
+                 f"AND {collection.sealed[0]}[2:9] NOT IN (SELECT unnest(?::BLOB[]))")
     return condition + (" AND NOT open" if "open" in collection.columns else "")

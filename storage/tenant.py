@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ruche.storage.agents import Agents
 from ruche.storage.audit import FindHead, Runs, Verification
+from ruche.storage.episodes import Episodes
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import (
@@ -13,6 +14,7 @@ from ruche.storage.model.record import (
     DraftSaved,
     EffectReserved,
     EffectSettled,
+    EpisodeKept,
     SegmentReleased,
 )
 from ruche.storage.model.run import Run
@@ -28,6 +30,7 @@ class TenantStore:
         """`head` tells of a session how far its oldest runs were dropped."""
         self._sessions = Sessions(door, tenant)
         self._people, self._agents = People(door, tenant), Agents(door, tenant)
+        self._episodes = Episodes(door, tenant)
         self._runs = Runs(door, tenant, self._sessions, head)
         self._tenant = tenant
 
@@ -97,6 +100,15 @@ class TenantStore:
     def dead_letters(self, limit: int = 100) -> list[DeadLettered]:
         """Newest first."""
         return self._sessions.dead_letters(limit)
+
+    def episode(self, kind: str, id: str) -> EpisodeKept | None:
+        """An episode, cluster, piece of wisdom or companion that was brought in from elsewhere."""
+        return self._episodes.get(kind, id)
+
+    def episodes(self, *, kind: str | None = None, interlocutor: str | None = None, limit: int = 20,
+                 cursor: str | None = None) -> Page[EpisodeKept]:
+        """Newest day first. Raises BadCursor."""
+        return self._episodes.page(kind=kind, interlocutor=interlocutor, limit=limit, cursor=cursor)
 
     def advisories(self, run_id: str) -> list[AdvisoryAdded]:
         """In the order in which they were added."""

@@ -17,7 +17,8 @@ import msgspec
 from ruche.storage import platform
 from ruche.storage.errors import ConfigurationError, IntegrityError, NotFound
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1: the first. 2: episodes have a table, and journal frames of theirs, which form 1 does not know."""
 COPY: Final = "before-upgrade"
 FORM: Final = "format"
 _DERIVED: Final = ("lock", "mark", "reserve", "tables.duckdb", "tables.rebuild")
@@ -25,7 +26,7 @@ _DERIVED: Final = ("lock", "mark", "reserve", "tables.duckdb", "tables.rebuild")
 
 Steps = Mapping[int, Callable[[Path], None]]
 """What brings a directory of this form to the next one; it may be run again after a kill."""
-STEPS: Final[Steps] = {}
+STEPS: Final[Steps] = {1: lambda directory: None}
 
 
 class Kept(msgspec.Struct, frozen=True):

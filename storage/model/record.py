@@ -143,6 +143,16 @@ class HoldSet(Record, frozen=True, kw_only=True, tag="hold"):
     by: str
 
 
+class EpisodeKept(Record, frozen=True, kw_only=True, tag="episode"):
+    """Something remembered that was brought in from elsewhere; `body` is its canonical JSON, `interlocutor` empty when
+    it is about nobody. `at_ms` is when it happened."""
+
+    kind: Literal["episode", "cluster", "wisdom", "companion"]
+    id: str
+    interlocutor: str
+    body: bytes
+
+
 class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
     """A delivery ended: done or given up (`retry` None), or to be tried again as `retry` says."""
 
@@ -155,4 +165,5 @@ class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
 
 
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
-             | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet)
+             | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
+             | EpisodeKept)

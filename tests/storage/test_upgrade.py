@@ -10,27 +10,28 @@ import pytest
 from ruche.storage import datafiles, frames, upgrade
 from ruche.storage.errors import ConfigurationError, IntegrityError, NotFound
 from ruche.storage.platform import Disk
+from ruche.storage.upgrade import FORMAT
 from tests.storage.conftest import Opener
 from tests.storage.records import Conversation
 from tests.storage.test_recovery import SMALL
 
 
 def newer_engine(monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
-    """An engine whose form is 3, with a step from each form to the next."""
+    """An engine of a form two later, with a step from each form to the next."""
     def one_to_two(directory: Path) -> None:
         log.append("1 to 2")
         path = directory / "log" / "checkpoints"
         Disk().write_atomically(path, path.read_bytes())
 
     def bring(directory: Path, disk: Disk) -> None:
-        upgrade.bring_up_to_date(directory, disk, form=3, steps={1: one_to_two, 2: lambda d: log.append("2 to 3")})
+        upgrade.bring_up_to_date(directory, disk, form=FORMAT + 2, steps={FORMAT: one_to_two, FORMAT + 1: lambda d: log.append("2 to 3")})
 
     monkeypatch.setattr(datafiles, "bring_up_to_date", bring)
 
 
 def test_a_new_directory_says_which_form_it_has(open_store: Opener, tmp_path: Path) -> None:
     open_store().close()
-    assert (tmp_path / "data" / "format").read_text() == f"{upgrade.FORMAT}\n"
+    assert (tmp_path / "data" / "format").read_text() == f"{FORMAT}\n"
 
 
 def test_an_older_directory_is_upgraded_once_and_goes_back_as_it_was(open_store: Opener, tmp_path: Path,
@@ -49,9 +50,9 @@ def test_an_older_directory_is_upgraded_once_and_goes_back_as_it_was(open_store:
     monkeypatch.undo()
     with pytest.raises(ConfigurationError, match="newer version"):
         open_store()
-    assert upgrade.roll_back(tmp_path / "data") == 1
+    assert upgrade.roll_back(tmp_path / "data") == FORMAT
     assert open_store().tenant("acme").verify_session("s1") == ("s1", 30, ())
-    assert (tmp_path / "data.upgraded" / "format").read_text() == "3\n"
+    assert (tmp_path / "data.upgraded" / "format").read_text() == f"{FORMAT + 2}\n"
     with pytest.raises(NotFound):
         upgrade.roll_back(tmp_path / "other")
 
@@ -66,16 +67,16 @@ def test_an_upgrade_that_was_killed_begins_again_with_the_first_copy(open_store:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        upgrade.bring_up_to_date(tmp_path / "data", Disk(), form=2, steps={1: killed})
-    assert upgrade.form_of(tmp_path / "data") == 1
-    upgrade.bring_up_to_date(tmp_path / "data", Disk(), form=2, steps={1: lambda directory: None})
+        upgrade.bring_up_to_date(tmp_path / "data", Disk(), form=FORMAT + 1, steps={FORMAT: killed})
+    assert upgrade.form_of(tmp_path / "data") == FORMAT
+    upgrade.bring_up_to_date(tmp_path / "data", Disk(), form=FORMAT + 1, steps={FORMAT: lambda directory: None})
     upgrade.roll_back(tmp_path / "data")
     assert open_store().tenant("acme").verify_session("s1") == ("s1", 5, ())
 
 
 def test_a_damaged_form_or_a_second_way_back_is_refused(open_store: Opener, tmp_path: Path) -> None:
     open_store().close()
-    upgrade.bring_up_to_date(tmp_path / "data", Disk(), form=2, steps={1: lambda directory: None})
+    upgrade.bring_up_to_date(tmp_path / "data", Disk(), form=FORMAT + 1, steps={FORMAT: lambda directory: None})
     (tmp_path / "data.upgraded").mkdir()
     with pytest.raises(ConfigurationError, match="move it away"):
         upgrade.roll_back(tmp_path / "data")
