@@ -17,7 +17,9 @@ from ruche.actors.system import ActorSystem
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Draft, Enforcer, Verdict
 from ruche.plugins.enforcers import (
+    CountEnforcer,
     ExpressionEnforcer,
+    FormEnforcer,
     GroundingEnforcer,
     LengthEnforcer,
     PatternEnforcer,
@@ -33,7 +35,8 @@ Check = tuple[Rule, Any, Enforcer]
 DEADLINE_SECONDS = 0.25
 MAX_STRAYS = 4
 """Threads of one enforcer that hang at the same time; a thread cannot be killed, so no more are begun."""
-_INLINE = (ExpressionEnforcer, PhraseEnforcer, PatternEnforcer, LengthEnforcer, PersonalDataEnforcer, GroundingEnforcer)
+_INLINE = (ExpressionEnforcer, PhraseEnforcer, PatternEnforcer, LengthEnforcer, PersonalDataEnforcer,
+           GroundingEnforcer, CountEnforcer, FormEnforcer)
 
 
 class Enforcement:

@@ -1,19 +1,18 @@
-"""How right the engine's own retrieval is, on any folder of a known format.
+"""How right the engine is, on any folder of a known format; each suite is a file of `bench/suites/`.
 
-Suites: `rules` (one rule per category), `many` (several rules at once) and `documents` (long texts). Nothing is tuned
-on the rows that are asked.
+Nothing is tuned on the rows that are asked.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.report import emit, percentile, progress, table
-from bench.suites import documents, many, rules
+from bench.suites import constraints, documents, many, memory, rules
 from bench.suites.asking import Asking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
@@ -21,7 +20,16 @@ from ruche.engine.config import ModelSettings
 from ruche.plugins.embedders import open_embedder
 from ruche.plugins.errors import ConfigurationError
 
-SUITES = {"rules": rules.run, "many": many.run, "documents": documents.run}
+Suite = Callable[[Asking, Path, Path | None, int | None, int], Awaitable[dict[str, Any]]]
+"""(asking, folder, folder to learn from, limit, seed) to metrics, with `n` and, where there is something to say,
+`notes` (lines that explain the figures) among them."""
+SUITES: dict[str, Suite] = {
+    "rules": rules.run,
+    "many": many.run,
+    "documents": documents.run,
+    "memory": memory.run,
+    "constraints": constraints.run,
+}
 
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -31,8 +39,8 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     async with ActorSystem() as system:
         asking = Asking(Retriever(embedder, system))
         metrics = await SUITES[options.suite](asking, options.data, options.train, options.limit, options.seed)
-    return {"suite": options.suite, "n": metrics.pop("n"), "metrics": metrics, "embedder": embedder.name,
-            "ms_per_query_p50": round(percentile(asking.times, 0.5), 3)}
+    answer = {"suite": options.suite, "n": metrics.pop("n"), "notes": metrics.pop("notes", []), "metrics": metrics}
+    return {**answer, "embedder": embedder.name, "ms_per_query_p50": round(percentile(asking.times or [0.0], 0.5), 3)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ConfigurationError as error:
         parser.error(error.message)
     shown = [*result["metrics"].items(), ("n", result["n"]), ("ms_per_query_p50", result["ms_per_query_p50"])]
-    emit(result, table(f"{options.suite} with {result['embedder']}", ("metric", "value"), shown), as_json=options.json)
+    text = table(f"{options.suite} with {result['embedder']}", ("metric", "value"), shown)
+    emit(result, "\n".join([text, *result["notes"]]), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import Rule
 from ruche.storage.model.turn import Violation
 
-_NAMELESS = frozenset({"phrase", "pattern", "length", "grounding"})
+_NAMELESS = frozenset({"phrase", "pattern", "length", "grounding", "count", "form"})
 """Enforcers that read the text alone, so that its names need not be worked out."""
 _ERROR = Verdict(outcome="error", reason="nobody could judge the text")
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ruche.plugins.contracts import Enforcer
+from ruche.plugins.enforcers.count import CountEnforcer
 from ruche.plugins.enforcers.expression import ExpressionEnforcer
+from ruche.plugins.enforcers.form import FormEnforcer
 from ruche.plugins.enforcers.grounding import GroundingEnforcer
 from ruche.plugins.enforcers.length import LengthEnforcer
 from ruche.plugins.enforcers.names import VOCABULARY, draft_names, extract_names
@@ -21,16 +23,16 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import EnforcerUse, Rule
 
 __all__ = [
-    "VOCABULARY", "ExpressionEnforcer", "GroundingEnforcer", "LengthEnforcer", "PatternEnforcer",
-    "PersonalDataEnforcer", "PhraseEnforcer", "built_in", "draft_names", "extract_names", "judges_prefixes",
-    "prepare_rule",
+    "VOCABULARY", "CountEnforcer", "ExpressionEnforcer", "FormEnforcer", "GroundingEnforcer", "LengthEnforcer",
+    "PatternEnforcer", "PersonalDataEnforcer", "PhraseEnforcer", "built_in", "draft_names", "extract_names",
+    "judges_prefixes", "prepare_rule",
 ]
 
 
 def built_in() -> dict[str, Enforcer]:
     """The shipped enforcers by the word that an author writes after `use:`."""
     enforcers: list[Enforcer] = [ExpressionEnforcer(), PhraseEnforcer(), PatternEnforcer(), LengthEnforcer(),
-                                 PersonalDataEnforcer(), GroundingEnforcer()]
+                                 PersonalDataEnforcer(), GroundingEnforcer(), CountEnforcer(), FormEnforcer()]
     return {enforcer.name: enforcer for enforcer in enforcers}
 
 

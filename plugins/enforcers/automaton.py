@@ -55,7 +55,10 @@ class Automaton:
     def __init__(self, pattern: str, *, ignore_case: bool = False) -> None:
         """Raises ConfigurationError for what is not a regular expression of the supported kind."""
         self.pattern = pattern
-        self._program = _compile(pattern, re.IGNORECASE if ignore_case else re.NOFLAG)
+        tree = _parsed(pattern)
+        self.width = int(tree.getwidth()[0])
+        """The fewest characters that match."""
+        self._program = _compile(pattern, tree, re.IGNORECASE if ignore_case else re.NOFLAG)
         self.needs_end = any(step.at == "end" for step in self._program)
         """True when `$` occurs: a match in a prefix may be none in the whole."""
         self._states: dict[tuple[frozenset[int], bool, bool], _State] = {}
@@ -72,6 +75,23 @@ class Automaton:
                 return offset
             state = following
         return len(text) if self._matches_at_end(state) else None
+
+    def count(self, text: str, most: int) -> int:
+        """How many matches follow one another without overlap, each the shortest that ends first; counting stops behind
+        `most`. Raises ValueError for a pattern that matches no character at all."""
+        if not self.width:
+            raise ValueError("a pattern that matches nothing cannot be counted")
+        found, offset = 0, 0
+        state: _State = self._state(frozenset(), False, True)
+        while offset < len(text) and found <= most:
+            char = text[offset]
+            following = state.next[char] if char in state.next else self._advance(state, char)
+            if following is None:
+                found += 1
+                state = self._state(frozenset(), bool(_WORD.match(text[offset - 1])), False)
+            else:
+                state, offset = following, offset + 1
+        return found + (found <= most and self._matches_at_end(state))
 
     def _matches_at_end(self, state: _State) -> bool:
         if "" not in state.next:
@@ -122,7 +142,7 @@ class Automaton:
         return state
 
 
-def _compile(pattern: str, flags: re.RegexFlag) -> list[_Step]:
+def _parsed(pattern: str) -> Any:
     if len(pattern) > MAX_PATTERN:
         raise ConfigurationError(f"the pattern is longer than {MAX_PATTERN} characters; split it")
     try:
@@ -133,6 +153,10 @@ def _compile(pattern: str, flags: re.RegexFlag) -> list[_Step]:
         raise ConfigurationError(f"the pattern {pattern!r} is not a regular expression: {error}") from None
     if tree.state.flags & ~re.UNICODE.value:
         raise ConfigurationError(f"the pattern {pattern!r} sets flags; case is ignored unless `case: true` is written")
+    return tree
+
+
+def _compile(pattern: str, tree: Any, flags: re.RegexFlag) -> list[_Step]:
     maker = _Maker(pattern, flags)
     maker.sequence(tree)
     maker.add(_Step("match"))

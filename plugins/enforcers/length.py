@@ -13,7 +13,9 @@ from ruche.storage.model.agent import Rule
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _END = re.compile(r"(?<!\d)[.]|[.](?!\d)|[!?…。！？]")
 _LETTER = re.compile(r"\w")
-_UNITS = ("characters", "words", "sentences")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_BULLET = re.compile(r"(?m)^[ \t]*(?:[*\-+•‣◦](?=[ \t])|\d{1,3}[.)](?=[ \t]))")
+_UNITS = ("characters", "words", "sentences", "paragraphs", "lines", "bullets")
 _PASS = Verdict(outcome="pass")
 
 
@@ -25,7 +27,8 @@ class Limits(NamedTuple):
 
 
 class LengthEnforcer:
-    """Options: `min_` and `max_` with `characters`, `words`, `sentences`. Monotone without a minimum."""
+    """Options: `min_` and `max_` with `characters`, `words`, `sentences`, `paragraphs` (parted by blank lines), `lines`
+    (that are not blank) and `bullets` (entries of lists). Monotone without a minimum."""
 
     name = "length"
     monotone = False
@@ -51,9 +54,15 @@ class LengthEnforcer:
 
 
 def measure(text: str, unit: str) -> int:
-    """The size of a text in `characters`, `words` or `sentences`; a point inside a number ends no sentence."""
+    """The size of a text in one of the units; a point inside a number ends no sentence."""
     if unit == "characters":
         return len(text)
     if unit == "words":
         return len(_WORD.findall(text))
+    if unit == "paragraphs":
+        return sum(bool(part.strip()) for part in _BLANK_LINE.split(text))
+    if unit == "lines":
+        return sum(bool(line.strip()) for line in text.splitlines())
+    if unit == "bullets":
+        return len(_BULLET.findall(text))
     return sum(_LETTER.search(part) is not None for part in _END.split(text))

@@ -1,0 +1,157 @@
+"""How a suite converses with the engine: the real brain, retriever and enforcement; the session is kept in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruche.actors.enforcer import Enforcement
+from ruche.actors.retriever import Retriever
+from ruche.engine.brain.compiled import CompiledAgent
+from ruche.engine.brain.turn import PhasedBrain
+from ruche.plugins.channels import built_in_channels
+from ruche.plugins.contracts import (
+    Effect,
+    EffectOutcome,
+    Generated,
+    Generator,
+    Prompt,
+    Reader,
+    ToolResult,
+    TurnInput,
+)
+from ruche.plugins.generators import Composer
+from ruche.plugins.tape import LiveTape
+from ruche.storage.model.agent import AgentBundle, Tool
+from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
+from ruche.storage.model.run import Run
+
+START_MS = 1_795_000_000_000
+"""Wednesday, 18 November 2026, 11:06:40 UTC: the same day in every run."""
+Function = Callable[[dict[str, Any]], Any]
+
+
+class Said:
+    """A generator that says what it is told to, as a model might."""
+
+    name = "said"
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+
+    async def generate(self, prompt: Prompt) -> Generated:
+        return Generated(text=self.text)
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
+        yield self.text
+
+
+class Functions:
+    """A tool gateway over functions of the suite; `calls` holds (tool, arguments) as they were made."""
+
+    def __init__(self, functions: Mapping[str, Function] | None = None) -> None:
+        self.functions = dict(functions or {})
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    async def call(self, bundle: AgentBundle, tool: Tool, arguments: dict[str, Any],
+                   context: dict[str, str]) -> ToolResult:
+        self.calls.append((tool.id, arguments))
+        try:
+            value = self.functions[tool.id](arguments)
+        except ValueError as error:
+            return ToolResult(status="error", error=str(error))
+        return ToolResult(status="ok", value=value)
+
+    async def close(self) -> None:
+        return None
+
+
+@dataclass
+class Desk:
+    """The session's side of a turn: which effects are known."""
+
+    effects: dict[str, EffectOutcome] = field(default_factory=dict)
+
+    async def release(self, text: str) -> None:
+        return None
+
+    def progress(self, phase: str, ms: float) -> None:
+        return None
+
+    def pending(self) -> bool:
+        return False
+
+    async def reserve(self, effect: Effect) -> EffectOutcome:
+        known = self.effects.get(effect.key)
+        if known is None:
+            self.effects[effect.key] = EffectOutcome(status="unknown")
+        return known or EffectOutcome(status="new")
+
+    async def settle(self, effect: Effect, outcome: EffectOutcome) -> None:
+        self.effects[effect.key] = outcome
+
+
+class Shelf:
+    """The one agent of a conversation (implements the brain's `Agents`)."""
+
+    def __init__(self, agent: CompiledAgent) -> None:
+        self.agent = agent
+
+    def current(self, tenant: str, agent_id: str) -> CompiledAgent:
+        return self.agent
+
+
+class Room:
+    """A published agent that any number of people talk with."""
+
+    def __init__(self, agent: CompiledAgent, retriever: Retriever, times: list[float], *,
+                 generator: Generator | None = None, reader: Reader | None = None) -> None:
+        """`times` gets the ms of every turn. `reader` is what the agent's model endpoint answers with."""
+        self.speaker: Generator = generator or Composer()
+        self.agent, self.tools, self.times = agent, Functions(), times
+        self.brain = PhasedBrain(
+            agents=Shelf(agent), retrieval=retriever, tools=self.tools, enforcement=Enforcement(),
+            generators=lambda use: (
+                self.speaker if reader is None or use.generator != "openai" else reader),  # type: ignore[return-value]
+            channels=built_in_channels(), engine_version="bench")
+
+    @classmethod
+    async def open(cls, retriever: Retriever, bundle: AgentBundle, times: list[float], version: int = 1,
+                   **parts: Any) -> Room:
+        """Compile and index the bundle; raises ConfigurationError for what cannot be published."""
+        agent = CompiledAgent(bundle, version)
+        await retriever.prepare(bundle, version)
+        return cls(agent, retriever, times, **parts)
+
+    def talk(self) -> Talk:
+        return Talk(self)
+
+
+class Talk:
+    """One conversation, turn after turn. `session` may be edited between turns: a suite that replays what a recorded
+    agent said puts its words in place of the engine's."""
+
+    def __init__(self, room: Room) -> None:
+        self.room, self.desk = room, Desk()
+        key = SessionKey(tenant="default", agent=room.agent.id, interlocutor="person", channel="api")
+        self.session = SessionState(id="session", key=key, created_ms=START_MS, last_activity_ms=START_MS)
+        self.profile = Profile(interlocutor="person", tenant="default")
+        self.now_ms, self.number = START_MS, 0
+
+    async def say(self, text: str) -> Run:
+        self.now_ms += 1_000
+        self.number += 1
+        turn = TurnInput(tenant="default", agent=self.room.agent.id, turn_id=f"turn-{self.number}",
+                         request_id="request", session=self.session, profile=self.profile,
+                         messages=(Message(id=f"message-{self.number}", text=text, at_ms=self.now_ms),))
+        begun = time.perf_counter()
+        output = await self.room.brain.think(turn, LiveTape(lambda: self.now_ms), self.desk)
+        self.room.times.append(1000.0 * (time.perf_counter() - begun))
+        self.session, self.profile = output.session, output.profile or self.profile
+        return output.run
+
+    def known(self) -> dict[str, Any]:
+        """The values of all fields, of the person and of the session."""
+        return {name: one.value for name, one in (*self.profile.fields.items(), *self.session.fields.items())}
