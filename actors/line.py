@@ -12,7 +12,7 @@ from ruche.actors.accumulate import LONGEST_TURN_MS, base_ms, window_ms
 from ruche.actors.future import AioFuture
 from ruche.actors.hosting import Hosting
 from ruche.actors.ledger import Ledger
-from ruche.actors.logical import Closing, Item, LogicalTurn, Open, Orphan
+from ruche.actors.logical import Closing, Former, Item, LogicalTurn, Open, Orphan
 from ruche.actors.people import Person
 from ruche.actors.supersede import REQUEST_CHANNELS, Decision, Situation, decide
 from ruche.plugins.errors import RucheError, Unavailable
@@ -96,7 +96,8 @@ class Line:
 
     def take_up(self, orphan: Orphan, *, segments: tuple[str, ...] = ()) -> LogicalTurn:
         """Put accepted messages that nobody works on back into the line; with segments, only to be closed."""
-        turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.group, list(orphan.messages), interrupted=segments)
+        turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.group, list(orphan.messages), interrupted=segments,
+                           former=list(orphan.former))
         self.items.append(turn)
         for message in orphan.messages:
             self.expect(message)
@@ -169,7 +170,7 @@ class Line:
         for turn in (*(item for item in self.owed if isinstance(item, LogicalTurn)), *self.turns()):
             durable = tuple(message for message in turn.messages if message.id not in turn.writing)
             if durable:
-                left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group))
+                left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group, tuple(turn.former)))
         return left
 
     def _next(self, opened: Open) -> LogicalTurn:
@@ -194,9 +195,10 @@ class Line:
 
     def _supersede(self, running: LogicalTurn) -> LogicalTurn:
         """A new turn over all messages and for all callers."""
+        running.epitaph = Former(running.turn_id, tuple(running.messages))
         turn = LogicalTurn(running.open, self.hosting.new_id(), running.group, running.messages, running.callers,
-                           running.writing, [*running.replaces, running.turn_id], running.opened,
-                           changed=running.changed)
+                           running.writing, [*running.replaces, running.turn_id],
+                           [*running.former, running.epitaph], opened=running.opened, changed=running.changed)
         running.replaced = True
         return self._rethink(running, turn)
 

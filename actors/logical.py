@@ -14,6 +14,7 @@ from ruche.actors.future import AioFuture
 from ruche.actors.ledger import Ledger
 from ruche.actors.stage import SessionStage
 from ruche.storage.model.conversation import Message, SessionState
+from ruche.storage.model.run import TapeEntry
 from ruche.storage.model.turn import Turn
 
 Want = Literal["reply", "accepted", "events"]
@@ -65,6 +66,17 @@ class Open:
 
 
 @dataclass(slots=True, eq=False)
+class Former:
+    """A turn that another replaced before it had answered: what it was asked, and what it had learned by then."""
+
+    turn_id: str
+    messages: tuple[Message, ...]
+    tape: tuple[TapeEntry, ...] = ()
+    ms: float = 0.0
+    """How long it was thought about."""
+
+
+@dataclass(slots=True, eq=False)
 class LogicalTurn:
     """`begun` while it is thought about or committed; `sealed` once nothing can replace its outcome.
 
@@ -79,6 +91,10 @@ class LogicalTurn:
     writing: dict[str, list[Caller]] = field(default_factory=dict)
     replaces: list[str] = field(default_factory=list)
     """Turns that this one answers instead, until subscribers have been told."""
+    former: list[Former] = field(default_factory=list)
+    """The same turns, until they are recorded together with this one."""
+    epitaph: Former | None = None
+    """This turn among those, once another replaces it."""
     opened: float = 0.0
     """Loop time of the first message."""
     closes: float = 0.0
@@ -100,6 +116,12 @@ class LogicalTurn:
     def again(self) -> bool:
         """True when what was thought is not to be used: a newer message replaced or restarted the turn."""
         return self.replaced or not self.begun
+
+    def be_again(self, turn_id: str) -> None:
+        """Take an earlier turn's id back: what replaced it could not be kept."""
+        self.turn_id, self.replaces = turn_id, []
+        names = [former.turn_id for former in self.former]
+        self.former = self.former[:names.index(turn_id)] if turn_id in names else self.former
 
     def lose(self, error: BaseException) -> None:
         """The message of a turn that runs already cannot be kept: nothing of the turn is."""
@@ -152,3 +174,4 @@ class Orphan:
     messages: tuple[Message, ...]
     group: str
     """The first of the turns that replaced each other, whose effects count as this turn's."""
+    former: tuple[Former, ...] = ()

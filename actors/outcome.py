@@ -17,7 +17,7 @@ from ruche.plugins.errors import DeadlineExceeded
 from ruche.storage.model.conversation import Profile, SessionState
 from ruche.storage.model.event import Event, EventKind, OutboxItem
 from ruche.storage.model.record import TurnCommitted
-from ruche.storage.model.run import Run, closed_early
+from ruche.storage.model.run import Run, closed_early, superseded
 from ruche.storage.model.turn import Turn
 
 INTERRUPTED = "INTERRUPTED"
@@ -48,14 +48,16 @@ def failed(turn: LogicalTurn, thought: Thought, hosting: Hosting) -> Outcome:
     return Outcome(*closed_early(
         state, tuple(turn.messages), turn_id=turn.turn_id, engine=hosting.engine, at_ms=hosting.clock_ms(),
         status="failed", error=thought.error, reply=reply, segments=thought.segments,
-        timings_ms={"accumulate": turn.waited_ms, "total": round(thought.ms, 3)}, tape=thought.tape))
+        timings_ms={"accumulate": turn.waited_ms, "total": round(thought.ms, 3)}, tape=thought.tape,
+        group=turn.group))
 
 
 def interrupted(turn: LogicalTurn, hosting: Hosting) -> Outcome:
     """The turn that a crash ended after it had said something: exactly what was journalled."""
     return Outcome(*closed_early(
         turn.open.state, tuple(turn.messages), turn_id=turn.turn_id, engine=hosting.engine, at_ms=hosting.clock_ms(),
-        status="interrupted", error=INTERRUPTED, reply="".join(turn.interrupted), segments=turn.interrupted))
+        status="interrupted", error=INTERRUPTED, reply="".join(turn.interrupted), segments=turn.interrupted,
+        group=turn.group))
 
 
 def new_profile(turn: LogicalTurn, before: Profile, changed: Profile | None, newest: Profile) -> Profile | None:
@@ -77,6 +79,7 @@ def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, at_
                ) -> Callable[[int], TurnCommitted]:
     """How the ledger makes the one record of a turn."""
     run, replaces = outcome.run, tuple(turn.replaces)
+    session, former = _with_former(turn, outcome)
 
     def build(seq: int) -> TurnCommitted:
         events = tuple(
@@ -84,10 +87,22 @@ def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, at_
             for place, (kind, turn_id, data) in enumerate(_news(turn, outcome, replaces)))
         return TurnCommitted(
             tenant=run.tenant, at_ms=at_ms, run=run, answered=tuple(message.id for message in turn.messages),
-            session=replace(outcome.session, event_seq=events[-1].seq, processing_turn=""), profile=profile,
-            events=events, outbox=outcome.outbox)
+            session=replace(session, event_seq=events[-1].seq, processing_turn=""), profile=profile,
+            events=events, outbox=outcome.outbox, superseded=former)
 
     return build
+
+
+def _with_former(turn: LogicalTurn, outcome: Outcome) -> tuple[SessionState, tuple[Run, ...]]:
+    """The runs of the turns that this one replaced, behind its own in the chain, and the session after them."""
+    session, runs = outcome.session, list[Run]()
+    for former in turn.former:
+        kept = tuple(message for message in former.messages if message in turn.messages)
+        if kept:
+            session, run = superseded(session, outcome.run, kept, turn_id=former.turn_id, group=turn.group,
+                                      timings_ms={"total": former.ms}, tape=former.tape)
+            runs.append(run)
+    return session, tuple(runs)
 
 
 def _news(turn: LogicalTurn, outcome: Outcome, replaces: tuple[str, ...]

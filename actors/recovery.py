@@ -9,7 +9,7 @@ import anyio
 
 from ruche.actors.directory import Directory
 from ruche.actors.hosting import Hosting
-from ruche.actors.logical import Orphan
+from ruche.actors.logical import Former, Orphan
 from ruche.actors.session import Look, SessionActor
 from ruche.plugins.errors import RucheError
 from ruche.storage.model.conversation import Message
@@ -41,23 +41,38 @@ def orphans_of(unanswered: Iterable[Accepted], hosting: Hosting) -> dict[str, li
     that replaced it. Turns keep their ids and groups, so that their effects are recognised."""
     successor: dict[str, str] = {}
     group: dict[str, str] = {}
-    found: list[tuple[Accepted, str]] = []
+    found: dict[str, list[Accepted]] = {}
     for accepted in unanswered:
         for event in accepted.events:
             if event.kind == "turn.superseded":
                 successor[event.turn_id] = newer = event.data["superseded_by"]
                 group[newer] = group.get(event.turn_id, event.turn_id)
         turns = [event.turn_id for event in accepted.events if event.kind == "turn.accepted"]
-        found.append((accepted, turns[-1] if turns else hosting.new_id()))
-    grouped: dict[str, dict[tuple[str, str], list[Message]]] = {}
-    for accepted, turn_id in found:
+        found.setdefault(turns[-1] if turns else hosting.new_id(), []).append(accepted)
+    chains: dict[str, list[str]] = {}
+    for first in found:
+        turn_id = first
         while turn_id in successor:
             turn_id = successor[turn_id]
-        turns_of_key = grouped.setdefault(str(accepted.key), {})
-        turns_of_key.setdefault((accepted.session_id, turn_id), []).append(accepted.message)
-    return {key: [Orphan(session_id, turn_id, tuple(messages), group.get(turn_id, turn_id))
-                  for (session_id, turn_id), messages in turns.items()]
-            for key, turns in grouped.items()}
+        chains.setdefault(turn_id, []).append(first)
+    orphans: dict[str, list[Orphan]] = {}
+    for turn_id, chain in chains.items():
+        messages = [accepted for name in chain for accepted in found.get(name, ())]
+        if messages:
+            orphans.setdefault(str(messages[0].key), []).append(Orphan(
+                messages[0].session_id, turn_id, tuple(one.message for one in messages),
+                group.get(turn_id, turn_id), _former(turn_id, chain, found)))
+    return orphans
+
+
+def _former(turn_id: str, chain: list[str], found: dict[str, list[Accepted]]) -> tuple[Former, ...]:
+    """The turns that a turn replaced, each with all that had been said by then."""
+    said, former = list[Message](), list[Former]()
+    for name in chain:
+        said += [accepted.message for accepted in found.get(name, ())]
+        if name != turn_id:
+            former.append(Former(name, tuple(said)))
+    return tuple(former)
 
 
 async def _wake(directory: Directory[SessionActor], key: str, limiter: anyio.CapacityLimiter) -> None:

@@ -249,7 +249,7 @@ class SessionActor(AioActor):
             if turn.begun:
                 turn.lose(_unkept(error))
             elif turn.replaces and not turn.writing:  # the journal never heard of this turn: it is the first again
-                turn.turn_id, turn.replaces = turn.replaces[0], []
+                turn.be_again(turn.replaces[0])
             for caller in callers:
                 caller.fail(_unkept(error))
             return

@@ -24,13 +24,13 @@ from ruche.plugins.tape import Divergence, ReplayTape
 from ruche.storage.model.agent import AgentBundle, ModelUse
 from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
 from ruche.storage.model.record import AgentPublished
-from ruche.storage.model.run import HISTORY, Run, canonical, state_hash
+from ruche.storage.model.run import HISTORY, Run, canonical, counted, state_hash
 from ruche.storage.tenant import TenantStore
 
 _PHASES = ("sense", "learn", "retrieve", "match", "orchestrate", "act", "plan")
 _FIELDS = ("rules", "scenarios", "tools", "response_type", "categories", "language", "segments", "reply", "enforcement",
            "risk", "status", "outcome", "usage")
-_EARLY = ("failed", "interrupted")
+_EARLY = ("failed", "interrupted", "superseded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,9 @@ def _first_state(recorded: Recorded) -> SessionState:
 def _notes(run: Run, instead: AgentBundle | None) -> tuple[str, ...]:
     notes = []
     if run.status in _EARLY:
-        notes.append(f"the turn ended {run.status} ({run.error}) before anything was decided: its record and the state "
-                     "before it are right, there is nothing to run again")
+        how = f"{run.status} ({run.error})" if run.error else run.status
+        notes.append(f"the turn ended {how} before anything was decided: its record and the state before it are right, "
+                     "there is nothing to run again")
     elif instead is not None:
         notes.append(f"run again with another agent than version {run.agent_version}")
     return tuple(notes)
@@ -160,10 +161,11 @@ async def _again(run: Run, state: SessionState,
 
 
 def _closed(run: Run, state: SessionState) -> tuple[Difference | None, SessionState]:
-    """A turn that decided nothing: the state after it follows from its record (`closed_early`)."""
+    """A turn that decided nothing: the state after it follows from its record (`closed_early`, `superseded`)."""
     exchange = Exchange(turn_id=run.id, said=run.said, reply=run.reply)
-    after = msgspec.structs.replace(state, turn_count=state.turn_count + 1, last_activity_ms=run.created_ms, hint_ms=0,
-                                    history=(*state.history, exchange)[-HISTORY:])
+    after = counted(state) if run.status == "superseded" else msgspec.structs.replace(
+        state, turn_count=state.turn_count + 1, last_activity_ms=run.created_ms, hint_ms=0,
+        history=(*state.history, exchange)[-HISTORY:])
     made = state_hash(after)
     if run.hashes.state_after != made:
         return Difference(run.sequence, "state after the turn", run.hashes.state_after, made), after

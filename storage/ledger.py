@@ -35,7 +35,7 @@ from ruche.storage.model.record import (
     SessionSaved,
     TurnCommitted,
 )
-from ruche.storage.model.run import canonical
+from ruche.storage.model.run import Run, canonical
 from ruche.storage.overlay import Change
 from ruche.storage.payload import EPISODE_BYTES, RUN_BYTES, check_size
 from ruche.storage.recent import Recent
@@ -182,6 +182,7 @@ class Ledger:
         self._audit.stage(kept)
         made = [self._session(record.session, tenant, key), kept]
         made += self._events(record.session.id, record.events, tenant, key)
+        made += [self._superseded(one, tenant, key) for one in record.superseded]
         for message in record.answered:
             made += self._answered(message, run.id, record, tenant, key)
         if record.profile is not None:
@@ -191,6 +192,13 @@ class Ledger:
                  for inbox in (self._inbox, self._staged)
                  for number in inbox.segments.get((record.tenant, run.id), ())]
         return made
+
+    def _superseded(self, run: Run, tenant: Tenant, key: DataKey) -> Change:
+        kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
+                                created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
+                                body=canonical(run)), tenant, key)
+        self._audit.stage(kept)
+        return kept
 
     def _answered(self, message: str, turn: str, record: TurnCommitted, tenant: Tenant,
                   key: DataKey) -> list[Change]:

@@ -16,7 +16,7 @@ from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed
 from ruche.plugins.contracts import TurnOutput
 from ruche.storage.model.conversation import Exchange, ScenarioInstance, SessionState
-from ruche.storage.model.run import HISTORY, Run, RunHashes, TapeEntry, chain_link, digest, state_hash
+from ruche.storage.model.run import HISTORY, Run, RunHashes, TapeEntry, chain_link, digest, group_of, state_hash
 from ruche.storage.model.turn import MemoryHit, Status, Usage
 
 FIELD_HINT_MS, FOLLOW_UP_HINT_MS = 1_000, 500
@@ -110,6 +110,7 @@ def _run(decided: Decided, session: SessionState, engine: str, timings: dict[str
         enforcement=enforced.enforcement,
         memory=tuple(MemoryHit(chunk_id=hit.id, score=hit.score) for hit in decided.retrieved.hits.knowledge[:5]),
         timings_ms=timings, usage=decided.usage, decisions=_decisions(decided), tape=tape,
+        turn_group_id=group_of(turn.turn_id, turn.turn_group),
         hashes=RunHashes(configuration=who.agent.configuration, input=digest(turn.messages),
                          state_before=state_hash(before), state_after=state_hash(session),
                          evaluation=digest(enforced.enforcement), output=digest(enforced.text)))

@@ -60,6 +60,7 @@ class RunShown(RunShort, kw_only=True):
     message_ids: list[str]
     said: list[str]
     turn: TurnShown
+    turn_group_id: str
     segments: list[str]
     categories: list[str]
     decisions: dict[str, Any]
@@ -95,7 +96,8 @@ def shown(run: Run) -> RunShown:
     return RunShown(
         **_short(run), schema=run.schema, previous=run.previous, interlocutor_id=run.interlocutor,
         channel=run.channel, request_id=run.request_id, engine=run.engine, message_ids=list(run.message_ids),
-        said=list(run.said), turn=msgspec.convert(run.turn(), TurnShown, from_attributes=True),
+        said=list(run.said), turn_group_id=run.turn_group_id or run.id,
+        turn=msgspec.convert(run.turn(), TurnShown, from_attributes=True),
         segments=list(run.segments), categories=list(run.categories), decisions=run.decisions,
         hashes=msgspec.structs.asdict(run.hashes), error=run.error,
         tape=[TapeShown(site=one.site, request=one.request, answer_bytes=len(one.answer),

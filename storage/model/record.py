@@ -37,6 +37,8 @@ class TurnCommitted(Record, frozen=True, kw_only=True, tag="turn"):
     profile: Profile | None = None
     events: tuple[Event, ...] = ()
     outbox: tuple[OutboxItem, ...] = ()
+    superseded: tuple[Run, ...] = ()
+    """The runs of the turns that this one replaced; they follow it in the session's chain."""
 
 
 class SegmentReleased(Record, frozen=True, kw_only=True, tag="segment"):

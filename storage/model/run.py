@@ -83,6 +83,8 @@ class Run(Struct, frozen=True, kw_only=True):
     decisions: dict[str, Any] = {}
     """Per phase, what was considered and why it was kept or dropped."""
     superseded_by: str | None = None
+    turn_group_id: str = ""
+    """The first of the turns that replaced each other, where that is another than this one."""
     error: str = ""
     hashes: RunHashes
     tape: tuple[TapeEntry, ...] = ()
@@ -110,6 +112,9 @@ def genesis(tenant: str, session: str, engine: str) -> str:
     return digest(["genesis", tenant, session, engine])
 
 
+IMPORTED = "import"
+"""How `engine` of a run begins that another program made: what it was decided by is kept there, not here."""
+
 HISTORY = 10
 """Turns that a session remembers word for word."""
 
@@ -126,7 +131,7 @@ def chain_link(state: SessionState, engine: str) -> str:
 
 def closed_early(state: SessionState, messages: tuple[Message, ...], *, turn_id: str, engine: str, at_ms: int,
                  status: Literal["failed", "interrupted"], error: str, reply: str, segments: tuple[str, ...] = (),
-                 timings_ms: dict[str, float] | None = None, tape: tuple[TapeEntry, ...] = ()
+                 timings_ms: dict[str, float] | None = None, tape: tuple[TapeEntry, ...] = (), group: str = ""
                  ) -> tuple[SessionState, Run]:
     """The run of a turn that ended without a decision, and the session after it. `error` is a stable code."""
     said = tuple(message.text for message in messages)
@@ -142,7 +147,37 @@ def closed_early(state: SessionState, messages: tuple[Message, ...], *, turn_id:
         request_id=messages[-1].request_id, created_ms=at_ms, engine=engine, outcome="ERROR", status=status,
         response_type="REFUSE", risk=risk, language=state.language, message_ids=tuple(m.id for m in messages),
         said=said, reply=reply, segments=segments, enforcement=enforcement, timings_ms=timings_ms or {}, error=error,
-        tape=tape, hashes=RunHashes(configuration="", input=digest(messages), state_before=state_hash(state),
-                                    state_after=state_hash(after), evaluation=digest(enforcement),
-                                    output=digest(reply)))
+        turn_group_id=group_of(turn_id, group), tape=tape,
+        hashes=RunHashes(configuration="", input=digest(messages), state_before=state_hash(state),
+                         state_after=state_hash(after), evaluation=digest(enforcement), output=digest(reply)))
     return msgspec.structs.replace(after, previous_run=digest(run)), run
+
+
+def superseded(after: SessionState, by: Run, messages: tuple[Message, ...], *, turn_id: str, group: str = "",
+               timings_ms: dict[str, float] | None = None, tape: tuple[TapeEntry, ...] = ()
+               ) -> tuple[SessionState, Run]:
+    """The run of a turn that was given up for `by`, which follows that in the chain; `after` is the session after `by`.
+
+    Nothing was said, so no rule was broken: its risk is GREEN.
+    """
+    said, enforcement, then = tuple(message.text for message in messages), Enforcement(risk="GREEN"), counted(after)
+    run = Run(
+        id=turn_id, sequence=after.turn_count, previous=chain_link(after, by.engine), tenant=by.tenant, agent=by.agent,
+        agent_version=by.agent_version, session=by.session, interlocutor=by.interlocutor, channel=by.channel,
+        request_id=messages[-1].request_id, created_ms=by.created_ms, engine=by.engine, outcome="OK",
+        status="superseded", response_type=by.response_type, risk="GREEN", language=by.language,
+        message_ids=tuple(message.id for message in messages), said=said, reply="", enforcement=enforcement,
+        timings_ms=timings_ms or {}, superseded_by=by.id, turn_group_id=group_of(turn_id, group), tape=tape,
+        hashes=RunHashes(configuration="", input=digest(messages), state_before=state_hash(after),
+                         state_after=state_hash(then), evaluation=digest(enforcement), output=digest("")))
+    return msgspec.structs.replace(then, previous_run=digest(run)), run
+
+
+def counted(state: SessionState) -> SessionState:
+    """The session after the record of a superseded turn, which changes nothing else."""
+    return msgspec.structs.replace(state, turn_count=state.turn_count + 1)
+
+
+def group_of(turn_id: str, group: str) -> str:
+    """`turn_group_id` of a run."""
+    return "" if group == turn_id else group

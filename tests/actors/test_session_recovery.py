@@ -125,8 +125,10 @@ async def test_superseded_messages_are_answered_by_the_turn_that_replaced_theirs
     async with rig(image, ScriptedBrain(), channel_bases={"web": 0}) as it:
         await recover(it.directory, it.hosting, it.store.unanswered())
         await ended(it, taken.session_id, 1)
-        [run] = await it.runs(taken.session_id)
+        run, old = await it.runs(taken.session_id)
         assert (run.id, run.said) == (taken.turn_id, ("refund #123", "actually #456"))
+        assert (old.status, old.superseded_by, old.said) == ("superseded", run.id, ("refund #123",))
+        assert await it.scribe.read(lambda store: store.tenant(KEY.tenant).verify_session(run.session).problems) == ()
 
 
 async def test_a_session_that_was_to_be_replaced_is_closed_by_the_restart(tmp_path: Path) -> None:

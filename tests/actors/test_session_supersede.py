@@ -47,13 +47,40 @@ async def test_a_superseding_turn_keeps_the_texts_and_answers_all_callers(tmp_pa
         assert (await first) == second
         assert second.reply == "you said: refund #123 / actually #456"
         assert gate.cancelled == 1
-        [run] = await it.runs(second.session_id)
-        assert run.said == ("refund #123", "actually #456")
+        assert (await it.runs(second.session_id))[0].said == ("refund #123", "actually #456")
         old, new = (turn.turn_id for turn in brain.turns)
         assert brain.turns[1].turn_group == old
         assert [(e.kind, e.turn_id) for e in await it.events(second.session_id)] == [
             ("turn.accepted", old), ("turn.superseded", old), ("turn.accepted", new), ("turn.completed", new)]
         assert it.store.unanswered() == []
+
+
+async def test_every_superseded_turn_has_a_run_of_its_own_in_an_unbroken_chain(tmp_path: Path) -> None:
+    begun = asyncio.Queue[str]()
+
+    async def wait_twice(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        tape.ask_now("coin", None, lambda: "heads", str)
+        begun.put_nowait(turn.turn_id)
+        if len(turn.messages) < 3 and not turn.session.turn_count:
+            await asyncio.Event().wait()
+        return await echo(turn, stage, tape)
+
+    async with rig(tmp_path, ScriptedBrain(wait_twice), channel_bases=AT_ONCE) as it:
+        asked = []
+        for text in ("one", "two", "three"):
+            asked.append(asyncio.ensure_future(it.turn(text, WEB)))
+            await begun.get()
+        turns = [await one for one in asked]
+        assert turns[0] == turns[1] == turns[2]
+        later = await it.turn("four", WEB)
+        answer, first, second, last = await it.runs(later.session_id)
+        assert (answer.id, answer.status, last.said) == (turns[0].turn_id, "complete", ("four",))
+        assert [(run.said, run.status, run.superseded_by, run.reply) for run in (first, second)] == [
+            (("one",), "superseded", answer.id, ""), (("one", "two"), "superseded", answer.id, "")]
+        assert (first.turn_group_id, second.turn_group_id, answer.turn_group_id) == ("", first.id, "")
+        assert [entry.site for entry in first.tape] == ["input", "coin"]
+        verified = await it.scribe.read(lambda store: store.tenant(KEY.tenant).verify_session(later.session_id))
+        assert (verified.runs, verified.problems) == (4, ())
 
 
 async def test_absorbing_restarts_the_same_turn_over_all_messages(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ class SimulatedTenant:
                 self._request(record, None)
             case TurnCommitted():
                 self.sessions[record.session.id] = record.session
-                self._runs[record.run.id] = record.run
+                self._runs.update({run.id: run for run in (record.run, *record.superseded)})
                 self._segments.pop(record.run.id, None)
                 for message in record.answered:
                     if message in self._messages:

@@ -26,7 +26,7 @@ from tests.simulation.world import World
 def check(world: World, disk: Disk, evidence: Evidence) -> None:
     """Note every broken law in the world."""
     history = History(disk.records())
-    for law in (answered_once, in_order, chained, numbered, spoken, kept_apart, learned, told_truth, not_taken,
+    for law in (answered_once, in_order, chained, buried, numbered, spoken, kept_apart, learned, told_truth, not_taken,
                 taken_once):
         for broken in law(history, evidence.attempts):
             world.violated(broken)
@@ -86,13 +86,34 @@ def chained(history: History, attempts: list[Attempt]) -> Iterator[str]:
             yield f"turn {short(turn)} was committed {count} times"
     sessions: dict[str, list[Run]] = defaultdict(list)
     for record in history.turns:
-        run, before = record.run, sessions[record.run.session]
-        previous = digest(before[-1]) if before else genesis(run.tenant, run.session, run.engine)
-        if run.sequence != len(before) or run.previous != previous:
-            yield f"turn {short(run.id)} is not the link {len(before)} of its session's chain"
-        if record.session.turn_count != run.sequence + 1 or record.session.previous_run != digest(run):
-            yield f"the session after turn {short(run.id)} is not the one that the turn made"
-        before.append(run)
+        before = sessions[record.run.session]
+        for run in (record.run, *record.superseded):
+            previous = digest(before[-1]) if before else genesis(run.tenant, run.session, run.engine)
+            if run.sequence != len(before) or run.previous != previous:
+                yield f"turn {short(run.id)} is not the link {len(before)} of its session's chain"
+            before.append(run)
+        if record.session.turn_count != len(before) or record.session.previous_run != digest(before[-1]):
+            yield f"the session after turn {short(record.run.id)} is not the one that the turn made"
+
+
+def buried(history: History, attempts: list[Attempt]) -> Iterator[str]:
+    """A turn that was replaced has a run that names its successor and what was said to it, and no other does."""
+    replaced = {event.turn_id for record in history.records for event in events_of(record)
+                if event.kind == "turn.superseded"}
+    runs: Counter[str] = Counter()
+    for record in history.turns:
+        for run in record.superseded:
+            runs[run.id] += 1
+            if run.status != "superseded" or run.superseded_by != record.run.id:
+                yield f"turn {short(run.id)} was replaced and does not say by {short(record.run.id)}"
+            if not set(run.message_ids) < set(record.run.message_ids):
+                yield f"turn {short(run.id)} was replaced by one that does not answer what was said to it"
+    asked = {event.turn_id for record in history.accepted for event in record.events if event.kind == "turn.accepted"}
+    for turn in replaced:
+        if runs.pop(turn, 0) != (turn in asked) or turn in history.runs:
+            yield f"turn {short(turn)} was replaced and does not have the one run of such a turn"
+    for turn in runs:
+        yield f"turn {short(turn)} has the run of a turn that was replaced, and was not"
 
 
 def numbered(history: History, attempts: list[Attempt]) -> Iterator[str]:
