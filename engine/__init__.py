@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ruche.engine.brain.explain import Explained
     from ruche.engine.catalog import PublishedAgent
     from ruche.engine.config import Settings
+    from ruche.engine.drafts import Drafts
     from ruche.engine.host import Component, Host
     from ruche.storage.audit import Verification
     from ruche.storage.auditor import Erasure
@@ -218,12 +219,17 @@ class Engine:
         """The published versions of an agent below a number, newest first. Raises NotFound."""
         return await self._host.catalog.versions(tenant, agent_id, below=below, limit=limit)
 
-    async def rollback(self, tenant: str, agent_id: str, version: int) -> PublishedAgent:
+    async def rollback(self, tenant: str, agent_id: str, version: int, by: str = "") -> PublishedAgent:
         """Publish what an earlier version holds as the newest; turns that run keep theirs. Raises NotFound.
 
         An agent that comes from a folder is published from there again at the next start.
         """
-        return await self._host.catalog.rollback(tenant, agent_id, version)
+        return await self._host.catalog.rollback(tenant, agent_id, version, by)
+
+    @property
+    def drafts(self) -> Drafts:
+        """Agents that are written over the API: edited part by part, checked, published."""
+        return self._host.drafts
 
     async def health(self) -> list[Component]:
         """Every part with its state and what a small request to it took."""

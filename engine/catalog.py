@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+from weakref import WeakValueDictionary
+
+from msgspec.structs import replace
+from pydantic import ValidationError
 
 from ruche.actors.scribe import Scribe
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.publish import bundle_hash, next_version
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.contracts import Retrieval
-from ruche.plugins.errors import ConfigurationError, NotFound
+from ruche.plugins.errors import ConfigurationError, NotFound, RucheError
 from ruche.plugins.installed import Installed
 from ruche.storage.model.agent import AgentBundle
 from ruche.storage.model.record import AgentPublished
 from ruche.storage.store import Store
+
+Source = Literal["folder", "api"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class PublishedAgent:
     version: int
     hash: str
     compiled: CompiledAgent
+    source: Source = "folder"
 
 
 class Catalog:
@@ -39,6 +48,7 @@ class Catalog:
         self._installed = installed
         self._clock_ms = clock_ms
         self._agents: dict[tuple[str, str], PublishedAgent] = {}
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def current(self, tenant: str, agent: str) -> CompiledAgent:
         """The version that new turns use. Raises NotFound."""
@@ -51,6 +61,10 @@ class Catalog:
             raise NotFound("there is no such agent")
         return found
 
+    def find(self, tenant: str, agent: str) -> PublishedAgent | None:
+        """As `published`, None where there is none."""
+        return self._agents.get((tenant, agent))
+
     def of_tenant(self, tenant: str) -> list[PublishedAgent]:
         """All agents of a tenant, by id."""
         return [agent for key, agent in sorted(self._agents.items()) if key[0] == tenant]
@@ -62,7 +76,19 @@ class Catalog:
             raise ConfigurationError(f"{', '.join(map(str, roots))}: there is no agent folder (a folder with "
                                      "agent.yaml); `ruche init NAME` makes one")
         bundles = [load_folder(folder, self._installed).require() for folder in folders]
-        return [await self.publish(bundle) for bundle in bundles]
+        return [await self.publish(bundle, source="folder") for bundle in bundles]
+
+    async def serve_kept(self) -> list[str]:
+        """Serve the agents that were published over the API. Gives why those that cannot be used are left out."""
+        faults = []
+        for kept in await self._scribe.read(lambda store: store.all_agents()):
+            if kept.source == "api" and not kept.retired:
+                try:
+                    await self._serve(AgentBundle.model_validate_json(kept.bundle), kept, "api")
+                except (RucheError, ValidationError) as error:
+                    reason = error.message if isinstance(error, RucheError) else "this engine does not know its form"
+                    faults.append(f"agent {kept.agent} of tenant {kept.tenant} is not served: {reason}")
+        return faults
 
     async def versions(self, tenant: str, agent: str, *, below: int | None = None,
                        limit: int = 20) -> list[AgentPublished]:
@@ -77,24 +103,56 @@ class Catalog:
 
         return await self._scribe.read(read)
 
-    async def rollback(self, tenant: str, agent: str, version: int) -> PublishedAgent:
+    async def rollback(self, tenant: str, agent: str, version: int, by: str = "") -> PublishedAgent:
         """Publish what an earlier version holds as the newest one; turns that run keep theirs. Raises NotFound."""
         self.published(tenant, agent)
         kept = await self._scribe.read(lambda store: store.tenant(tenant).agent(agent, version))
-        if kept is None:
+        if kept is None or kept.retired:
             raise NotFound(f"agent {agent} has no version {version}")
-        return await self.publish(AgentBundle.model_validate_json(kept.bundle))
+        return await self.publish(AgentBundle.model_validate_json(kept.bundle), by=by, note=f"version {version} again")
 
-    async def publish(self, bundle: AgentBundle) -> PublishedAgent:
-        """Make a bundle the current version; one that is published already keeps its version. Durable on return."""
-        latest = await self._scribe.read(lambda store: store.tenant(bundle.tenant).agent(bundle.id))
-        record = next_version(bundle, latest, self._clock_ms())
-        version = record.version if record else latest.version if latest else 1
-        digest = record.hash if record else latest.hash if latest else bundle_hash(bundle)
+    async def publish(self, bundle: AgentBundle, *, source: Source | None = None, by: str = "", note: str = "",
+                      ends_draft: bool = False) -> PublishedAgent:
+        """Make a bundle the current version; one that is published already keeps its version. Durable on return.
+
+        `source` is that of the version before where it is not given.
+        """
+        async with self._lock(bundle.tenant, bundle.id):
+            latest = await self._latest(bundle.tenant, bundle.id)
+            origin = source or (latest.source if latest is not None else "folder")
+            record = next_version(bundle, latest, self._clock_ms())
+            if record is not None:
+                record = replace(record, source=origin, by=by, note=note, ends_draft=ends_draft)
+            return await self._serve(bundle, record or latest, origin, record)
+
+    async def retire(self, tenant: str, agent: str, by: str) -> None:
+        """Serve it no more; its versions stay, and so does its number. Raises NotFound."""
+        self.published(tenant, agent)
+        async with self._lock(tenant, agent):
+            latest = await self._latest(tenant, agent)
+            if latest is not None:
+                await self._scribe.commit(replace(latest, version=latest.version + 1, at_ms=self._clock_ms(), by=by,
+                                                  note="", retired=True, ends_draft=True))
+            self._agents.pop((tenant, agent), None)
+
+    async def _serve(self, bundle: AgentBundle, kept: AgentPublished | None, source: Source,
+                     record: AgentPublished | None = None) -> PublishedAgent:
+        """Compile, keep the record of a new version, swap."""
+        version, digest = (kept.version, kept.hash) if kept else (1, bundle_hash(bundle))
         compiled = CompiledAgent(bundle, version, self._installed.enforcers, digest)
-        agent = PublishedAgent(bundle, version, digest, compiled)
+        agent = PublishedAgent(bundle, version, digest, compiled, source)
         await self._retrieval.prepare(bundle, version)
         if record is not None:
             await self._scribe.commit(record)
         self._agents[bundle.tenant, bundle.id] = agent
         return agent
+
+    def _lock(self, tenant: str, agent: str) -> asyncio.Lock:
+        """Versions of one agent are numbered one after the other."""
+        lock = self._locks.get((tenant, agent))
+        if lock is None:
+            lock = self._locks[tenant, agent] = asyncio.Lock()
+        return lock
+
+    async def _latest(self, tenant: str, agent: str) -> AgentPublished | None:
+        return await self._scribe.read(lambda store: store.tenant(tenant).agent(agent))

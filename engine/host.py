@@ -31,6 +31,7 @@ from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
 from ruche.engine.custody import Custody
+from ruche.engine.drafts import Drafts
 from ruche.engine.limits import Quotas
 from ruche.engine.oversight import Sweeper
 from ruche.engine.speakers import Speakers
@@ -91,13 +92,14 @@ class Component:
 class Host:
     """Everything that runs for one data directory. Made by `Host.start`."""
 
-    def __init__(self, settings: Settings, store: Store, scribe: Scribe, catalog: Catalog, hosting: Hosting,
-                 sessions: Directory[SessionActor], retriever: Retriever, quotas: Quotas,
+    def __init__(self, settings: Settings, store: Store, scribe: Scribe, catalog: Catalog, drafts: Drafts,
+                 hosting: Hosting, sessions: Directory[SessionActor], retriever: Retriever, quotas: Quotas,
                  notices: tuple[str, ...], faults: tuple[str, ...] = ()) -> None:
         self.settings = settings
         self.store = store
         self.scribe = scribe
         self.catalog = catalog
+        self.drafts = drafts
         self.hosting = hosting
         self.sessions = sessions
         self.retriever = retriever
@@ -117,6 +119,7 @@ class Host:
             stack.push_async_callback(anyio.to_thread.run_sync, store.close)
             await stack.enter_async_context(ActorSystem())
             host = await _build(cls, settings, plugins, store, stack)
+            host.notices = (*host.notices, *await host.catalog.serve_kept())
             if settings.agents is not None or settings.samples:
                 roots = served_samples() if settings.agents is None else [settings.agents]
                 await host.catalog.publish_all(*roots)
@@ -168,7 +171,8 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas)
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
                                                              max_active=limits.active_sessions, buffer=limits.mailbox))
-    host = kind(settings, store, scribe, catalog, hosting, sessions, retriever, quotas,
+    drafts = Drafts(catalog, scribe, installed, plugins.clock_ms)
+    host = kind(settings, store, scribe, catalog, drafts, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
     clock = Clock(sessions, scribe)
     clock.every(_SWEEP_S, "retention", Sweeper(host).sweep)

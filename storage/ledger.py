@@ -116,7 +116,7 @@ class Ledger:
                 return [self._profile(record.profile, tenant)]
             case AgentPublished():
                 version = self._agent(record, record.version, tenant)
-                return [version] if record.source == "folder" else [version, self._no_draft(record.agent, tenant)]
+                return [version, self._no_draft(record.agent, tenant)] if record.ends_draft else [version]
             case DraftSaved():
                 if record.bundle is None:
                     return [self._no_draft(record.agent, tenant)]

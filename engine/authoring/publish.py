@@ -22,7 +22,7 @@ def next_version(bundle: AgentBundle, latest: AgentPublished | None, at_ms: int)
     """
     body = canonical_bundle(bundle)
     digest = hashlib.sha256(body).hexdigest()
-    if latest is not None and (latest.hash == digest or _content(latest) == body):
+    if latest is not None and not latest.retired and (latest.hash == digest or _content(latest) == body):
         return None
     version = 1 if latest is None else latest.version + 1
     return AgentPublished(tenant=bundle.tenant, at_ms=at_ms, agent=bundle.id, version=version, hash=digest, bundle=body)

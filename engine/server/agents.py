@@ -11,9 +11,12 @@ from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.requests import query
 from ruche.engine.server.routes import AUTHOR, Route
+from ruche.storage.model.agent import AgentBundle
 
 
 class AgentShort(Shown, kw_only=True):
+    """`version` 0: a draft that was never published. `source`: `folder` agents are written in their folder."""
+
     id: str
     name: str
     description: str
@@ -22,6 +25,7 @@ class AgentShort(Shown, kw_only=True):
     public: bool
     rules: int
     scenarios: int
+    source: str
 
 
 class AgentList(Shown, kw_only=True):
@@ -31,21 +35,26 @@ class AgentList(Shown, kw_only=True):
 
 async def list_agents(request: web.Request) -> web.Response:
     query(request)
-    published = await request.app[ENGINE].agents(request[IDENTITY].tenant)
-    return answer(AgentList(items=[AgentShort(
-        id=one.bundle.id, name=one.bundle.agent.name, description=one.bundle.agent.description, version=one.version,
-        languages=list(one.bundle.agent.languages), public=one.bundle.agent.public, rules=len(one.bundle.rules),
-        scenarios=len(one.bundle.scenarios)) for one in published]))
+    engine, tenant = request.app[ENGINE], request[IDENTITY].tenant
+    found = [_short(one.bundle, one.version, one.source) for one in await engine.agents(tenant)]
+    drafts = [_short(one.bundle, 0, "api") for one in await engine.drafts.unpublished(tenant)]
+    return answer(AgentList(items=sorted([*found, *drafts], key=lambda one: one.id)))
+
+
+def _short(bundle: AgentBundle, version: int, source: str) -> AgentShort:
+    return AgentShort(id=bundle.id, name=bundle.agent.name, description=bundle.agent.description, version=version,
+                      languages=list(bundle.agent.languages), public=bundle.agent.public, rules=len(bundle.rules),
+                      scenarios=len(bundle.scenarios), source=source)
 
 
 async def read_agent(request: web.Request) -> web.Response:
-    """The whole agent, with the keys an author writes. The sources of its tools stay in the folder."""
+    """The whole agent as it serves, with the keys an author writes. The sources of its tools stay in the folder."""
     query(request)
     published = await request.app[ENGINE].agent(request[IDENTITY].tenant, request.match_info["agent"])
     whole: dict[str, Any] = published.bundle.model_dump(mode="json", by_alias=True, exclude={"sources", "tenant"})
     for tool in whole["tools"]:
         tool["headers"] = sorted(tool["headers"])
-    return answer({**whole, "version": published.version})
+    return answer({**whole, "version": published.version, "source": published.source})
 
 
 ROUTES = (

@@ -19,6 +19,7 @@ from ruche.engine.observe import Metrics, log
 from ruche.engine.server import (
     agents,
     audit,
+    authoring,
     chat,
     console,
     events,
@@ -26,6 +27,7 @@ from ruche.engine.server import (
     keys,
     openapi,
     ops,
+    parts,
     runs,
     sessions,
     tokens,
@@ -41,15 +43,16 @@ ORIGINS = web.AppKey("origins", frozenset[str])
 SECURE = web.AppKey("secure", bool)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-_ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, DELETE", "Access-Control-Max-Age": "600",
+_ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Control-Max-Age": "600",
             "Access-Control-Allow-Headers":
-                "Authorization, Content-Type, Idempotency-Key, Prefer, X-Request-ID, Last-Event-ID"}
+                "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer, X-Request-ID, Last-Event-ID"}
 
 
 def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *runs.ROUTES, *audit.ROUTES, *agents.ROUTES,
-             *explain.ROUTES, *versions.ROUTES, *tokens.ROUTES, *keys.ROUTES, *ops.ROUTES, *console.routes())
+             *explain.ROUTES, *versions.ROUTES,
+             *authoring.ROUTES, *parts.ROUTES, *tokens.ROUTES, *keys.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 
@@ -109,6 +112,6 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
     origin = request.headers.get("Origin")
     if origin is not None and origin in request.app[ORIGINS]:
         headers["Access-Control-Allow-Origin"] = origin
-        headers["Access-Control-Expose-Headers"] = "X-Request-ID, Retry-After"
+        headers["Access-Control-Expose-Headers"] = "ETag, X-Request-ID, Retry-After"
         headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         headers.add("Vary", "Origin")

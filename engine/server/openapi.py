@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from pydantic import BaseModel
 
 from ruche.engine.server.answers import answer
 from ruche.engine.server.errors import ErrorBody
@@ -19,8 +20,13 @@ _WHERE = "#/components/schemas/{name}"
 def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The whole document for these routes."""
     models = [ErrorBody, *{model: None for route in routes for model in (route.body, route.answer) if model}]
-    schemas, components = msgspec.json.schema_components(models, ref_template=_WHERE)
-    named = dict(zip(models, schemas, strict=True))
+    ours = [model for model in models if not _authored(model)]
+    schemas, components = msgspec.json.schema_components(ours, ref_template=_WHERE)
+    named: dict[Any, Any] = dict(zip(ours, schemas, strict=True))
+    for model in filter(_authored, models):
+        named[model] = {"$ref": _WHERE.format(name=model.__name__)}
+        whole = model.model_json_schema(by_alias=True, ref_template=_WHERE.replace("name", "model"))
+        components |= {**whole.pop("$defs", {}), model.__name__: whole}
     paths: dict[str, Any] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, named)
@@ -31,6 +37,11 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "components": {"schemas": components, "securitySchemes": {
             "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}},
     }
+
+
+def _authored(model: Any) -> bool:
+    """True for what authors write, which has schemas of its own."""
+    return isinstance(model, type) and issubclass(model, BaseModel)
 
 
 def _operation(route: Route, named: dict[Any, Any]) -> dict[str, Any]:

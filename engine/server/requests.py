@@ -55,10 +55,7 @@ _decoders: dict[type[Body], msgspec.json.Decoder[Any]] = {}
 
 async def read(request: web.Request, kind: type[Sent]) -> Sent:
     """The body as `kind`. Raises Malformed (not JSON), InvalidRequest (with the field's path), UnsupportedMedia."""
-    if request.content_type != "application/json":
-        raise UnsupportedMedia("send Content-Type: application/json")
-    body = await _receive(request)
-    check_depth(body)
+    body = await read_json(request)
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
@@ -69,6 +66,15 @@ async def read(request: web.Request, kind: type[Sent]) -> Sent:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed("the body is not JSON") from None
     return sent
+
+
+async def read_json(request: web.Request) -> bytes:
+    """The body as it came, said to be JSON and not nested too deeply. Raises UnsupportedMedia, Malformed."""
+    if request.content_type != "application/json":
+        raise UnsupportedMedia("send Content-Type: application/json")
+    body = await _receive(request)
+    check_depth(body)
+    return body
 
 
 async def _receive(request: web.Request) -> bytes:

@@ -20,12 +20,14 @@ OVERSEE = frozenset({"operator", "admin"})
 EXAMINE = frozenset({"operator", "auditor", "admin"})
 AUDIT = frozenset({"auditor", "admin"})
 ADMINISTER = frozenset({"admin"})
+WRITE = frozenset({"agent_author", "admin"})
 AUTHOR = frozenset({"agent_author", "operator", "admin"})
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `roles` empty means that nobody has to say who they are; `body` and `answer` are msgspec types.
+    """One endpoint. `roles` empty means that nobody has to say who they are; `body` and `answer` are msgspec types, or
+    the models that authors write with.
 
     `query` names the allowed query parameters: others are refused.
     """

@@ -10,10 +10,13 @@ from msgspec import Meta
 from ruche.engine.observe import log
 from ruche.engine.server.answers import Shown, answer, rfc3339
 from ruche.engine.server.auth import IDENTITY
+from ruche.engine.server.authoring import whole_bundle
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import REQUEST_ID
 from ruche.engine.server.requests import Body, query, read, whole
 from ruche.engine.server.routes import AUTHOR, Route
+from ruche.plugins.errors import NotFound
+from ruche.storage.model.agent import AgentBundle
 
 _MOST = 1_000_000_000
 
@@ -30,6 +33,8 @@ class VersionShown(Shown, kw_only=True):
     published_at: str
     source: str
     current: bool
+    published_by: str
+    note: str
 
 
 class VersionPage(Shown, kw_only=True):
@@ -56,8 +61,22 @@ async def list_versions(request: web.Request) -> web.Response:
     more = bool(found) and found[-1].version > 1
     return answer(VersionPage(
         items=[VersionShown(version=one.version, hash=one.hash, published_at=rfc3339(one.at_ms), source=one.source,
-                            current=one.version == current) for one in found],
+                            current=one.version == current, published_by=one.by, note=one.note) for one in found],
         next_cursor=str(found[-1].version) if more else None))
+
+
+async def read_version(request: web.Request) -> web.Response:
+    """What a version held, with the keys that authors write."""
+    query(request)
+    engine, tenant, agent = request.app[ENGINE], request[IDENTITY].tenant, request.match_info["agent"]
+    await engine.agent(tenant, agent)
+    number = request.match_info["version"]
+    found = (await engine.versions(tenant, agent, below=int(number) + 1, limit=1)
+             if number.isascii() and number.isdigit() and 0 < int(number[:10]) <= _MOST and len(number) < 11 else [])
+    if not found or str(found[0].version) != number:
+        raise NotFound("there is no such version")
+    return answer({**whole_bundle(AgentBundle.model_validate_json(found[0].bundle)), "version": found[0].version,
+                   "hash": found[0].hash})
 
 
 async def roll_back(request: web.Request) -> web.Response:
@@ -66,7 +85,7 @@ async def roll_back(request: web.Request) -> web.Response:
     engine, identity, agent = request.app[ENGINE], request[IDENTITY], request.match_info["agent"]
     await engine.agent(identity.tenant, agent)
     body = await read(request, RollbackRequest)
-    now = await engine.rollback(identity.tenant, agent, body.version)
+    now = await engine.rollback(identity.tenant, agent, body.version, identity.subject)
     log.info("agent.rollback", request_id=request[REQUEST_ID], tenant=identity.tenant, agent=agent,
              version=now.version, restored=body.version)
     return answer(RolledBack(agent_id=agent, version=now.version, hash=now.hash, restored=body.version))
@@ -75,6 +94,7 @@ async def roll_back(request: web.Request) -> web.Response:
 ROUTES = (
     Route("GET", "/v1/agents/{agent}/versions", list_versions, "List an agent's published versions, newest first",
           AUTHOR, answer=VersionPage, query=("limit", "cursor")),
+    Route("GET", "/v1/agents/{agent}/versions/{version}", read_version, "Read what a version of an agent held", AUTHOR),
     Route("POST", "/v1/agents/{agent}/rollback", roll_back, "Publish an earlier version of an agent again", AUTHOR,
           body=RollbackRequest, answer=RolledBack),
 )

@@ -86,7 +86,7 @@ class ProfileSaved(Record, frozen=True, kw_only=True, tag="profile"):
 class AgentPublished(Record, frozen=True, kw_only=True, tag="agent"):
     """A version of an agent; `bundle` is the canonical JSON of an AgentBundle and `hash` its SHA-256.
 
-    One of source `api` ends the agent's draft. A `retired` version holds what the one before held, and serves nobody.
+    A `retired` version holds what the one before held, and serves nobody.
     """
 
     agent: str
@@ -97,6 +97,8 @@ class AgentPublished(Record, frozen=True, kw_only=True, tag="agent"):
     by: str = ""
     """Who published it over the API."""
     note: str = ""
+    ends_draft: bool = False
+    """The agent's draft goes with this frame: it is what was published, or not wanted any more."""
     retired: bool = False
 
 

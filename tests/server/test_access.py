@@ -18,6 +18,7 @@ BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
                           "/v1/agents/{agent}/rollback": {"version": 1},
                           "/v1/runs/{id}/advisories": {"kind": "note", "note": "seen"},
           "/v1/admin/keys": {"level": "journal"},
+          "/v1/agents/{agent}/publish": {}, "/v1/agents/{agent}/check": None,
           "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
           "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
 ALLOWED = {
@@ -42,6 +43,21 @@ ALLOWED = {
     "GET /v1/agents/{agent}": "agent_author operator admin",
     "GET /v1/agents/{agent}/versions": "agent_author operator admin",
     "POST /v1/agents/{agent}/explain": "agent_author operator admin",
+    "GET /v1/agents/{agent}/versions/{version}": "agent_author operator admin",
+    "POST /v1/agents": "agent_author admin",
+    "PUT /v1/agents/{agent}": "agent_author admin",
+    "DELETE /v1/agents/{agent}": "agent_author admin",
+    "GET /v1/agents/{agent}/draft": "agent_author operator admin",
+    "PUT /v1/agents/{agent}/draft": "agent_author admin",
+    "DELETE /v1/agents/{agent}/draft": "agent_author admin",
+    "POST /v1/agents/{agent}/check": "agent_author operator admin",
+    "POST /v1/agents/{agent}/publish": "agent_author admin",
+    "POST /v1/agents/{agent}/rules/bulk": "agent_author admin",
+    "POST /v1/agents/{agent}/templates/{id}/preview": "agent_author operator admin",
+    **{f"{method} /v1/agents/{{agent}}/{part}{place}": "agent_author operator admin" if method == "GET" else
+       "agent_author admin" for part in ("rules", "relationships", "templates", "fields", "glossary", "intents",
+                                         "variables", "tools", "scenarios")
+       for method, place in (("GET", ""), ("POST", ""), ("GET", "/{id}"), ("PUT", "/{id}"), ("DELETE", "/{id}"))},
     "POST /v1/agents/{agent}/rollback": "agent_author operator admin",
     "GET /v1/admin/actors": "operator admin",
     "GET /v1/admin/keys": "admin",
@@ -58,7 +74,7 @@ def name(route: Route) -> str:
 
 
 def ask(site: Served, route: Route, token: str | None, id: str = "unknown") -> int:
-    path = route.path.replace("{id}", id).replace("{agent}", id)
+    path = route.path.replace("{id}", id).replace("{agent}", id).replace("{version}", "1")
     if route.media == "text/event-stream" and route.method == "POST":
         return site.request(route.method, path, {**CHAT, "agent_id": "unknown"}, token).status
     return site.request(route.method, path, BODIES.get(route.path), token).status
@@ -107,7 +123,7 @@ def test_another_tenants_id_is_answered_byte_for_byte_like_an_unknown_one(site: 
     token = site.token("admin", "operator", sub="eve", tenant="third")
     answers = []
     for known in (rivals[kind], "0" * len(rivals[kind])):
-        path = route.path.replace("{id}", known).replace("{agent}", known)
+        path = route.path.replace("{id}", known).replace("{agent}", known).replace("{version}", "1")
         answer = site.request(route.method, path, BODIES.get(route.path), token, {"X-Request-ID": "same"})
         answers.append((answer.status, {**answer.headers, "date": ""}, answer.body))
     assert answers[0] == answers[1]

@@ -11,9 +11,9 @@ def draft(revision: int, bundle: bytes | None = b"{}", agent: str = "desk") -> D
     return DraftSaved(tenant="acme", at_ms=NOW_MS, agent=agent, revision=revision, bundle=bundle, by="ann")
 
 
-def version(number: int, source: str = "api", tenant: str = "acme") -> AgentPublished:
+def version(number: int, tenant: str = "acme", *, ends_draft: bool = False) -> AgentPublished:
     return AgentPublished(tenant=tenant, at_ms=NOW_MS, agent="desk", version=number, hash="h", bundle=b"{}",
-                          source=source)  # type: ignore[arg-type]
+                          source="api", ends_draft=ends_draft)
 
 
 def test_a_draft_is_no_version_and_is_found_again_after_a_restart(open_store: Opener) -> None:
@@ -30,12 +30,12 @@ def test_a_draft_is_no_version_and_is_found_again_after_a_restart(open_store: Op
         store = open_store()
 
 
-def test_publishing_over_the_api_ends_the_draft_and_publishing_a_folder_does_not(open_store: Opener) -> None:
+def test_publishing_a_draft_ends_it_and_publishing_something_else_does_not(open_store: Opener) -> None:
     store = open_store()
     store.append([draft(1)])
-    store.append([version(1, "folder")])
+    store.append([version(1)])
     assert store.tenant("acme").draft("desk") == draft(1)
-    store.append([version(2, "api")])
+    store.append([version(2, ends_draft=True)])
     assert store.tenant("acme").draft("desk") is None
     assert [one.version for one in store.tenant("acme").agents()] == [2]
 
