@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import emit, percentile, progress, table
-from bench.suites import constraints, documents, many, memory, rules
+from bench.suites import constraints, documents, many, memory, pii, rules
 from bench.suites.asking import Asking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
@@ -29,6 +29,7 @@ SUITES: dict[str, Suite] = {
     "documents": documents.run,
     "memory": memory.run,
     "constraints": constraints.run,
+    "pii": pii.run,
 }
 
 

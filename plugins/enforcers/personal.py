@@ -1,7 +1,8 @@
 """Personal data that a reply must not tell: `{use: personal_data, options: {kinds: [email, card]}}`.
 
-E-mail addresses, telephone numbers, IBANs and card numbers, found in the text as a person reads it. Numbers of accounts
-and cards are told from others by their checksums, telephone numbers by the numbering plans.
+E-mail addresses, telephone numbers, IBANs and card numbers, found in the text as a person reads it; social security
+numbers of the United States (`ssn`) and internet addresses (`ip`) where a rule names them. Numbers of accounts and
+cards are told from others by their checksums, telephone numbers by the numbering plans.
 """
 
 from __future__ import annotations
@@ -15,10 +16,14 @@ from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers.accounts import find_cards, find_ibans, is_iban
 from ruche.plugins.enforcers.options import read_options, text_list
 from ruche.plugins.enforcers.reading import legible, readings
+from ruche.plugins.enforcers.traces import find_ips, find_ssns
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import Rule
 
-KINDS = {"email": "an e-mail address", "phone": "a telephone number", "iban": "an IBAN", "card": "a card number"}
+KINDS = {"email": "an e-mail address", "phone": "a telephone number", "iban": "an IBAN", "card": "a card number",
+         "ssn": "a social security number", "ip": "an internet address"}
+USUAL = ("email", "phone", "iban", "card")
+"""What is looked for where a rule names no kinds."""
 MOST = 50
 """What may be a telephone number, of one text; with more the verdict is an error."""
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}(?![\w-])")
@@ -44,15 +49,15 @@ class Personal(NamedTuple):
 
 
 class PersonalDataEnforcer:
-    """Options: `kinds` (all), `allow` (values, `@domain`, or names whose value may be said), `regions` (countries whose
-    telephone numbers are known without a country code; by default those of the reply's language)."""
+    """Options: `kinds` (the usual four), `allow` (values, `@domain`, or names whose value may be said), `regions`
+    (countries whose telephone numbers are known without a country code; by default those of the reply's language)."""
 
     name = "personal_data"
     monotone = True
 
     def prepare(self, rule: Rule) -> Personal:
         options = read_options(rule, ("kinds", "allow", "regions"), empty=True)
-        kinds = text_list(rule, options, "kinds") or tuple(KINDS)
+        kinds = text_list(rule, options, "kinds") or USUAL
         for kind in kinds:
             if kind not in KINDS:
                 raise ConfigurationError(f"rule {rule.id}: {kind} is no kind of personal data; there are "
@@ -85,7 +90,10 @@ def _find(kind: str, text: str, regions: tuple[str, ...]) -> Iterator[Span]:
         return (found.span() for found in _EMAIL.finditer(text)) if "@" in text else iter(())
     if kind == "phone":
         return (found.span() for found in _some(_PHONE.finditer(text)) if _is_phone(found[0], regions))
-    return find_ibans(text) if kind == "iban" else find_cards(text)
+    return _NUMBERS[kind](text)
+
+
+_NUMBERS = {"iban": find_ibans, "card": find_cards, "ssn": find_ssns, "ip": find_ips}
 
 
 def _some(found: Iterator[re.Match[str]]) -> Iterator[re.Match[str]]:
