@@ -95,6 +95,8 @@ class RetentionSettings(Section):
     idempotency: int | None = Field(default=None, ge=1)
     effects: int | None = Field(default=None, ge=1)
     dead_letters: int | None = Field(default=None, ge=1)
+    episodes: int | None = Field(default=None, ge=1)
+    """What `ruche migrate memories` brought in, by when it happened."""
 
     def rules(self) -> dict[str, int]:
         """Those that are set."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from ruche.storage import vault
+from ruche.storage import platform, vault
 from ruche.storage.audit import Head as SessionStart
+from ruche.storage.checkpoints import PublicKey
 from ruche.storage.datafiles import DataFiles
-from ruche.storage.errors import Erased, IntegrityError, NotFound, StorageFull
+from ruche.storage.errors import Erased, IntegrityError, NotFound, StorageFull, StorageStopped
 from ruche.storage.feed import Feed
 from ruche.storage.fields import Stored
 from ruche.storage.heads import COLUMN, SessionHead
 from ruche.storage.model.record import AnyRecord, HoldSet, PersonErased
+from ruche.storage.notary import KeyLine
 from ruche.storage.proofs import Audit, Head, Proof, sign
 from ruche.storage.query import Query
 from ruche.storage.retention import Dropped, Retention, Rules
@@ -26,6 +28,9 @@ KEY_BACKUP_DAYS: Final = 30
 _DAY_MS: Final = 86_400_000
 _EVERYTHING: Final = Query(limit=1_000_000_000)
 _KINDS: Final[dict[str, type[Stored]]] = {"run": RunRow, "advisory": AdvisoryRow, "erasure": ErasureRow}
+
+
+_hold = msgspec.msgpack.Decoder(tuple[str, str, str, str]).decode
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +44,15 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     complete_ms: int
     proof: Proof
+
+
+class Hold(NamedTuple):
+    """A legal hold that stands."""
+
+    interlocutor: str
+    reason: str
+    by: str
+    at_ms: int
 
 
 class Auditor:
@@ -133,6 +147,38 @@ class Auditor:
         self.key_names(tenant, interlocutor)
         self._append([HoldSet(tenant=tenant, at_ms=at_ms, interlocutor=interlocutor, held=held, reason=reason, by=by)])
 
+    def holds(self, tenant: str) -> list[Hold]:
+        """The legal holds of a tenant, oldest first."""
+        tag = self._files.keyring.tenant(tenant).tag
+        with self._lock:
+            self._feed.drain()
+            found = self._hold_rows(tag)
+        return sorted((Hold(record[1], record[2], record[3], at_ms) for at_ms, record in found),
+                      key=lambda one: (one.at_ms, one.interlocutor))
+
+    # --- signing keys ----------------------------------------------------------------------------------------
+
+    def renew_signing_key(self) -> PublicKey:
+        """Sign checkpoints with a new key from now on; the present one vouches for it, and what it signed stays good.
+
+        What grew is signed with the present key first. Raises StorageFull, StorageStopped.
+        """
+        with self._lock:
+            self._feed.drain()
+            self.checkpoint()
+            try:
+                return self._files.notary.renew()
+            except OSError as error:
+                found = platform.disk_error(error, "writing the signing keys")
+                if isinstance(found, StorageStopped):
+                    self._files.journal.stop(found.message)
+                raise found from error
+
+    @property
+    def signing_keys(self) -> list[KeyLine]:
+        """Every key that signed checkpoints, oldest first; the last one signs now."""
+        return list(self._files.notary.history)
+
     # --- letting go ------------------------------------------------------------------------------------------
 
     def retain(self, rules: Rules, now_ms: int) -> Dropped:
@@ -159,9 +205,14 @@ class Auditor:
 
     def _held(self) -> frozenset[bytes]:
         """Ids of the data keys of everybody on whom a legal hold stands."""
-        collection = self._models[HoldRow]
         found: set[bytes] = set()
-        for row in self._files.tables.find(collection, None, _EVERYTHING):
-            record: Any = msgspec.msgpack.decode(collection.open("record", row, self._files.keyring.opener))
+        for _, record in self._hold_rows(None):
             found.update(self._files.keyring.key_ids(record[0], record[1]))
         return frozenset(found)
+
+    def _hold_rows(self, tag: int | None) -> list[tuple[int, tuple[str, str, str, str]]]:
+        """When each hold was placed, and its tenant, person, reason and author."""
+        collection = self._models[HoldRow]
+        at_ms, opener = collection.columns.index("at_ms"), self._files.keyring.opener
+        return [(row[at_ms], _hold(collection.open("record", row, opener)))
+                for row in self._files.tables.find(collection, tag, _EVERYTHING)]

@@ -11,7 +11,7 @@ import msgspec
 from ruche.storage.errors import IntegrityError
 from ruche.storage.evidence import Evidence, Fault, blob_key
 from ruche.storage.model.record import AdvisoryAdded
-from ruche.storage.model.run import Run, canonical, genesis
+from ruche.storage.model.run import IMPORTED, Run, canonical, genesis
 from ruche.storage.runs import Entry
 
 _run = msgspec.json.Decoder(Run).decode
@@ -36,6 +36,8 @@ class RunFacts(NamedTuple):
     outcome: str
     messages: tuple[str, ...]
     status: str
+    foreign: bool
+    """It was brought in from elsewhere: what it was decided by is kept there."""
 
 
 class Looking:
@@ -95,7 +97,8 @@ class Looking:
             if not value or (len(value) > 1 and len(set(value)) == 1):
                 self.faults.append(Fault(f"its {name} hash is a placeholder", file, offset, run.id))
         return RunFacts(hashlib.sha256(opened).hexdigest(), run.previous, genesis(run.tenant, run.session, run.engine),
-                        run.hashes.configuration, run.outcome, run.message_ids, run.status)
+                        run.hashes.configuration, run.outcome, run.message_ids, run.status,
+                        run.engine.split(" ")[0] == IMPORTED)
 
     def _check_index(self, entry: Entry, file: str, name: str) -> None:
         tables = self._evidence.tables

@@ -248,7 +248,7 @@ class Verifier:
                 faults.append(Fault("a published version is not what its hash says", "tables.duckdb"))
             else:
                 known.add((tag, record.hash))
-        runs = [one for one in self._seen if one.run is not None and one.run.configuration]
+        runs = [one for one in self._seen if one.run is not None and one.run.configuration and not one.run.foreign]
         faults += [_fault(one, "names an agent version that is not kept") for one in runs
                    if one.run is not None and (one.entry.tag, one.run.configuration) not in known]
         return _result("configuration", len(runs), faults)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ruche.storage.keys import KeyStatus
     from ruche.storage.store import Store
 
-LEVELS = ("root", "tenant", "person", "journal", "users")
+LEVELS = ("root", "tenant", "person", "journal", "users", "signing")
 _DATA = click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
 _CONFIG = click.option("--config", type=click.Path(path_type=Path),
                        help="Settings file (default: ruche.toml, if it is there).")
@@ -39,15 +39,17 @@ def command() -> None:
 def status(uses: bool, data: Path | None, config: Path | None, as_json: bool) -> None:
     """Keys by level: how many, how many older ones, and how much of a key's nonces is spent at most."""
     with opened(data, config) as (store, _):
-        found, older = store.keys.status(), store.keys.older()
+        found, older, signing = store.keys.status(), store.keys.older(), store.audit.signing_keys
         counted = store.keys.uses() if uses else None
     if as_json:
         click.echo(json.dumps(_shown(found) | {"older": {
             key.hex(): {"level": level, "uses": counted[key] if counted is not None else None}
-            for key, level in older.items()}}))
+            for key, level in older.items()}, "signing": [
+                {"key": line.key.text(), "since_ms": line.since_ms} for line in signing]}))
         return
     for state in found.levels:
         click.echo(f"{state.level:10}{state.keys:>8} in use{state.older:>8} older{state.spent:>10.4%} of nonces spent")
+    click.echo(f"signing   {1:>8} in use{len(signing) - 1:>8} older: {signing[-1].key.text()}")
     for key, level in older.items():
         if counted is not None:
             click.echo(f"{level} key {key.hex()}: {counted[key]} uses")
@@ -71,6 +73,9 @@ def rotate(level: str, tenant: str | None, person: str | None, new_key_file: Pat
     with opened(data, config) as (store, settings):
         if level == "root":
             _rotate_root(store, settings, new_key_file, finish)
+        elif level == "signing":
+            click.echo(f"checkpoints are signed by {store.audit.renew_signing_key().text()} from now on; those signed "
+                       "before stay good", err=True)
         else:
             store.keys.rotate(level, tenant=tenant, person=person)  # type: ignore[arg-type]
             store.keys.finish(lambda progress: click.echo(

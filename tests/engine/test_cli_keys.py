@@ -38,6 +38,12 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
     return int(end.value.code or 0), json.loads(capsys.readouterr().out)
 
 
+def json_lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[Any]:
+    with pytest.raises(SystemExit):
+        main([*words, "--json"])
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
 def test_keys_of_every_level_are_rotated_and_everything_stays_readable(capsys: pytest.CaptureFixture[str]) -> None:
     anyio.run(talk, "one")
     before = Path("data/keys/root.key").read_text()
@@ -114,6 +120,55 @@ def test_a_time_without_a_zone_is_refused(time: str, capsys: pytest.CaptureFixtu
     code, found = run(capsys, "restore", "--from", "archive", "--to", "x", "--to-time", time, "--key-file",
                       "data/keys/root.key")
     assert (code, "with a zone" in found["error"]["message"]) == (2, True)
+
+
+def test_signing_keys_are_renewed_and_the_log_verifies(capsys: pytest.CaptureFixture[str]) -> None:
+    anyio.run(talk, "one")
+    first = run(capsys, "keys", "status")[1]["signing"]
+    assert run(capsys, "keys", "rotate", "signing")[0] == 0
+    anyio.run(talk, "two")
+    later = run(capsys, "keys", "status")[1]["signing"]
+    assert (later[:1], len(later)) == (first, 2)
+    code, found = run(capsys, "verify", "--key", first[0]["key"])
+    assert (code, found["ok"]) == (0, True)
+
+
+def test_a_hold_is_placed_listed_and_lifted_and_refuses_erasure(capsys: pytest.CaptureFixture[str]) -> None:
+    anyio.run(talk, "one")
+    assert run(capsys, "hold", "place", "ada", "--reason", "case 17") == (0, {"person": "ada", "held": True})
+    (held,) = run(capsys, "hold", "list")[1]
+    assert (held["interlocutor"], held["reason"]) == ("ada", "case 17")
+    assert run(capsys, "erase", "ada", "--yes")[1]["error"]["code"] == "RESOURCE_CONFLICT"
+    assert run(capsys, "hold", "lift", "bob", "--reason", "none")[0] == 3
+    assert run(capsys, "hold", "place", "nobody", "--reason", "case 18")[0] == 3
+    assert run(capsys, "hold", "lift", "ada", "--reason", "closed")[0] == 0
+    assert run(capsys, "hold", "list")[1] == []
+    assert run(capsys, "erase", "ada", "--yes")[0] == 0
+
+
+def test_plain_files_are_brought_in_once_and_what_cannot_be_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path("old")
+    folder.mkdir()
+    (folder / "run_00000000000a.json").write_text(json.dumps(
+        {"run_id": "run_00000000000a", "created_at_utc": "2025-12-10T08:00:00Z", "status": "OK",
+         "decision": {"risk_level": "GREEN"}}))
+    code, planned = run(capsys, "migrate", "runs", "old", "--dry-run")
+    assert (code, planned["imported"]) == (0, {"run": 1})
+    assert not Path("data").exists()
+    assert run(capsys, "migrate", "runs", "old")[0] == 3
+    anyio.run(talk, "one")
+    code, done = run(capsys, "migrate", "runs", "old")
+    assert (code, done["imported"], done["verified"]) == (0, {"run": 1}, 1)
+    assert run(capsys, "migrate", "runs", "old", "--verify")[1]["verified"] == 1
+    (folder / "broken.json").write_text("{")
+    code, again = run(capsys, "migrate", "runs", "old")
+    assert (code, again["skipped"], [one["file"] for one in again["problems"] if one["lost"]]) == (
+        1, 1, ["broken.json"])
+    assert {one["id"] for one in json_lines(capsys, "runs", "list")} >= {"run_00000000000a"}
+    (folder / "episodes").mkdir()
+    (folder / "episodes" / "e.json").write_text('{"episode_id": "e", "timestamp": "2025-07-01T10:00:00Z"}')
+    assert run(capsys, "migrate", "memories", "old")[1]["imported"] == {"episode": 1}
+    assert run(capsys, "verify")[0] == 0
 
 
 @pytest.mark.anyio

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import random
 import shutil
 from pathlib import Path
@@ -14,16 +15,18 @@ from hypothesis import strategies as st
 
 from ruche.storage import merkle
 from ruche.storage.checkpoints import Checkpoint, PublicKey, Signer, read_checkpoint, read_note
-from ruche.storage.errors import IntegrityError, NotFound
+from ruche.storage.errors import IntegrityError, NotFound, StorageFull
+from ruche.storage.evidence import Evidence
 from ruche.storage.log import tenant_name, tenant_tag
 from ruche.storage.notary import Notary, read_history, read_notes
 from ruche.storage.platform import Disk
 from ruche.storage.proofs import Head
 from ruche.storage.store import Store
 from ruche.storage.treefile import TreeFile, leaves_of
+from ruche.storage.verifying import verify
 from tests.storage.conftest import Opener
 from tests.storage.disks import FailingSync
-from tests.storage.records import NOW_MS, Conversation, accepted, session_key
+from tests.storage.records import NOW_MS, Conversation, StaticKey, accepted, session_key
 from tests.storage.test_store import advisory
 
 
@@ -261,6 +264,54 @@ def test_a_new_signing_key_is_vouched_for_by_the_one_before(tmp_path: Path) -> N
     (tmp_path / "keys").write_text(forged)
     with pytest.raises(IntegrityError, match="vouched"):
         read_history(tmp_path / "keys")
+
+
+def test_a_renewed_signing_key_signs_from_now_on_and_what_was_signed_before_stays_good(open_store: Opener,
+                                                                                      tmp_path: Path) -> None:
+    store, talk = open_store(), Conversation()
+    store.append([talk.turn()])
+    before = store.audit.head("acme")
+    renewed = store.audit.renew_signing_key()
+    store.append([talk.turn()])
+    after = store.audit.head("acme", since=1)
+    assert read_note(after.checkpoint).signed_by(renewed)
+    assert not read_note(after.checkpoint).signed_by(key_of(before))
+    assert read_note(before.checkpoint).signed_by(PublicKey.parse(after.keys[0]))
+    proof = store.audit.proof("acme", "run", "s1-t00000")
+    assert proof is not None
+    assert proof.holds(renewed)
+    store.close()
+    again = open_store()
+    assert [line.key for line in again.audit.signing_keys] == [key_of(before), renewed]
+    again.close()
+    held = read_note(before.checkpoint)
+    found = verify(tmp_path / "data", Evidence(tmp_path / "data", StaticKey()), [
+        (read_checkpoint(held.text), held)], key_of(before))
+    assert {check["name"]: check["status"] for check in found["checks"]}["authenticity"] == "pass"
+    assert {check["name"]: check["status"] for check in found["checks"]}["append-only"] == "pass"
+
+
+def test_a_signing_key_that_cannot_be_written_leaves_the_present_one(open_store: Opener) -> None:
+    class Full(Disk):
+        full = False
+
+        def write_atomically(self, path: Path, content: bytes) -> None:
+            if self.full:
+                raise OSError(errno.ENOSPC, "no space left")
+            super().write_atomically(path, content)
+
+    disk, talk = Full(), Conversation()
+    store = open_store(disk=disk)
+    store.append([talk.turn()])
+    key = key_of(store.audit.head("acme"))
+    disk.full = True
+    with pytest.raises(StorageFull):
+        store.audit.renew_signing_key()
+    store.append([talk.turn()])
+    assert read_note(store.audit.head("acme").checkpoint).signed_by(key)
+    disk.full = False
+    assert read_note(store.audit.head("acme").checkpoint).signed_by(key)
+    assert store.audit.renew_signing_key() != key
 
 
 def test_many_checkpoints_are_thinned_to_one_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ def newer_engine(monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
         Disk().write_atomically(path, path.read_bytes())
 
     def bring(directory: Path, disk: Disk) -> None:
-        upgrade.bring_up_to_date(directory, disk, form=FORMAT + 2, steps={FORMAT: one_to_two, FORMAT + 1: lambda d: log.append("2 to 3")})
+        upgrade.bring_up_to_date(directory, disk, form=FORMAT + 2, steps={
+            FORMAT: one_to_two, FORMAT + 1: lambda directory: log.append("2 to 3")})
 
     monkeypatch.setattr(datafiles, "bring_up_to_date", bring)
 
