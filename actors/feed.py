@@ -135,6 +135,10 @@ class Feeds:
         for listener in [each for listeners in self._listeners.values() for each in listeners]:
             listener.fail(self._closed)
 
+    async def stop(self) -> None:
+        """`close`, for an actor system to await."""
+        self.close()
+
     async def follow(self, session_id: str, after: int, replay: Replay) -> AsyncGenerator[Event]:
         """Kept events after the cursor, then live ones, until the session is closed. Raises ListenerDropped."""
         listener = self.listen(session_id, after)  # before the replay: what happens during it is queued

@@ -20,6 +20,7 @@ from ruche.actors.clock import Clock
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.enforcer import Enforcement
 from ruche.actors.fair import FairGate
+from ruche.actors.feed import Feeds
 from ruche.actors.hosting import REFUSAL, Hosting
 from ruche.actors.recovery import recover
 from ruche.actors.retriever import Retriever
@@ -117,8 +118,10 @@ class Host:
         async with AsyncExitStack() as stack:
             store = await open_store(settings)
             stack.push_async_callback(anyio.to_thread.run_sync, store.close)
+            feeds = Feeds()
+            stack.callback(feeds.close)  # also when the actors had to be cut off
             await stack.enter_async_context(ActorSystem())
-            host = await _build(cls, settings, plugins, store, stack)
+            host = await _build(cls, settings, plugins, store, stack, feeds)
             host.notices = (*host.notices, *await host.catalog.serve_kept())
             if settings.agents is not None or settings.samples:
                 roots = served_samples() if settings.agents is None else [settings.agents]
@@ -151,7 +154,8 @@ class Host:
         return Component(name, status, round(1000 * (time.perf_counter() - begun), 3), message)
 
 
-async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: Store, stack: AsyncExitStack) -> Host:
+async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: Store, stack: AsyncExitStack,
+                 feeds: Feeds) -> Host:
     scribe = Scribe(store)
     registry = Registry()
     embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
@@ -168,7 +172,8 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
         enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name())
     limits = settings.limits
     quotas = Quotas(limits, scribe, plugins.clock_ms)
-    hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas)
+    hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas, feeds)
+    ActorSystem.running().before_exit(feeds.stop)  # after the sessions: their last turns are still heard
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
                                                              max_active=limits.active_sessions, buffer=limits.mailbox))
     drafts = Drafts(catalog, scribe, installed, plugins.clock_ms)
@@ -181,7 +186,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
 
 
 def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe, catalog: Catalog,
-             quotas: Quotas) -> Hosting:
+             quotas: Quotas, feeds: Feeds) -> Hosting:
     limits = settings.limits
     at_once = {tenant: limits.for_tenant(tenant).turns_at_once or limits.turns_at_once_per_tenant
                for tenant in limits.tenants}
@@ -192,7 +197,7 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
         except RucheError:
             return REFUSAL
 
-    return Hosting(brain=brain, scribe=scribe, on_turn=quotas.count,
+    return Hosting(brain=brain, scribe=scribe, feeds=feeds, on_turn=quotas.count,
                    gate=FairGate(limits.turns_at_once, limits.turns_at_once_per_tenant, limits=at_once),
                    engine=engine_name(), turn_seconds=limits.turn_seconds, waiting_limit=limits.mailbox,
                    refusal=refusal, clock_ms=plugins.clock_ms, entropy=plugins.entropy,
