@@ -6,10 +6,12 @@ Whatever goes wrong, the answer is the order that came in, with the reason: answ
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import pykka
 
 from ruche.actors.service import ServiceActor
@@ -17,11 +19,20 @@ from ruche.actors.system import ActorSystem
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Reranker
 from ruche.plugins.errors import DeadlineExceeded, MailboxFull, ProviderFailed, RucheError
+from ruche.storage.index.hybrid import scaled
 
 BUDGET_SECONDS = 0.25
 """Specification (memory, A8): after 250 ms the retrieval's own order stands."""
 
-Reason = Literal["disabled", "few", "open", "busy", "late", "failed"]
+Reason = Literal["disabled", "held", "few", "open", "busy", "late", "failed"]
+"""`held`: the search's own scores hold what this reranker would say."""
+
+Kind = Literal["memory", "documents", "rules"]
+KINDS: tuple[Kind, ...] = ("memory", "documents")
+"""What is reordered by default. Rules are not: on one-line rules no reranker without training beat the cosine."""
+
+OWN = 0.5
+"""Share of the search's own score beside the reranker's, each brought to 0 to 1 over the candidates."""
 
 
 class Reranked(NamedTuple):
@@ -64,27 +75,56 @@ class Reranking:
     """The reranker as the brain and memory see it. `None` for the reranker means that there is none."""
 
     def __init__(self, reranker: Reranker | None, *, enabled: bool = True, budget: float = BUDGET_SECONDS,
-                 breaker: Breaker | None = None, system: ActorSystem | None = None) -> None:
-        """Starts the service thread in `system` (the running one when absent) unless there is nothing to run."""
+                 kinds: Collection[str] = KINDS, breaker: Breaker | None = None, system: ActorSystem | None = None,
+                 heard: Callable[[str, float], None] = lambda outcome, ms: None) -> None:
+        """Starts the service thread in `system` (the running one when absent) unless there is nothing to run.
+
+        `kinds` are reordered, others keep their order. `heard` is told how each call ended, and after how many ms.
+        """
         running = system or ActorSystem.running()
         self._service = running.spawn(RerankingService, reranker) if reranker is not None and enabled else None
-        self._budget = budget
+        self.reranker = reranker if enabled else None
+        self._budget, self._kinds, self._heard = budget, frozenset(kinds), heard
+        self._holding = bool(getattr(reranker, "sentences", False))
         self.breaker = breaker or Breaker()
         self.outcomes: Counter[str] = Counter()
         """How many calls ended how: `reranked`, or one of the reasons."""
 
-    async def rerank(self, query: str, passages: Sequence[str], keep: int = 8) -> Reranked:
-        """The best `keep` places; as many on every path. Takes at most the budget and never raises for the model."""
-        scores, reason = await self._scores(query, passages)
-        self.outcomes[reason or "reranked"] += 1
+    def serves(self, kind: Kind) -> bool:
+        """False where every call would leave the order as it is."""
+        return self._service is not None and kind in self._kinds and not self._is_held(kind)
+
+    async def warm(self) -> None:
+        """Score a pair, so that the first turn does not pay for what is done once. Raises ProviderFailed."""
+        if self._service is not None:
+            await self._service.ask_async(Job("a question", ("an answer", "another answer")))
+
+    async def rerank(self, query: str, passages: Sequence[str], keep: int = 8, *, kind: Kind = "documents",
+                     before: Sequence[float] | None = None) -> Reranked:
+        """The best `keep` places; as many on every path. Takes at most the budget and never raises for the model.
+
+        With `before`, the scores of the search, the order is that of both together; else of the reranker alone.
+        """
+        begun = time.perf_counter()
+        scores, reason = await self._scores(query, passages, kind)
+        outcome = reason or "reranked"
+        self.outcomes[outcome] += 1
+        self._heard(outcome, 1000.0 * (time.perf_counter() - begun))
         if scores is None:
             return Reranked(tuple(range(min(keep, len(passages)))), None, reason)
-        order = sorted(range(len(scores)), key=lambda place: (-round(scores[place], 4), place))[:keep]
+        weights = scores if before is None else _together(scores, before)
+        order = sorted(range(len(scores)), key=lambda place: (-round(weights[place], 4), place))[:keep]
         return Reranked(tuple(order), tuple(round(scores[place], 4) for place in order), None)
 
-    async def _scores(self, query: str, passages: Sequence[str]) -> tuple[Sequence[float] | None, Reason | None]:
-        if self._service is None:
+    def _is_held(self, kind: Kind) -> bool:
+        return self._holding and kind == "memory"
+
+    async def _scores(self, query: str, passages: Sequence[str],
+                      kind: Kind) -> tuple[Sequence[float] | None, Reason | None]:
+        if self._service is None or kind not in self._kinds:
             return None, "disabled"
+        if self._is_held(kind):
+            return None, "held"
         if len(passages) < 2:
             return None, "few"
         if not self.breaker.allow():
@@ -104,3 +144,15 @@ class Reranking:
         finally:
             if not settled:
                 self.breaker.abandoned()
+
+
+def _together(scores: Sequence[float], before: Sequence[float]) -> list[float]:
+    both: list[float] = (OWN * scaled(np.asarray(before), "range")
+                         + (1.0 - OWN) * scaled_logits(scores)).tolist()
+    return both
+
+
+def scaled_logits(scores: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """From worst (0) to best (1) whatever their sign: logits are often below 0 altogether."""
+    values = np.asarray(scores, dtype=np.float64)
+    return scaled(values - values.min(), "range")

@@ -24,6 +24,9 @@ class SentenceReranker:
     With a cache, known passages cost next to nothing. Give one only where all passages belong to the same tenant.
     """
 
+    sentences = True
+    """It says what a search over sentence vectors says already."""
+
     def __init__(self, embedder: Embedder, cache: VectorCache | None = None) -> None:
         self._embedder = embedder
         self._cache = cache

@@ -1,0 +1,247 @@
+"""What people said before, found again: learnt after a turn, searched within one, of one person at a time.
+
+Memory serves answer quality and fails open: a turn never waits for what is being learnt, and goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import anyio
+import numpy as np
+
+from ruche.actors.reranker import Reranked, Reranking
+from ruche.actors.retriever import Retriever
+from ruche.actors.service import ServiceActor
+from ruche.actors.system import ActorSystem
+from ruche.plugins.contracts import Asked, Recalled, Recollected, Vectors
+from ruche.storage.index.cues import nameless
+from ruche.storage.index.memory import MemoryIndex, Question, Recollection, Views, viewed
+from ruche.storage.model.memory import Remembered, Utterance
+
+CANDIDATES, KEPT, CITED = 24, 8, 3
+"""Specification (memory, A7): so many are reranked, so many are kept, so many are cited."""
+PEOPLE = 512
+"""Persons whose memory is held ready; the one asked for least recently goes first and is read again when needed."""
+NAMELESS = 0.6
+"""Share of the question without its speakers' names in the vector that is compared."""
+SLICE = 8
+"""Texts embedded at once; between slices the thread serves conversations."""
+
+Name = tuple[str, str]
+"""Tenant and person."""
+
+
+class Shelves(Protocol):
+    """Where memories are kept between two starts."""
+
+    async def load(self, tenant: str, person: str) -> list[Remembered]:
+        """Everything of a person, in the order in which it was kept."""
+
+    async def keep(self, tenant: str, person: str, memories: Sequence[Remembered]) -> None:
+        """Durable when it returns."""
+
+
+class Fill(NamedTuple):
+    """`whole`: these are all memories of a person who is not held yet; else they come after those that are."""
+
+    name: Name
+    memories: Sequence[Remembered]
+    whole: bool = False
+
+
+class Last(NamedTuple):
+    name: Name
+    utterances: Sequence[Utterance]
+
+
+class Who(NamedTuple):
+    name: Name
+
+
+class Search(NamedTuple):
+    name: Name
+    question: Question
+    limit: int
+    without: frozenset[str]
+
+
+class Drop(NamedTuple):
+    name: Name
+
+
+class MemoryService(ServiceActor):
+    """Owns the indexes and the thread that fills and searches them."""
+
+    registered: ClassVar[bool] = False  # a host's own pykka actors may end all that are registered
+
+    mailbox_size = 1_000
+
+    def __init__(self, dimensions: int, people: int = PEOPLE) -> None:
+        super().__init__()
+        self._dimensions, self._people = dimensions, people
+        self._indexes: OrderedDict[Name, MemoryIndex] = OrderedDict()
+
+    def on_receive(self, message: Any) -> Any:
+        match message:
+            case Search():
+                return self._search(message)
+            case Who():
+                return self._who(message)
+            case Last():
+                return self._new(message)
+            case Fill():
+                return self._fill(message)
+        return self._indexes.pop(message.name, None) is not None
+
+    def _who(self, asked: Who) -> tuple[str, ...] | None:
+        """The speakers in a person's memory; None when it is not held here."""
+        index = self._indexes.get(asked.name)
+        return None if index is None else index.speakers
+
+    def _search(self, search: Search) -> list[Recollection] | None:
+        """None when the person's memory is not held here."""
+        index = self._indexes.get(search.name)
+        if index is None:
+            return None
+        self._indexes.move_to_end(search.name)
+        return index.search(search.question, search.limit, search.without)
+
+    def _new(self, asked: Last) -> tuple[list[Utterance], dict[str, Utterance]] | None:
+        """Those that are not known yet, and what was said last in their conversations; None when nothing is held."""
+        index = self._indexes.get(asked.name)
+        if index is None:
+            return None
+        new = [one for one in asked.utterances if one.id not in index]
+        last = {one.session: before for one in new if (before := index.last(one.session)) is not None}
+        return new, last
+
+    def _fill(self, fill: Fill) -> int:
+        index = MemoryIndex(self._dimensions) if fill.whole else self._indexes.get(fill.name)
+        if index is None:
+            return 0
+        self._indexes[fill.name] = index
+        self._indexes.move_to_end(fill.name)
+        for memory in fill.memories:
+            index.add(memory.utterance, unpacked(memory))
+        while len(self._indexes) > self._people:
+            self._indexes.popitem(last=False)
+        return len(index)
+
+
+class Memories:
+    """`contracts.Memory` over the retriever's embedder. Made on the loop inside an actor system."""
+
+    def __init__(self, retriever: Retriever, shelves: Shelves | None = None, reranking: Reranking | None = None, *,
+                 people: int = PEOPLE, system: ActorSystem | None = None) -> None:
+        """Without `shelves` nothing is kept beyond the process; without `reranking` the search's order stands."""
+        running = system or ActorSystem.running()
+        self._service = running.spawn(MemoryService, retriever.embedder.dimensions, people)
+        self._retriever, self._shelves, self._reranking = retriever, shelves, reranking
+        self._locks: dict[Name, anyio.Lock] = {}
+
+    async def remember(self, tenant: str, person: str, utterances: Sequence[Utterance]) -> int:
+        """Learn what was said, in order; how much of it was new. What is known already costs nothing.
+
+        Raises ProviderFailed, StorageFull, StorageStopped: then nothing of it is known, and it may be tried again.
+        """
+        name = tenant, person
+        async with self._lock(name):
+            new, last = await self._unknown(name, utterances)
+            made = [self._packed(utterance, await self._rows(seen)) for utterance, seen in viewed(new, last)]
+            if made and self._shelves is not None:
+                await self._shelves.keep(tenant, person, made)
+            await self._service.ask_async(Fill(name, made), wait=True)
+        return len(made)
+
+    async def recall(self, asked: Asked) -> Recalled:
+        """The best of a person's memories for a text; see `contracts.Memory`."""
+        found = await self.candidates(asked, CANDIDATES)
+        ranked = await self._reranked(asked.text, found)
+        kept = [_recollected(found[place], place, ranked, rank) for rank, place in enumerate(ranked.places)]
+        return Recalled(memories=tuple(kept), considered=len(found), reason=ranked.reason or "",
+                        cited=tuple(one.id for one in kept if one.vector >= asked.least or one.lexical > 0.0)[:CITED])
+
+    async def candidates(self, asked: Asked, limit: int) -> list[Recollection]:
+        """What the search alone finds, best first. Raises Unavailable and what the embedder raises."""
+        name = asked.tenant, asked.person
+        speakers = await self._service.ask_async(Who(name))
+        if speakers is None:
+            async with self._lock(name):
+                await self._load(name)
+            speakers = await self._service.ask_async(Who(name))
+        if not speakers:
+            return []
+        question = Question(asked.text, await self._vector(asked.text, speakers), asked.asker, asked.other,
+                            asked.now_ms, asked.half_life_days)
+        found = await self._service.ask_async(Search(name, question, limit, frozenset(asked.without)))
+        return found or []
+
+    async def forget(self, tenant: str, person: str) -> None:
+        """Let go of a person's memory; what is kept on the shelves goes with the person's keys."""
+        async with self._lock((tenant, person)):
+            await self._service.ask_async(Drop((tenant, person)))
+
+    async def _unknown(self, name: Name, utterances: Sequence[Utterance]) -> tuple[list[Utterance],
+                                                                                   dict[str, Utterance]]:
+        known = await self._service.ask_async(Last(name, utterances), wait=True)
+        if known is None:
+            await self._load(name)
+            known = await self._service.ask_async(Last(name, utterances), wait=True)
+        return known or (list(utterances), {})
+
+    async def _load(self, name: Name) -> None:
+        kept = [] if self._shelves is None else await self._shelves.load(*name)
+        current = self._retriever.embedder.name
+        fitting = [one if one.embedder == current else await self._again(one) for one in kept]
+        await self._service.ask_async(Fill(name, fitting, whole=True), wait=True)
+
+    async def _again(self, old: Remembered) -> Remembered:
+        """A memory whose vectors another embedder made: its neighbours are not at hand, its own sentences are."""
+        seen = next(viewed([old.utterance], {}))[1]
+        return self._packed(old.utterance, await self._rows(seen))
+
+    async def _rows(self, seen: Views) -> Vectors:
+        texts, rows = seen.texts(), []
+        for start in range(0, len(texts), SLICE):
+            rows.append(await self._retriever.encode(texts[start:start + SLICE]))
+        return np.concatenate(rows)
+
+    async def _vector(self, text: str, speakers: tuple[str, ...]) -> Vectors:
+        """Half of it without the speakers' names, where it names one."""
+        without = nameless(text, speakers)
+        rows = await self._retriever.encode((text,) if without == text else (text, without))
+        row: Vectors = rows[0] if without == text else (1.0 - NAMELESS) * rows[0] + NAMELESS * rows[1]
+        return row / np.linalg.norm(row)
+
+    async def _reranked(self, text: str, found: Sequence[Recollection]) -> Reranked:
+        passages, scores = [one.passage for one in found], [one.score for one in found]
+        if self._reranking is None:
+            return Reranked(tuple(range(min(KEPT, len(found)))), None, "disabled")
+        return await self._reranking.rerank(text, passages, KEPT, kind="memory", before=scores)
+
+    def _packed(self, utterance: Utterance, rows: Vectors) -> Remembered:
+        embedder = self._retriever.embedder
+        return Remembered(utterance=utterance, embedder=embedder.name, dimensions=embedder.dimensions,
+                          rows=rows.astype(np.float16).tobytes())
+
+    def _lock(self, name: Name) -> anyio.Lock:
+        for other in [other for other, lock in self._locks.items() if other != name and not lock.locked()]:
+            del self._locks[other]
+        return self._locks.setdefault(name, anyio.Lock())
+
+
+def unpacked(memory: Remembered) -> Vectors:
+    """The rows of a kept memory, float32, of length 1 again."""
+    rows = np.frombuffer(memory.rows, dtype=np.float16).astype(np.float32).reshape(-1, memory.dimensions)
+    scaled: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return scaled
+
+
+def _recollected(found: Recollection, place: int, ranked: Reranked, rank: int) -> Recollected:
+    one = found.utterance
+    return Recollected(id=one.id, turn=one.turn, speaker=one.speaker, at_ms=one.at_ms, text=one.text, score=found.score,
+                       vector=found.vector, lexical=found.lexical, cues=found.cues, place=place,
+                       reranked=None if ranked.scores is None else ranked.scores[rank])
