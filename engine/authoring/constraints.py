@@ -14,7 +14,8 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
 from ruche.storage.model.agent import AgentBundle, EnforcerUse, Rule
 
-_DIRECTED = ("depends_on", "implies", "specializes")
+_DIRECTED = (("depends_on", "implies"), ("specializes",))
+"""Kinds that may not lead back to where they came from, together."""
 
 
 def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
@@ -134,18 +135,33 @@ def _check_relationships(bundle: AgentBundle, origins: Origins) -> Iterator[Prob
         if "excludes" in pair and pair & {"depends_on", "implies"}:
             yield origins.problem((*place, "kind"), "E606", f"{edge.source} both needs and excludes {edge.target}",
                                   "keep one of the two")
-    for kind in _DIRECTED:
-        yield from _check_cycles(kind, bundle, origins)
+    for kinds_ in _DIRECTED:
+        yield from _check_cycles(kinds_, bundle, origins)
+    yield from _check_rivals(bundle, origins)
 
 
-def _check_cycles(kind: str, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+def _check_rivals(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    """Two rules that exclude each other are asked about by their topics, where nothing else tells them apart."""
+    excluded = {(edge.source, edge.target) for edge in bundle.relationships if edge.kind == "excludes"}
+    rules = {rule.id: (index, rule) for index, rule in enumerate(bundle.rules) if rule.enabled}
+    for source, target in sorted(excluded):
+        if source < target and (target, source) in excluded and source in rules and target in rules:
+            (_, one), (_, other) = rules[source], rules[target]
+            nameless = [rules[rule.id][0] for rule in (one, other) if not rule.topic]
+            if nameless and one.priority == other.priority:
+                yield origins.problem(("rules", min(nameless), "id"), "W611",
+                                      f"{source} and {target} exclude each other, and nothing tells which is meant",
+                                      "give both a topic to ask by, or different priorities")
+
+
+def _check_cycles(kinds: tuple[str, ...], bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
     edges: dict[str, list[tuple[str, int]]] = {}
     for index, edge in enumerate(bundle.relationships):
-        if edge.kind == kind and edge.source != edge.target:
+        if edge.kind in kinds and edge.source != edge.target:
             edges.setdefault(edge.source, []).append((edge.target, index))
     done: set[str] = set()
     for start in edges:
-        yield from _walk(kind, start, edges, done, origins)
+        yield from _walk(" and ".join(kinds), start, edges, done, origins)
 
 
 def _walk(kind: str, start: str, edges: Mapping[str, list[tuple[str, int]]], done: set[str],
@@ -160,7 +176,7 @@ def _walk(kind: str, start: str, edges: Mapping[str, list[tuple[str, int]]], don
             done.add(here)
         elif target in trail:
             circle = [*list(trail)[list(trail).index(target):], target]
-            yield origins.problem(("relationships", index), "E604", f"{kind} goes in a circle: {' -> '.join(circle)}",
+            yield origins.problem(("relationships", index), "E604", f"{kind} go in a circle: {' -> '.join(circle)}",
                                   "take one of these relationships out")
         elif target not in done:
             trail[target] = iter(edges.get(target, ()))

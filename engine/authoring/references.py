@@ -78,6 +78,7 @@ class _Lookup:
         yield from self.scope(place, rule)
         yield from self.many((*place, "templates"), "E303", "template", rule.templates, self._vocabulary.templates)
         yield from self.many((*place, "requires"), "E301", "name", rule.requires, self._vocabulary.judged)
+        yield from self.text((*place, "topic"), rule.topic or None)
         yield from self.bindings(place, rule.tools)
 
     def scope(self, place: Path, rule: Rule) -> Iterator[Problem]:

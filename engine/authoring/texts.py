@@ -52,6 +52,7 @@ def _texts(bundle: AgentBundle) -> Iterator[Text]:
     yield ("agent", "handoff", "text"), agent.handoff.text
     for index, rule in enumerate(bundle.rules):
         yield ("rules", index, "then"), rule.then
+        yield from _given(("rules", index, "topic"), rule.topic or None)
     for index, template in enumerate(bundle.templates):
         yield ("templates", index, "text"), template.text
     for index, field in enumerate(bundle.fields):

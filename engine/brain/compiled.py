@@ -26,6 +26,7 @@ from ruche.engine.brain.parts import (
     edges,
     instructs,
     phrases_of,
+    rivals,
 )
 from ruche.engine.brain.phones import region_of
 from ruche.engine.brain.results import status_name
@@ -75,7 +76,7 @@ class CompiledAgent:
         self.version = version
         self.configuration = configuration or hashlib.sha256(canonical_bundle(bundle)).hexdigest()
         self.languages = bundle.agent.languages or ("en",)
-        self.judge, self.sensor = bundle.agent.judging, bundle.agent.sensing
+        self.judge, self.sensor, self.sifter = bundle.agent.judging, bundle.agent.sensing, bundle.agent.filtering
         self.zone = _zone(bundle.agent.timezone)
         self.month_first = bundle.agent.timezone.startswith(("America/", "US/"))
         self.region = region_of(bundle.agent.timezone, self.languages[0])
@@ -92,6 +93,9 @@ class CompiledAgent:
         for language in self.languages if self.authored else ():
             known_facts(self.authored, language[:2].lower())
         self.edges = edges(bundle.relationships, self.rules)
+        self.rivals = rivals(self.edges)
+        self.weighted = bundle.agent.scoring == "weighted"
+        self.worded = bundle.agent.models.generator != "composer"
         self.always = tuple(sorted((rule for rule in self.rules.values() if _always(rule.rule)),
                                    key=lambda rule: (-rule.rule.priority, rule.id)))
         self.conditional = tuple(rule for rule in self.always if rule.when is not None)
@@ -211,7 +215,9 @@ class CompiledAgent:
         return CompiledRule(rule=rule, when=compiled(where, rule.when), then=compile_text(where, rule.then),
                             templates=tuple(self.templates[name] for name in rule.templates),
                             check=_check(rule, enforcers), instructs=instructs(rule),
-                            required=phrases_of(rule, "required"), forbidden=phrases_of(rule, "forbidden"))
+                            topic=self.text(where, rule.topic or None),
+                            required=(*(phrases_of(rule, "required") if rule.hard else ()), *rule.must_include),
+                            forbidden=(*(phrases_of(rule, "forbidden") if rule.hard else ()), *rule.must_avoid))
 
     def _scoped(self, rule: Rule) -> None:
         scenario, _, step = (rule.scope_id or "").partition("/")

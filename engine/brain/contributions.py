@@ -8,11 +8,12 @@ import msgspec
 
 from ruche.engine.brain.act import Acted
 from ruche.engine.brain.bindings import confirmation_key
+from ruche.engine.brain.choice import CHOICE
 from ruche.engine.brain.identify import Identified
-from ruche.engine.brain.match import Applied
 from ruche.engine.brain.names import Names, holds
 from ruche.engine.brain.orchestrate import Orchestrated
-from ruche.engine.brain.parts import CompiledStep, CompiledText, SureText
+from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, SureText
+from ruche.engine.brain.ranked import Applied
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.walk import Standing, asks_freely, lacks, missing
 from ruche.engine.brain.words import saying
@@ -21,6 +22,8 @@ from ruche.plugins.templates import TemplateError
 from ruche.storage.model.conversation import Pending
 
 Kind = Literal["ASK", "INFORM", "CONFIRM", "ACTION_HINT"]
+RECENT = 3
+"""Turns in which what a rule says counts as said a moment ago."""
 PRIORITY = {"CONFIRM": 50, "ASK": 40, "ACTION_HINT": 30, "INFORM": 20}
 
 
@@ -37,6 +40,8 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     pending: Pending | None = None
     asked: tuple[str, ...] = ()
     """Fields whose values the next message is expected to hold."""
+    said: bool = False
+    """True where its rule was applied a moment ago, and the message does not clearly ask for it anew."""
 
 
 class Speaker:
@@ -91,23 +96,52 @@ def own_sentences(speaker: Speaker, names: tuple[str, ...]) -> list[Contribution
     return [Contribution(kind="INFORM", text=speaker.own(name), priority=90) for name in names]
 
 
-def of_rules(speaker: Speaker, rules: tuple[Applied, ...], *, model: bool) -> list[Contribution]:
-    """A rule's templates say it, else its `then`: as it stands, or as an instruction for whoever speaks."""
+def of_rules(speaker: Speaker, rules: tuple[Applied, ...], *, model: bool, clear: float = 0.0) -> list[Contribution]:
+    """A rule's templates say it, else its `then`: as it stands, or as an instruction for whoever speaks. A message that
+    scores `clear` asks for the rule, whatever was said before."""
     found = []
+    recent = "" if "?" in speaker.who.text else "\n".join(
+        exchange.reply for exchange in speaker.who.turn.session.history[-RECENT:])
     for one in rules:
         rule = one.rule
+        again = bool(recent) and one.score < clear
         priority = rule.rule.priority // 10
         text, template = _first(speaker, rule.templates)
         if template is not None:
             found.append(Contribution(kind="INFORM", text=text, priority=PRIORITY["INFORM"] + priority, rule=rule.id,
-                                      exclusive=template.mode == "EXCLUSIVE", effect=rule.rule.effect))
+                                      exclusive=template.mode == "EXCLUSIVE", effect=rule.rule.effect,
+                                      said=again and text in recent))
             continue
         text = speaker.render(rule.then)
         kind: Kind = "ACTION_HINT" if model or rule.instructs else "INFORM"
         if text:
             found.append(Contribution(kind=kind, text=text, priority=PRIORITY[kind] + priority, rule=rule.id,
-                                      sayable=not rule.instructs, effect=rule.rule.effect))
+                                      sayable=not rule.instructs, effect=rule.rule.effect,
+                                      said=again and (text in recent or _applied_before(speaker, rule.id))))
     return found
+
+
+def _applied_before(speaker: Speaker, rule: str) -> bool:
+    last = speaker.who.turn.session.rule_last_turn.get(rule)
+    return last is not None and speaker.who.number - last <= RECENT
+
+
+def not_again(found: list[Contribution]) -> list[Contribution]:
+    """Without what was said a moment ago, unless nothing else answers: who gets a mere question was not heard."""
+    if not any(one.said for one in found):
+        return found
+    new = [one for one in found if not one.said or one.effect != "ANSWER" or one.kind == "ACTION_HINT"]
+    return new if any(one.kind == "INFORM" or one.sayable for one in new) else found
+
+
+def which_one(speaker: Speaker, unclear: tuple[CompiledRule, ...]) -> list[Contribution]:
+    """The question which of two rules is meant."""
+    if not unclear:
+        return []
+    first, second = (speaker.render(rule.topic) or rule.rule.topic for rule in unclear)
+    pending = _pending(speaker, CHOICE, "|".join(rule.id for rule in unclear))
+    return [Contribution(kind="ASK", text=speaker.own("which", first=first, second=second), priority=PRIORITY["ASK"],
+                         pending=pending)]
 
 
 def _first(speaker: Speaker, templates: tuple[CompiledText, ...]) -> tuple[str, CompiledText | None]:

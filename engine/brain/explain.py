@@ -86,9 +86,9 @@ async def explain(who: Identified, retrieval: Retrieval, selector: Selector, thr
     retrieved = await retrieve(who, retrieval, threshold, tape)
     sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
     names = names_of(who, knowledge, sensed.language, retrieved.intent)
-    matched = match(who, retrieved, names, selector)
+    matched = await match(who, retrieved, names, selector)
     moved = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules))
-    matched = match_entered(who, retrieved, moved.names, selector, matched, moved.positions())
+    matched = await match_entered(who, retrieved, moved.names, selector, matched, moved.positions())
     everything = await _everything(who, retrieval)
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,

@@ -10,25 +10,21 @@ from typing import Any
 
 import msgspec
 
+from ruche.engine.brain.choice import awaited, disentangled
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.names import Names, holds, is_false
 from ruche.engine.brain.parts import CompiledRule
+from ruche.engine.brain.ranked import Applied, law
 from ruche.engine.brain.relations import related
 from ruche.engine.brain.retrieve import Retrieved
+from ruche.engine.brain.sift import BELOW, MOST_RULES, Sifter
 from ruche.plugins.contracts import Hit, Selector
 from ruche.storage.model.turn import RuleMatch
 
 MAX_RULES = 10
-
-
-class Applied(msgspec.Struct, frozen=True, kw_only=True):
-    rule: CompiledRule
-    score: float
-    why: str
-
-    @property
-    def id(self) -> str:
-        return self.rule.id
+LIKENESS, PRIORITY, NEARNESS = 0.6, 0.3, 0.1
+"""Weights of the scoring mode `weighted` (specification section 4)."""
+_NEAR = {"GLOBAL": 1.0, "SCENARIO": 1.1, "STEP": 1.2}
 
 
 class Matched(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,29 +33,33 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
     """Scenarios and `scenario/step`s in whose scope rules were looked for."""
     notes: dict[str, Any] = {}
     """What was dropped, by reason; rules by id."""
+    unclear: tuple[CompiledRule, ...] = ()
+    """Two rules that exclude each other and fit equally well: the person is asked which one is meant."""
 
     def matches(self) -> tuple[RuleMatch, ...]:
         return tuple(RuleMatch(id=one.id, name=one.rule.rule.if_, score=one.score, why=one.why) for one in self.rules)
 
 
-def match(who: Identified, retrieved: Retrieved, names: Names, selector: Selector) -> Matched:
+async def match(who: Identified, retrieved: Retrieved, names: Names, selector: Selector,
+                sifter: Sifter | None = None) -> Matched:
     """The rules that apply where the session stood when the turn began."""
     active = [one for one in who.instances if one.status == "active"]
     positions = frozenset([one.scenario for one in active] + [f"{one.scenario}/{one.step}" for one in active])
-    return _match(who, retrieved, names, selector, positions)
+    return await _match(who, retrieved, names, selector, positions, sifter)
 
 
-def match_entered(who: Identified, retrieved: Retrieved, names: Names, selector: Selector, before: Matched,
-                  positions: frozenset[str]) -> Matched:
+async def match_entered(who: Identified, retrieved: Retrieved, names: Names, selector: Selector, before: Matched,
+                        positions: frozenset[str], sifter: Sifter | None = None) -> Matched:
     """The second pass, for rules of the scenarios and steps that were entered in this turn. The same hits serve."""
     new = positions - before.positions
     if not new & who.agent.scopes:
         return before
-    again = _match(who, retrieved, names, selector, new, only=True)
+    again = await _match(who, retrieved, names, selector, new, sifter, only=True)
     known = {one.id for one in before.rules}
     rules = sorted((*before.rules, *(one for one in again.rules if one.id not in known)), key=law)
     notes = {**before.notes, "entered": again.notes}
-    return Matched(rules=tuple(rules), positions=before.positions | new, notes=notes)
+    return Matched(rules=tuple(rules), positions=before.positions | new, notes=notes,
+                   unclear=before.unclear or again.unclear)
 
 
 def in_force(who: Identified, names: Names) -> tuple[CompiledRule, ...]:
@@ -70,31 +70,68 @@ def in_force(who: Identified, names: Names) -> tuple[CompiledRule, ...]:
     return tuple(rule for rule in who.agent.always if rule.when is None or not is_false(rule.when, names))
 
 
-def law(one: Applied) -> tuple[float, int, str]:
-    """The one order of rules."""
-    return -one.score, -one.rule.rule.priority, one.id
-
-
-def _match(who: Identified, retrieved: Retrieved, names: Names, selector: Selector, positions: frozenset[str], *,
-           only: bool = False) -> Matched:
+async def _match(who: Identified, retrieved: Retrieved, names: Names, selector: Selector, positions: frozenset[str],
+                 sifter: Sifter | None, *, only: bool = False) -> Matched:
     dropped: dict[str, list[str]] = {}
     candidates: list[Applied] = []
     for hit in retrieved.hits.rules:
         rule = who.agent.rules.get(hit.id)
         if rule is None or (only and rule.rule.scope_id not in positions):
             continue
-        reason = _refused(who, rule, positions) or _unfit(rule, hit, names, retrieved.threshold)
+        reason = _refused(who, rule, positions) or _unfit(rule, hit, names, retrieved.threshold,
+                                                          0.0 if sifter is None else BELOW)
         if reason:
             dropped.setdefault(reason, []).append(hit.id)
         else:
-            candidates.append(Applied(rule=rule, score=hit.score, why=""))
-    kept, notes = _select(sorted(candidates, key=law), None if retrieved.hits.several else selector)
-    kept = [msgspec.structs.replace(one, why=_why(one, retrieved.threshold)) for one in kept]
+            candidates.append(Applied(rule=rule, score=hit.score, why="", weight=_weight(who, rule, hit.score)))
+    candidates.sort(key=law)
+    notes: dict[str, Any] = {}
+    if sifter is not None:
+        candidates = await _sifted(who, candidates, retrieved.threshold, sifter, dropped, notes)
+    kept, cut = _select(candidates, None if retrieved.hits.several or notes.get("sifted") else selector)
+    notes.update(cut)
+    kept = [msgspec.structs.replace(one, why=one.why or _why(one, retrieved.threshold)) for one in kept]
     notes["dropped"] = dropped
     notes["threshold"] = retrieved.threshold
-    if who.agent.edges and kept:
+    unclear: tuple[CompiledRule, ...] = ()
+    if who.agent.edges and (kept or awaited(who)):
+        kept, unclear = disentangled(who, kept, notes)
         kept = _expanded(who, kept, positions, notes)
-    return Matched(rules=tuple(kept), positions=positions, notes=notes)
+    return Matched(rules=tuple(kept), positions=positions, notes=notes, unclear=unclear)
+
+
+def _weight(who: Identified, rule: CompiledRule, score: float) -> float | None:
+    if not who.agent.weighted:
+        return None
+    spec = rule.rule
+    return round(LIKENESS * score + PRIORITY * (spec.priority + 100) / 200 + NEARNESS * _NEAR[spec.scope], 4)
+
+
+async def _sifted(who: Identified, candidates: list[Applied], threshold: float, sifter: Sifter,
+                  dropped: dict[str, list[str]], notes: dict[str, Any]) -> list[Applied]:
+    """The candidates that a model does not take out. It has no say about hard rules; where it says nothing, or that is
+    the author's wish where it is not sure, the score decides."""
+    open_ = [one.rule.rule for one in candidates if not one.rule.rule.hard][:MOST_RULES]
+    verdicts = await sifter.verdicts(open_)
+    if verdicts:
+        notes["sifted"] = verdicts
+    elif sifter.fault:
+        notes["sift_fault"] = sifter.fault
+    kept = []
+    for one in candidates:
+        verdict = verdicts.get(one.id)
+        if verdict == "unsure" and who.agent.bundle.agent.models.unsure != "log_only":
+            verdict = "applies" if who.agent.bundle.agent.models.unsure == "include" else verdict
+        elif verdict == "unsure":
+            verdict = None
+        reason = ("threshold" if one.score < threshold else "") if verdict is None else \
+            "" if verdict == "applies" else verdict
+        if reason:
+            dropped.setdefault(reason, []).append(one.id)
+        else:
+            why = f"the model says that it applies; scored {one.score:.4f}" if verdict is not None else ""
+            kept.append(msgspec.structs.replace(one, why=why))
+    return kept
 
 
 def _refused(who: Identified, rule: CompiledRule, positions: frozenset[str]) -> str:
@@ -112,8 +149,8 @@ def _refused(who: Identified, rule: CompiledRule, positions: frozenset[str]) -> 
     return ""
 
 
-def _unfit(rule: CompiledRule, hit: Hit, names: Names, threshold: float) -> str:
-    if hit.score < threshold:
+def _unfit(rule: CompiledRule, hit: Hit, names: Names, threshold: float, below: float) -> str:
+    if hit.score < threshold - below:
         return "threshold"
     if rule.when is not None:
         true, fault = holds(rule.when, names)
@@ -133,7 +170,7 @@ def _select(ranked: list[Applied], selector: Selector | None) -> tuple[list[Appl
         return ranked, {}
     if selector is None:
         return ranked[:MAX_RULES], {"method": "each", "cut": [one.id for one in ranked[MAX_RULES:]]}
-    cut = selector.select([one.score for one in ranked], max_k=MAX_RULES, min_k=1)
+    cut = selector.select([one.rank for one in ranked], max_k=MAX_RULES, min_k=1)
     places = range(cut.keep) if cut.places is None else cut.places
     kept = [ranked[place] for place in places]
     chosen = set(places)

@@ -53,6 +53,8 @@ class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     """Phrases that a reply must and must not hold, for whoever writes it."""
+    topic: CompiledText | None = None
+    """What the rule is about, where the person is asked which of two is meant."""
 
     @property
     def id(self) -> str:
@@ -165,6 +167,13 @@ def edges(relationships: tuple[Relationship, ...], known: Mapping[str, Any]) -> 
                 raise ConfigurationError(f"relationship {edge.source} {edge.kind} {edge.target}: no rule called {end}")
         found.setdefault(edge.source, []).append((edge.kind, edge.target))
     return {source: tuple(sorted(targets)) for source, targets in found.items()}
+
+
+def rivals(found: Mapping[str, tuple[tuple[str, str], ...]]) -> frozenset[frozenset[str]]:
+    """The pairs of rules that exclude each other, so that neither comes before the other."""
+    excluded = {(source, target) for source, targets in found.items() for kind, target in targets
+                if kind == "excludes" and source != target}
+    return frozenset(frozenset(pair) for pair in excluded if pair[::-1] in excluded)
 
 
 def bound_tools(bindings: tuple[ToolBinding, ...], tools: Mapping[str, Any], where: str) -> None:

@@ -12,11 +12,14 @@ from ruche.engine.brain.contributions import (
     Contribution,
     Speaker,
     greeting,
+    not_again,
     of_rules,
     of_steps,
     own_sentences,
     question,
+    which_one,
 )
+from ruche.engine.brain.doubt import AHEAD
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched, in_force
 from ruche.engine.brain.orchestrate import Orchestrated
@@ -24,6 +27,7 @@ from ruche.engine.brain.parts import CompiledRule
 from ruche.engine.brain.sense import Sensed
 from ruche.plugins.generators.composer import compose
 from ruche.storage.model.conversation import Pending
+from ruche.storage.model.handoff import is_away
 from ruche.storage.model.turn import ResponseType
 
 HANDOFF = "handoff"
@@ -68,9 +72,11 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
     if handed:
         found = handed
     else:
-        found = [*of_rules(speaker, matched.rules, model=model), *of_steps(speaker, orchestrated, acted),
+        clear = matched.notes.get("threshold", 0.0) + AHEAD
+        found = [*of_rules(speaker, matched.rules, model=model, clear=clear), *of_steps(speaker, orchestrated, acted),
                  *own_sentences(speaker, (*orchestrated.sayings, *acted.sayings)),
-                 *question(speaker, orchestrated, acted)]
+                 *(which_one(speaker, matched.unclear) or question(speaker, orchestrated, acted))]
+        found = not_again(found)
         stated, asked = greeting(speaker, sensed)
         unmatched = not found and not ((stated or asked) and sensed.signals.hello)
         if unmatched:
@@ -91,7 +97,7 @@ def _handed_over(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
     """The person who was offered and accepted, or who has taken over already."""
     session, handoff = speaker.who.turn.session, speaker.who.agent.bundle.agent.handoff
     accepted = (session.pending is not None and session.pending.subject == HANDOFF and sensed.signals.answer == "yes")
-    if not handoff.enabled or not (accepted or session.handed_off):
+    if not handoff.enabled or not (accepted or is_away(session, speaker.who.now_ms)):
         return []
     return [Contribution(kind="INFORM", text=speaker.sure(speaker.who.agent.handoff), priority=PRIORITY["INFORM"],
                          effect="HANDOFF")]
@@ -162,7 +168,8 @@ def _categories(contributions: tuple[Contribution, ...], acted: Acted, *, unmatc
 
 
 def _contribution(one: Contribution) -> dict[str, Any]:
-    return {"kind": one.kind, "text": one.text, "priority": one.priority, "scenario": one.scenario}
+    plain = {"kind": one.kind, "text": one.text, "priority": one.priority, "scenario": one.scenario}
+    return {**plain, "said": True} if one.said else plain
 
 
 def _said_plainly(one: Contribution) -> dict[str, Any]:
@@ -176,13 +183,13 @@ def _plain(speaker: Speaker, contributions: tuple[Contribution, ...], response_t
            orchestrated: Orchestrated, tone: str, always: tuple[CompiledRule, ...], *, model: bool) -> dict[str, Any]:
     """Fields appear as known or unknown, never with their values: what is to be said is in the texts already."""
     agent = speaker.who.agent
-    hard = {rule.id: rule for rule in (*always, *(one.rule for one in matched.rules if one.rule.rule.hard))}
+    bound = {rule.id: rule for rule in (*always, *(one.rule for one in matched.rules))}
     known = orchestrated.knowledge.known
     plain = {
         "response_type": response_type,
         "contributions": [_contribution(one) for one in contributions],
-        "must_include": [text for rule in hard.values() for text in rule.required],
-        "must_avoid": [text for rule in hard.values() for text in rule.forbidden],
+        "must_include": [text for rule in bound.values() for text in rule.required],
+        "must_avoid": [text for rule in bound.values() for text in rule.forbidden],
         "variables": {name: "known" if name in known else "unknown" for name in agent.fields} if model else {},
         "unmatched": speaker.sure(agent.unmatched),
     }

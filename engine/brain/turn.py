@@ -26,9 +26,11 @@ from ruche.engine.brain.match import Matched, match, match_entered
 from ruche.engine.brain.names import names_of
 from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate
 from ruche.engine.brain.plan import Planned, plan
+from ruche.engine.brain.quiet import keep_quiet
 from ruche.engine.brain.record import Decided, record
 from ruche.engine.brain.retrieve import Retrieved, retrieve
 from ruche.engine.brain.sense import Sensed, sense
+from ruche.engine.brain.sift import Sifter
 from ruche.engine.brain.sources import found_of
 from ruche.engine.brain.speak import Voice
 from ruche.plugins.contracts import (
@@ -44,6 +46,7 @@ from ruche.plugins.contracts import (
 from ruche.plugins.selectors import AdaptiveK
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.handoff import is_taken
 from ruche.storage.model.turn import Usage
 
 ROUNDS = 3
@@ -78,6 +81,8 @@ class PhasedBrain:
         agent = self._agents.current(turn.tenant, turn.agent)
         who = identify(turn, agent, tape)
         watch.ended("identify")
+        if is_taken(turn.session, who.now_ms):
+            return keep_quiet(who, self._engine, watch.total(turn.waited_ms), tape.entries())
         budget = Budget(who.now_ms, turn.deadline_ms)
         sensed = sense(who)
         if agent.sensor is not None:
@@ -90,14 +95,17 @@ class PhasedBrain:
         sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
         names = names_of(who, knowledge, sensed.language, retrieved.intent)
         watch.ended("retrieve")
-        matched = match(who, retrieved, names, self._selector)
+        sifter = None if agent.sifter is None else Sifter(who, agent.sifter, self._generators, tape, budget)
+        matched = await match(who, retrieved, names, self._selector, sifter)
         watch.ended("match")
         orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules))
-        matched = match_entered(who, retrieved, orchestrated.names, self._selector, matched, orchestrated.positions())
+        matched = await match_entered(who, retrieved, orchestrated.names, self._selector, matched,
+                                      orchestrated.positions(), sifter)
         watch.ended("orchestrate")
         invoker = Invoker(who, self._tools, tape, stage)
         orchestrated, acted = await self._act(who, sensed, retrieved, orchestrated, matched, invoker)
-        matched = match_entered(who, retrieved, acted.names, self._selector, matched, orchestrated.positions())
+        matched = await match_entered(who, retrieved, acted.names, self._selector, matched,
+                                      orchestrated.positions(), sifter)
         watch.ended("act")
         planned = plan(who, sensed, matched, orchestrated, acted)
         watch.ended("plan")
@@ -112,7 +120,7 @@ class PhasedBrain:
         watch.ended("enforce")
         decided = Decided(who=who, sensed=sensed, retrieved=retrieved, matched=matched, orchestrated=orchestrated,
                           acted=acted, planned=planned, enforced=enforced,
-                          usage=_usage(sensed, enforced, judge))
+                          usage=_usage(sensed, enforced, judge, sifter))
         return record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
 
     async def explain(self, turn: TurnInput, tape: Tape) -> Explained:
@@ -144,9 +152,10 @@ class PhasedBrain:
         return self._channels.get(turn.session.key.channel) or self._channels["unknown"]
 
 
-def _usage(sensed: Sensed, enforced: Enforced, judge: Judge | None) -> Usage:
+def _usage(sensed: Sensed, enforced: Enforced, *others: Judge | Sifter | None) -> Usage:
     """What all model calls of the turn cost."""
-    return enforced.usage if judge is None else sensed.usage + enforced.usage + judge.usage
+    asked = [one.usage for one in others if one is not None]
+    return sum((sensed.usage, *asked), enforced.usage) if asked or sensed.usage.model_calls else enforced.usage
 
 
 def _said(planned: Planned) -> frozenset[str]:

@@ -58,6 +58,14 @@ def _sets(table: dict[str, str]) -> dict[str, frozenset[str]]:
     return {language: frozenset(words.split("|")) for language, words in table.items()}
 
 
+FIRST = frozenset((
+    "first", "former", "1", "1st", "erste", "ersten", "erstere", "premier", "première", "primero", "primera",
+    "primo", "prima", "eerste", "primeiro", "primeira"))
+SECOND = frozenset((
+    "second", "latter", "2", "2nd", "other", "zweite", "zweiten", "letztere", "andere", "deuxième", "seconde",
+    "autre", "segundo", "segunda", "otro", "otra", "secondo", "seconda", "altro", "altra", "tweede", "outro", "outra"))
+"""By which the first and the second of two are chosen, in any language."""
+
 YES, NO, CANCEL, BACK, CORRECTION, HELLO = map(_sets, (_YES, _NO, _CANCEL, _BACK, _CORRECTION, _HELLO))
 
 STOPWORDS = _sets({
@@ -121,6 +129,7 @@ _SAYINGS = {
            "person": "Would you like me to pass you on to a person?", "declined": "All right, I will not do that.",
            "later": "One moment: I read your last message first.",
            "noted": "Thank you, I have noted that.",
+           "which": "Do you mean {first} or {second}?",
            "corrected": "I have changed that."},
     "fr": {"ask": "Pouvez-vous m'indiquer : {field} ?", "confirm": "Dois-je continuer ?",
            "invalid": "Je n'ai pas pu utiliser cette réponse pour : {field}.", "cancelled": "Très bien, j'ai arrêté.",
@@ -128,6 +137,7 @@ _SAYINGS = {
            "person": "Voulez-vous parler à une personne ?", "declined": "Très bien, je ne le ferai pas.",
            "later": "Un instant : je lis d'abord votre dernier message.",
            "noted": "Merci, c'est noté.",
+           "which": "Voulez-vous parler de {first} ou de {second} ?",
            "corrected": "C'est corrigé."},
     "de": {"ask": "Können Sie mir das bitte nennen: {field}?", "confirm": "Soll ich das ausführen?",
            "invalid": "Damit konnte ich nichts anfangen: {field}.", "cancelled": "In Ordnung, ich habe abgebrochen.",
@@ -135,6 +145,7 @@ _SAYINGS = {
            "person": "Möchten Sie mit einem Menschen sprechen?", "declined": "In Ordnung, ich lasse es.",
            "later": "Einen Moment: Ich lese erst Ihre letzte Nachricht.",
            "noted": "Danke, das habe ich notiert.",
+           "which": "Meinen Sie {first} oder {second}?",
            "corrected": "Das habe ich geändert."},
     "es": {"ask": "¿Puede indicarme su {field}?", "confirm": "¿Quiere que continúe?",
            "invalid": "No he podido usar eso como {field}.", "cancelled": "De acuerdo, lo he detenido.",
@@ -142,12 +153,14 @@ _SAYINGS = {
            "person": "¿Quiere hablar con una persona?", "declined": "De acuerdo, no lo haré.",
            "later": "Un momento: leo primero su último mensaje.",
            "noted": "Gracias, lo he anotado.",
+           "which": "¿Se refiere a {first} o a {second}?",
            "corrected": "Lo he cambiado."},
     "it": {"ask": "Può indicarmi: {field}?", "confirm": "Devo procedere?", "invalid": "Non posso usarlo come {field}.",
            "cancelled": "Va bene, ho interrotto.", "failed": "Ora non è stato possibile.",
            "unknown": "Non so dire se sia andato a buon fine.", "person": "Vuole parlare con una persona?",
            "declined": "Va bene, non lo farò.", "later": "Un momento: leggo prima il suo ultimo messaggio.",
            "noted": "Grazie, l'ho annotato.",
+           "which": "Intende {first} o {second}?",
            "corrected": "L'ho cambiato."},
     "nl": {"ask": "Kunt u mij dit geven: {field}?", "confirm": "Zal ik dit doen?",
            "invalid": "Dat kon ik niet gebruiken als {field}.", "cancelled": "Goed, ik ben gestopt.",
@@ -155,12 +168,14 @@ _SAYINGS = {
            "person": "Wilt u met een medewerker spreken?", "declined": "Goed, ik doe het niet.",
            "later": "Een moment: ik lees eerst uw laatste bericht.",
            "noted": "Dank u, dat heb ik genoteerd.",
+           "which": "Bedoelt u {first} of {second}?",
            "corrected": "Dat heb ik gewijzigd."},
     "pt": {"ask": "Pode indicar: {field}?", "confirm": "Devo continuar?", "invalid": "Não pude usar isso como {field}.",
            "cancelled": "Certo, parei.", "failed": "Não foi possível agora.", "unknown": "Não sei se foi concluído.",
            "person": "Quer falar com uma pessoa?", "declined": "Certo, não o farei.",
            "later": "Um momento: primeiro leio a sua última mensagem.",
            "noted": "Obrigado, está anotado.",
+           "which": "Refere-se a {first} ou a {second}?",
            "corrected": "Já alterei."},
 }
 

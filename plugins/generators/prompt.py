@@ -21,6 +21,7 @@ How to write:
 - Language of the reply: {language}.
 - Say every contribution of kind INFORM and CONFIRM once, in your own words unless it is quoted; follow ACTION_HINT; \
 end with the question of kind ASK if there is one.
+- A contribution with `said` was said a moment ago: repeat of it only what the last message asks for.
 - The reply contains every text of must_include and no text of must_avoid.
 - If nothing in the plan answers, say the text of unmatched.
 - If the plan names a tone, the person sounds so: choose your manner accordingly, never the content.

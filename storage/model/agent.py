@@ -63,6 +63,11 @@ class Rule(Authored):
     cooldown: int = Field(default=0, ge=0)
     max_fires: int = Field(default=0, ge=0)
     effect: Literal["ANSWER", "REFUSE", "ESCALATE", "HANDOFF"] = "ANSWER"
+    topic: str = ""
+    """What the rule is about, as it is named where the agent asks which of two is meant."""
+    must_include: tuple[str, ...] = ()
+    must_avoid: tuple[str, ...] = ()
+    """What a reply that the rule is applied to should and should not hold. Guidance: only `enforce` stops a reply."""
 
 
 class Relationship(Authored):
@@ -213,6 +218,8 @@ class Tool(Authored):
 class Handoff(Authored):
     enabled: bool = False
     text: str = "I am passing you on to a person."
+    minutes: int = Field(default=0, ge=0, le=10_080)
+    """How long a person is waited for, and may be silent, before the agent speaks again; 0: for ever."""
 
 
 class JudgeUse(Authored):
@@ -237,6 +244,10 @@ class ModelUse(Authored):
     judge: JudgeUse | None = None
     """Judges replies against rules without `enforce`. With preset `balanced` or `maximum` the agent's own endpoint does
     so when this is absent."""
+    filter: bool | None = None
+    """Whether a model says of each candidate rule if it applies; when absent, with preset `maximum`."""
+    unsure: Literal["exclude", "include", "log_only"] = "exclude"
+    """What becomes of a rule of which it is not sure."""
 
 
 class Agent(Authored):
@@ -262,6 +273,9 @@ class Agent(Authored):
     several_rules: bool | None = None
     """Whether several rules with examples may fit one message; when absent, they may if two share an example."""
 
+    scoring: Literal["hybrid", "weighted"] = "hybrid"
+    """What orders rules: their likeness alone, or likeness, priority and nearness weighted."""
+
     @property
     def judging(self) -> ModelUse | None:
         """The endpoint that judges replies, None when there is none."""
@@ -277,6 +291,13 @@ class Agent(Authored):
         """The endpoint that reads messages, None when there is none or the preset is `minimal`."""
         own = self.models
         return None if self.preset == "minimal" else _endpoint(own.url, own.model, own.api_key)
+
+    @property
+    def filtering(self) -> ModelUse | None:
+        """The endpoint that filters candidate rules, None when there is none."""
+        own = self.models
+        wanted = self.preset == "maximum" if own.filter is None else own.filter
+        return _endpoint(own.url, own.model, own.api_key) if wanted else None
 
 
 def _endpoint(url: str | None, model: str | None, key: str | None) -> ModelUse | None:

@@ -105,11 +105,27 @@ class Profile(Struct, frozen=True, kw_only=True):
 class Pending(Struct, frozen=True, kw_only=True):
     """A question the agent asked and still awaits the answer to."""
 
-    kind: Literal["field", "confirmation"]
+    kind: Literal["field", "confirmation", "choice"]
     subject: str
+    """The field; what is to be confirmed; or two rules, `a|b`."""
     scenario: str = ""
     step: str = ""
     turn: int = 0
+
+
+class Handover(Struct, frozen=True, kw_only=True):
+    """Who has the conversation instead of the agent. `by` is empty while nobody has taken it.
+
+    From `until_ms` on (0: never) the agent speaks again by itself.
+    """
+
+    by: str = ""
+    since_ms: int = 0
+    until_ms: int = 0
+    turn_id: str = ""
+    """The run of the person's last act, and the idempotency key and fingerprint that it came with."""
+    key: str = ""
+    fingerprint: str = ""
 
 
 class SessionState(Struct, frozen=True, kw_only=True):
@@ -139,6 +155,8 @@ class SessionState(Struct, frozen=True, kw_only=True):
     previous_run: str = ""
     """Hash of the session's last run; empty before the first."""
     handed_off: bool = False
+    handover: Handover | None = None
+    """Present where a person took over, or where the agent waits for one only so long."""
     closed_ms: int | None = None
     processing_turn: str = ""
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruche.engine.brain.compiled import CompiledAgent
-from ruche.engine.brain.match import Applied, law
+from ruche.engine.brain.ranked import Applied, law
 from ruche.engine.brain.relations import related
 from ruche.plugins.contracts import Hit, Hits
 from ruche.plugins.selectors import FixedK
