@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
@@ -26,13 +27,14 @@ class Activations:
     """One slot per active key, least recently used first. Loop thread only.
 
     `make(key)` makes an actor without starting it. `on_escalate(error)` hears of crashes over many keys, once a window;
-    `on_dead_letter` of every message that was given up.
+    `on_dead_letter` of every message that was given up, `on_rest` of every key that goes into quarantine.
     """
 
     def __init__(self, make: Callable[[str], Any], expected: tuple[type[Exception], ...], policy: Policy,
                  system: ActorSystem, clock: Callable[[], float], chance: Callable[[], float],
                  on_escalate: Callable[[BaseException], object] | None,
-                 on_dead_letter: Callable[[DeadLetter], object] | None) -> None:
+                 on_dead_letter: Callable[[DeadLetter], object] | None,
+                 on_rest: Callable[[str], object] | None = None) -> None:
         self.slots: OrderedDict[str, Slot] = OrderedDict()
         self.stats: dict[str, int] = dict.fromkeys(COUNTERS, 0)
         self.watch = Watch()
@@ -45,9 +47,10 @@ class Activations:
         self._chance = chance
         self._on_escalate = on_escalate
         self._on_dead_letter = on_dead_letter
+        self._on_rest = on_rest
         self._leaving = 0
         self._crashes = CrashWindow()
-        self._calm_until = 0.0
+        self._calm_until = -math.inf
         self._emptied: AioFuture[None] = AioFuture()
         self._exit_hook = self._exited  # one bound method for all actors
 
@@ -83,6 +86,11 @@ class Activations:
         self.stats["dead_letters"] += 1
         if self._on_dead_letter is not None:
             self._told(self._on_dead_letter, DeadLetter(key, letter.message, reason, letter.attempts, letter.trace))
+
+    @property
+    def alarmed(self) -> bool:
+        """Crashes over many keys were escalated, and the window after that is not over."""
+        return self._clock() < self._calm_until
 
     def release(self, slot: Slot) -> bool:
         """Let a slot go if nothing speaks against it; otherwise it counts as used just now."""
@@ -260,6 +268,8 @@ class Activations:
         slot.state, slot.until = State.QUARANTINED, now + self.policy.quarantine
         self.stats["quarantined"] += 1
         self._refuse_held(slot, _quarantined(self.policy.quarantine))
+        if self._on_rest is not None:
+            self._told(self._on_rest, slot.key)
 
     def _restart_later(self, slot: Slot, now: float, delay: float) -> None:
         slot.state, slot.until = State.BACKOFF, now + delay

@@ -33,12 +33,14 @@ class Directory(Generic[A]):
 
     A key names a person's session for ever, an actor one activation of it. `stats` counts since the start.
     `on_escalate(directory, error)` hears of crashes over many keys, once a window; `on_dead_letter` of every message
-    that was given up. `clock` (monotonic seconds) and `chance` (in [0, 1)) may be replaced.
+    that was given up, `on_rest(key)` of every key that goes into quarantine. `clock` (monotonic seconds) and `chance`
+    (in [0, 1)) may be replaced.
     """
 
     def __init__(self, actor_class: type[A], *arguments: Any, policy: Policy | None = None,
                  on_escalate: Callable[[Directory[A], BaseException], object] | None = None,
-                 on_dead_letter: Callable[[DeadLetter], object] | None = None, system: ActorSystem | None = None,
+                 on_dead_letter: Callable[[DeadLetter], object] | None = None,
+                 on_rest: Callable[[str], object] | None = None, system: ActorSystem | None = None,
                  clock: Callable[[], float] | None = None, chance: Callable[[], float] = random.random) -> None:
         self.policy = policy or Policy()
         self._class = actor_class
@@ -47,7 +49,7 @@ class Directory(Generic[A]):
         self._clock = clock or self._system.clock
         escalate = None if on_escalate is None else lambda error: on_escalate(self, error)
         self._held = Activations(self._make, actor_class.expected, self.policy, self._system,  # type: ignore[attr-defined]
-                                 self._clock, chance, escalate, on_dead_letter)
+                                 self._clock, chance, escalate, on_dead_letter, on_rest)
         self._slots = self._held.slots
         self._sweeping: asyncio.TimerHandle | None = None
         self._system.before_exit(self.drain)
@@ -56,6 +58,11 @@ class Directory(Generic[A]):
     def stats(self) -> dict[str, int]:
         """Counters since the start, for metrics named `ruche_actors_*`."""
         return self._held.stats
+
+    @property
+    def alarmed(self) -> bool:
+        """True for a while after crashes over many keys: what they all use is at fault."""
+        return self._held.alarmed
 
     def __len__(self) -> int:
         """Keys in memory, whatever their state."""

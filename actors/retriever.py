@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from ruche.actors.service import ServiceActor
+from ruche.actors.supervised import SupervisedService
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Embedder, Hit, Hits, Vectors
 from ruche.plugins.embedders.cache import VectorCache
@@ -114,7 +115,7 @@ class Retriever:
     def __init__(self, embedder: Embedder, system: ActorSystem | None = None) -> None:
         """Starts the service thread in `system` (the running one when absent), which stops it at its end."""
         self.embedder = embedder
-        self._service = (system or ActorSystem.running()).spawn(EmbeddingService, embedder)
+        self._service = SupervisedService(EmbeddingService, embedder, system=system)
         self._immediate = bool(getattr(embedder, "immediate", False))
         self._words: frozenset[str] | None = getattr(embedder, "words", None)
         self._background: Vectors | None = None
@@ -163,6 +164,10 @@ class Retriever:
     async def forget_words(self, tenant: str) -> None:
         """Drop the remembered vectors of what was said to a tenant's agents."""
         await self._service.ask_async(Forget(tenant))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Restarts and mailbox of the service."""
+        return self._service.snapshot()
 
     def forget(self, tenant: str, agent: str) -> None:
         """Drop an agent's indexes; an unknown agent is fine."""

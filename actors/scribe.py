@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from ruche.actors.exits import HandlerCancelled
 from ruche.actors.service import ServiceActor
+from ruche.actors.supervise import Policy
+from ruche.actors.supervised import PATIENT, SupervisedService
 from ruche.actors.system import ActorSystem
 from ruche.plugins.errors import RucheError, StorageFull, StorageStopped, Unavailable
 from ruche.storage.model.record import AnyRecord
@@ -34,14 +37,15 @@ ENOUGH = 64
 class Scribe:
     """Made on the loop inside an actor system, which stops its two threads at the end, after what spoke to them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, policy: Policy = PATIENT) -> None:
+        self._store = store
         self._system = ActorSystem.running()
         self._waiting: deque[Group] = deque()
         self._rung = False
         self._enough = self._system.threads.flag()
         self._stopped: StorageStopped | None = None
-        self._writer = self._system.spawn(Writer, store, self)
-        self._reader = self._system.spawn(Reader, store)
+        self.writer = SupervisedService(Writer, store, self, policy=policy, on_rest=self._refuse_all)
+        self.reader = SupervisedService(Reader, store, policy=policy)
         self.refusing = False
         """True while the last append was refused: nothing should be begun that will want to be kept."""
         self.batches = 0
@@ -67,12 +71,19 @@ class Scribe:
 
     async def read(self, function: Callable[[Store], T]) -> T:
         """`function(store)` on the read thread; sees every record that is durable. Raises what the function raised."""
-        answer: T = await self._reader.ask_async(function)
+        try:
+            answer: T = await self.reader.ask(function)
+        except HandlerCancelled as error:
+            raise Unavailable("reading was interrupted and goes on; try again", retry_after=1.0) from error
         return answer
+
+    def glance(self, function: Callable[[Store], T]) -> T:
+        """`function(store)` here and now: for questions that wait for nothing."""
+        return function(self._store)
 
     async def apply(self) -> int:
         """Feed the journalled records to the tables; how many there were."""
-        return await self.read(lambda store: store.apply())
+        return await self.read(lambda store: store.apply(snapshots=False))
 
     @property
     def stopped(self) -> bool:
@@ -81,20 +92,31 @@ class Scribe:
 
     def _ring(self, done: Done) -> None:
         try:
-            self._writer.tell(_FLUSH)
-        except Exception:  # the writer has stopped with its system
+            self.writer.tell(_FLUSH)
+        except RucheError as error:  # the writer rests after too many crashes, or has stopped with its system
+            self._rung = False
             self._waiting.pop()
-            self._system.loop.call_soon(done, StorageStopped("the engine is shutting down; try again later"))
+            self._system.loop.call_soon(done, error)
+
+    def _refuse_all(self, _: str) -> None:
+        """The writer rests after too many crashes: nobody waits for it."""
+        groups, self._rung = list(self._waiting), False
+        self._waiting.clear()
+        _tell_all([(done, Unavailable("writing fails again and again; try again later", retry_after=30.0))
+                   for _, done in groups])
 
     # --- on the writer's thread
 
-    def _take(self) -> list[Group]:
+    def _take(self, groups: list[Group]) -> list[Group]:
         self._rung = False  # before the first is taken: whoever comes later rings again
         self._enough.clear()
-        groups = []
         while self._waiting:
             groups.append(self._waiting.popleft())
         return groups
+
+    def _give_back(self, groups: list[Group]) -> None:
+        """The writer crashed before it had begun to write them."""
+        self._waiting.extendleft(reversed(groups))
 
     def _report(self, outcomes: list[tuple[Done, BaseException | None]], records: int) -> None:
         self.batches += 1
@@ -119,6 +141,11 @@ class Writer(ServiceActor):
         self._store = store
         self._scribe = scribe
         self._wait_s = 0.0
+        self._hand: list[Group] = []
+        self._writing = False
+
+    def on_start(self) -> None:
+        self._flush()  # what a crash has left
 
     def on_receive(self, message: Any) -> None:
         if self._wait_s:
@@ -126,17 +153,31 @@ class Writer(ServiceActor):
         self._flush()
 
     def on_stop(self) -> None:
-        self._flush()
+        try:
+            self._flush()
+        except BaseException:
+            self.on_failure()
+            raise
+
+    def on_failure(self, *_: object) -> None:
+        """What was being written may be on disk or not, in whole or in part: then nothing more is written."""
+        groups, self._hand = self._hand, []
+        if not self._writing:
+            return self._scribe._give_back(groups)
+        stopped = StorageStopped("the journal's writer died while it wrote; restart the engine")
+        self._scribe._report([(done, stopped) for _, done in groups], 0)
 
     def _flush(self) -> None:
-        groups = self._scribe._take()
+        groups = self._scribe._take(self._hand)
         if not groups:
             return
         if len(groups) > 1:
             self._wait_s = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, self._wait_s * 2))
         else:
             self._wait_s = self._wait_s / 2 if self._wait_s > FIRST_WAIT_S else 0.0
+        self._writing = True
         self._scribe._report(self._append(groups), sum(len(records) for records, _ in groups))
+        self._hand, self._writing = [], False
 
     def _append(self, groups: list[Group]) -> list[tuple[Done, BaseException | None]]:
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, TypeVar
+
+import pykka
 
 from ruche.actors.directory import Directory
 from ruche.actors.ref import AioActorRef
@@ -31,6 +34,15 @@ class SupervisedService:
         """The answer. Raises MailboxFull, Unavailable (it crashes too often), DeadlineExceeded, and what it raised."""
         return await self._one.ask(self.name, message, timeout=timeout, trace=trace)
 
+    async def ask_async(self, message: Any, *, timeout: float | None = None, trace: str = "",
+                        wait: bool = False) -> Any:
+        """`ask`, by the name that an address has for it; with `wait` suspended while there is no room."""
+        ref = self.live()
+        if wait and ref is not None:
+            with suppress(pykka.ActorDeadError):  # it died while there was no room: its next activation is asked
+                return await ref.ask_async(message, timeout=timeout, trace=trace, wait=True)
+        return await self.ask(message, timeout=timeout, trace=trace)
+
     def tell(self, message: Any, *, trace: str = "") -> None:
         """Send without an answer. Any thread."""
         self._one.tell(self.name, message, trace=trace)
@@ -55,4 +67,6 @@ class _One(Directory[ServiceActor]):
     """A directory whose only actor knows nothing of keys."""
 
     def _make(self, key: str) -> ServiceActor:
-        return self._system.make(self._class, *self._arguments)
+        service = self._system.make(self._class, *self._arguments)
+        self._system.adopt(service, listed=False)  # so that its askers are answered when there is no time to drain it
+        return service

@@ -117,9 +117,9 @@ class ActorSystem:
         finally:
             _making.system = None
 
-    def adopt(self, actor: pykka.Actor) -> None:
+    def adopt(self, actor: pykka.Actor, *, listed: bool = True) -> None:
         """Stop this actor when the system ends, and list it with pykka if its class asks for it."""
-        if getattr(actor, "registered", True):
+        if listed and getattr(actor, "registered", True):
             pykka.ActorRegistry.register(actor.actor_ref)
         self._living[actor.actor_urn] = actor.actor_ref  # type: ignore[assignment]
 

@@ -134,7 +134,8 @@ class Host:
         plugins = [Component("plugins", "degraded", None, "; ".join(self._faults))] if self._faults else []
         return [await self._timed("storage", self._storage_state), await self._timed("retriever", self._embed),
                 *plugins, Component("agents", "ok" if self.catalog else "degraded"),
-                Component("sessions", "ok", None, f"{len(self.sessions)} in memory")]
+                Component("sessions", "degraded" if self.sessions.alarmed else "ok", None,
+                          f"{len(self.sessions)} in memory")]
 
     async def _storage_state(self) -> tuple[str, str]:
         await self.scribe.read(lambda store: store.health())

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from ruche.actors.scribe import Scribe
+from ruche.actors.supervise import Policy
 from ruche.actors.system import ActorSystem
-from ruche.plugins.errors import StorageFull, StorageStopped
+from ruche.actors.threads import Flag, Threads
+from ruche.plugins.errors import StorageFull, StorageStopped, Unavailable
 from ruche.storage.model.conversation import Profile
 from ruche.storage.model.record import ProfileSaved
 from ruche.storage.store import Store
-from tests.actors.rig import RootKey
+from tests.actors.rig import RootKey, all_of
 from tests.actors.test_session_storage import FaultyDisk
 
 pytestmark = pytest.mark.anyio
@@ -153,6 +155,87 @@ async def test_what_was_posted_before_the_end_is_written_and_what_comes_after_is
             last = asyncio.ensure_future(scribe.commit(saved("kim")))
             await asyncio.sleep(0)
         await last
-        with pytest.raises(StorageStopped):
+        with pytest.raises(Unavailable, match="shutting down"):
             await scribe.commit(saved("lee"))
         assert store.tenant("acme").profile("kim") is not None
+
+
+def die(*_: object) -> None:
+    raise SystemExit("a thread that ends")
+
+
+async def test_a_reader_that_dies_costs_its_asker_the_answer_and_is_restarted(tmp_path: Path) -> None:
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            cut, waiting = await asyncio.gather(scribe.read(die), scribe.read(lambda store: 7), return_exceptions=True)
+            assert isinstance(cut, Unavailable)
+            assert (waiting, scribe.reader.stats["restarted"]) == (7, 1)
+
+
+async def test_a_writer_that_dies_while_it_writes_leaves_the_outcome_open_and_stops_the_store(tmp_path: Path) -> None:
+    class Deadly(FaultyDisk):
+        def sync(self, descriptor: int) -> None:
+            if self.broken:
+                die()
+            super().sync(descriptor)
+
+    disk = Deadly()
+    with Store.open(tmp_path, RootKey(), disk=disk) as store:
+        async with ActorSystem():
+            scribe = Scribe(store)
+            await scribe.commit(saved("kim", 1))
+            disk.broken = True
+            with pytest.raises(StorageStopped, match="died while it wrote"):
+                await scribe.commit(saved("kim", 2))
+            disk.broken = False
+            with pytest.raises(StorageStopped):
+                await scribe.commit(saved("kim", 3))
+            assert scribe.stopped
+            assert await scribe.read(lambda store: store.tenant("acme").profile("kim")) is not None
+
+
+class MortalFlag:
+    """A flag whose first `fatal` uses end the thread that uses it."""
+
+    def __init__(self, flag: Flag, fatal: int) -> None:
+        self._flag, self.fatal = flag, fatal
+
+    def clear(self) -> None:
+        if self.fatal:
+            self.fatal -= 1
+            die()
+        self._flag.clear()
+
+    def set(self) -> None:
+        self._flag.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._flag.wait(timeout)
+
+
+class MortalThreads(Threads):
+    def __init__(self, fatal: int) -> None:
+        self.fatal = fatal
+
+    def flag(self) -> Flag:
+        return MortalFlag(super().flag(), self.fatal)
+
+
+async def test_a_writer_that_dies_before_it_writes_is_restarted_and_nothing_is_lost(tmp_path: Path) -> None:
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem(threads=MortalThreads(2)):
+            scribe = Scribe(store, policy=Policy(base=0.001))
+            await asyncio.gather(*(scribe.commit(saved("kim", number)) for number in range(1, 4)))
+            assert scribe.writer.stats["restarted"] == 2
+            assert await scribe.read(version("kim")) == 3  # type: ignore[arg-type]
+
+
+async def test_a_writer_that_keeps_dying_refuses_what_comes_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    with Store.open(tmp_path, RootKey()) as store:
+        async with ActorSystem(threads=MortalThreads(99)):
+            scribe = Scribe(store, policy=Policy(base=0.001, max_restarts=2))
+            results = await all_of(*(scribe.commit(saved("kim", number)) for number in range(5)))
+            assert [type(result) for result in results] == [Unavailable] * 5
+            with pytest.raises(Unavailable, match="rests"):
+                await scribe.commit(saved("kim"))

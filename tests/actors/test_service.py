@@ -13,11 +13,15 @@ import pykka
 import pytest
 
 from ruche.actors.directory import Directory
+from ruche.actors.exits import HandlerCancelled
 from ruche.actors.future import AioFuture
+from ruche.actors.retriever import Retriever
 from ruche.actors.service import ServiceActor
 from ruche.actors.supervise import DeadLetter, Policy
 from ruche.actors.supervised import SupervisedService
 from ruche.actors.system import ActorSystem
+from ruche.plugins.contracts import Vectors
+from ruche.plugins.embedders import HashingEmbedder
 from ruche.plugins.errors import Conflict, DeadlineExceeded, MailboxFull, Unavailable
 
 
@@ -320,3 +324,38 @@ async def test_a_thread_that_hangs_holds_the_system_no_longer_than_its_grace_and
         await anyio.wait_all_tasks_blocked()
     assert [await reply for reply in asking] == [pykka.ActorDeadError] * 2
     released.set()
+
+
+class Mortal(HashingEmbedder):
+    """Ends its thread on some words."""
+
+    immediate = False
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        if "die" in texts:
+            raise SystemExit
+        return super().encode(texts)
+
+
+@pytest.mark.anyio
+async def test_an_embedder_that_ends_its_thread_costs_one_answer_and_serves_again() -> None:
+    async with ActorSystem():
+        retriever = Retriever(Mortal())
+        with pytest.raises(HandlerCancelled):
+            await retriever.encode(["die"])
+        assert len(await retriever.encode(["live"])) == 1
+        assert retriever.snapshot()["restarted"] == 1
+
+
+@pytest.mark.anyio
+async def test_waiting_for_room_in_a_supervised_service_goes_on_with_its_next_activation() -> None:
+    class Narrow(Service):
+        mailbox_size = 1
+
+    async with ActorSystem():
+        service = SupervisedService(Narrow, policy=QUICK)
+        crash = asyncio.ensure_future(outcome(service.ask(OSError("disk"))))
+        waiting = [asyncio.ensure_future(service.ask_async(number, wait=True)) for number in range(3)]
+        async with asyncio.timeout(20):
+            assert [await reply for reply in waiting] == [0, 1, 2]
+            assert await crash is OSError
