@@ -34,6 +34,11 @@ def recall(store: Store, key: SessionKey) -> tuple[SessionState | None, Profile 
     return state, tenant.profile(key.interlocutor), last_event(tenant, state.id, state.event_seq)
 
 
+def stranger(store: Store, key: SessionKey) -> bool:
+    """True when `recall` would surely find nothing; at once, without a disk."""
+    return store.tenant(key.tenant).stranger(key)
+
+
 def recall_session(store: Store, tenant_id: str, session_id: str) -> tuple[SessionState | None, int]:
     """A session, None when no turn of it was committed yet, and the number of its last event."""
     tenant = store.tenant(tenant_id)

@@ -16,7 +16,7 @@ from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Caller, Closing, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
-from ruche.actors.recall import Earlier, look_up, recall, recall_session, released
+from ruche.actors.recall import Earlier, look_up, recall, recall_session, released, stranger
 from ruche.actors.worker import work_through
 from ruche.plugins.errors import IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
 from ruche.storage.model.conversation import Message, SessionKey, SessionState
@@ -81,7 +81,9 @@ class SessionActor(AioActor):
 
     async def on_start(self) -> None:  # type: ignore[override]
         key, hosting = self._line.key, self._hosting
-        state, profile, seq = await hosting.scribe.read(lambda store: recall(store, key))
+        state, profile, seq = None, None, 0
+        if not hosting.scribe.glance(lambda store: stranger(store, key)):
+            state, profile, seq = await hosting.scribe.read(lambda store: recall(store, key))
         self._line.person = hosting.people.meet(key.tenant, key.interlocutor, profile)
         if state is not None:
             self._line.resume(state, seq)

@@ -10,6 +10,8 @@ from ruche.storage.collection import Collection, Values
 
 Address = tuple[int, Any]
 """Tenant tag and stored key of a row."""
+Lookup = tuple[int, int, Any]
+"""Column number, tenant tag and stored value."""
 
 
 class Change(NamedTuple):
@@ -32,7 +34,7 @@ class Overlay:
     def __init__(self, collections: Sequence[Collection]) -> None:
         self._collections = collections
         self._rows: list[dict[Address, Kept]] = [{} for _ in collections]
-        self._lookups: list[dict[tuple[int, int, Any], set[Address]]] = [{} for _ in collections]
+        self._lookups: list[dict[Lookup, set[Address]]] = [{} for _ in collections]
         self._lock = threading.Lock()
 
     def add(self, sequence: int, changes: Iterable[Change]) -> None:
@@ -58,6 +60,12 @@ class Overlay:
         """Rows of all tenants that the tables must not answer for."""
         return len(self._rows[collection])
 
+    def knows(self, collection: int, tag: int, column: int, value: Any) -> bool:
+        """Whether a row of the tenant, or one that was removed, has this value as its key or in a lookup column;
+        without the lock."""
+        return ((tag, value) in self._rows[collection] if column == self._collections[collection].key
+                else (column, tag, value) in self._lookups[collection])
+
     def over(self, collection: int, tag: int, lookup: tuple[int, Any] | None, found: list[Values]
              ) -> tuple[list[Values], list[Values]]:
         """Rows of a tenant, with `lookup` (column number, value) only those; and what of the tables' rows still holds.
@@ -78,23 +86,26 @@ class Overlay:
         return [values for address in found if (values := rows[address].values) is not None]
 
     def _put(self, address: Address, collection: int, kept: Kept) -> None:
+        """A value that stays is never missing meanwhile: `knows` asks without the lock."""
         before = self._rows[collection].get(address)
-        if before is not None:
-            self._unlink(address, collection, before)
         self._rows[collection][address] = kept
-        if kept.values is not None:
-            for column in self._collections[collection].lookups:
-                name = (column, address[0], kept.values[column])
-                self._lookups[collection].setdefault(name, set()).add(address)
+        names, lookups = self._names(address, collection, kept), self._lookups[collection]
+        for name in names:
+            lookups.setdefault(name, set()).add(address)
+        if before is not None:
+            self._unlink(address, collection, before, names)
 
-    def _unlink(self, address: Address, collection: int, kept: Kept) -> None:
-        if kept.values is None:
-            return
+    def _unlink(self, address: Address, collection: int, kept: Kept, but: Sequence[Lookup] = ()) -> None:
         lookups = self._lookups[collection]
-        for column in self._collections[collection].lookups:
-            name = (column, address[0], kept.values[column])
+        for name in self._names(address, collection, kept):
             found = lookups.get(name)
-            if found is not None:
+            if found is not None and name not in but:
                 found.discard(address)
                 if not found:
                     del lookups[name]
+
+    def _names(self, address: Address, collection: int, kept: Kept) -> list[Lookup]:
+        values = kept.values
+        if values is None:
+            return []
+        return [(column, address[0], values[column]) for column in self._collections[collection].lookups]

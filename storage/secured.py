@@ -50,10 +50,16 @@ class BadCursor(RucheError):
 class Handle:
     """A capability: read one collection of one tenant. Another tenant's rows are unknown to it."""
 
-    __slots__ = ("_find", "_get")
+    __slots__ = ("_find", "_get", "_lacks")
 
-    def __init__(self, get: Callable[[Any], Row | None], find: Callable[..., list[tuple[Row, bool]]]) -> None:
-        self._get, self._find = get, find
+    def __init__(self, get: Callable[[Any], Row | None], find: Callable[..., list[tuple[Row, bool]]],
+                 lacks: Callable[[str, Any], bool]) -> None:
+        self._get, self._find, self._lacks = get, find, lacks
+
+    def lacks(self, field: str, value: Any) -> bool:
+        """True when surely no row of the tenant has this value in its key or a lookup field; False when that is not
+        known without looking. Any thread; never waits for the disk."""
+        return self._lacks(field, value)
 
     def get(self, key: Any) -> Row | None:
         """The row with this key, None when the tenant has none. Raises Erased for what remains of an erased person."""
@@ -116,13 +122,20 @@ class Door:
                     found = _ordered(found + _merged(collection, owner.tag, earlier, overlay, tables), query)
             return [shown(values, owner) for values in found]
 
+        def lacks(field: str, value: Any) -> bool:
+            check()
+            owner, column = named(tenant), collection.columns.index(field)
+            stored = collection.stored(collection.fields[column], value, owner)
+            return (owner.before is None and not overlay.knows(collection.number, owner.tag, column, stored)
+                    and tables.lacks(collection, column, stored))
+
         def shown(values: Values, owner: Tenant) -> tuple[Row, bool]:
             try:
                 return collection.reveal(values, owner, opener), True
             except Erased:
                 return collection.clear(values), False
 
-        return Handle(get, find)
+        return Handle(get, find, lacks)
 
     def meter(self, tenant: str, model: type[Stored]) -> Callable[[], int]:
         """Asks how many bytes a tenant's rows take in the day files; the model must be one that is kept there."""

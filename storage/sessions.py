@@ -47,6 +47,10 @@ class Sessions:
         last = max(rows, key=lambda row: (row["open"], row["created_ms"], row["id"]))
         return _state(last["state"])
 
+    def never(self, key: SessionKey) -> bool:
+        """True when there surely never was a session under this key; never waits for the disk."""
+        return self._sessions.lacks("address", str(key))
+
     def by_id(self, session_id: str) -> SessionState | None:
         """A session exists from its first accepted message on, before its first turn is committed."""
         row = self._sessions.get(session_id)

@@ -21,6 +21,7 @@ from ruche.storage.log import AuditLog
 from ruche.storage.overlay import Change
 from ruche.storage.query import Query
 from ruche.storage.runs import DayFiles, Entry, Place
+from ruche.storage.sieve import Sieves
 
 SCHEMA: Final = 1
 PLACE: Final = ("day", "place", "length", "leaf")
@@ -42,6 +43,7 @@ class Tables:
     def __init__(self, path: Path, collections: Sequence[Collection], days: DayFiles, log: AuditLog) -> None:
         self._collections, self._days, self._log, self._path = collections, days, log, path
         self._appenders: dict[int, Appender] = {}
+        self._sieves = Sieves(collections)
         self._connect()
 
     def _connect(self) -> None:
@@ -70,6 +72,11 @@ class Tables:
         if schema != SCHEMA:
             raise IntegrityError(f"{path.name}: written by another version of the engine (schema {schema})")
         self._create_collections()
+        for collection in self._collections:
+            for column in self._sieves.columns(collection):
+                found = self._connection.execute(f"SELECT {collection.columns[column]} FROM {collection.name}")  # noqa: S608
+                while rows := found.fetchmany(10_000):
+                    self._sieves.add(collection, column, [value for value, in rows])
 
     def _create(self) -> None:
         self._connection.execute("BEGIN")
@@ -145,6 +152,8 @@ class Tables:
             appender = self._appenders[collection.number] = self._connection.appender(collection.name)
         appender.append_rows(rows)
         appender.flush()
+        for column in self._sieves.columns(collection):
+            self._sieves.add(collection, column, [row[1 + column] for row in rows])
 
     def load(self, batches: Iterable[tuple[Collection, Sequence[tuple[int, Values]]]], entries: Iterator[Entry],
              leaves: Mapping[int, int], sequence: int) -> None:
@@ -236,7 +245,14 @@ class Tables:
             [tag, key]).fetchone()
         return None if found is None else int(found[0])
 
+    def lacks(self, collection: Collection, column: int, value: Any) -> bool:
+        """True when surely no row has this value; any thread, without the lock. Rows are known here before they are
+        committed, so who asks after looking for the row in the overlay misses none."""
+        return self._sieves.lack(collection, column, value)
+
     def get(self, collection: Collection, tag: int, key: Any) -> Values | None:
+        if self.lacks(collection, collection.key, key):
+            return None
         rows = self._rows(collection, f"tenant = ? AND {collection.model.key} = ?", "", [tag, key])
         return rows[0] if rows else None
 
@@ -248,6 +264,8 @@ class Tables:
 
     def find(self, collection: Collection, tag: int | None, query: Query) -> list[Values]:
         """Rows that meet every condition; of all tenants when `tag` is None."""
+        if any(one.operator == "=" and self.lacks(collection, one.column, one.value) for one in query.conditions):
+            return []
         texts: list[str] = []
         values: list[Any] = []
         if tag is not None:

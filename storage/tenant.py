@@ -38,6 +38,10 @@ class TenantStore:
         """The open session of a key, else its last one; None for another tenant's key."""
         return self._sessions.by_key(key) if key.tenant == self._tenant else None
 
+    def stranger(self, key: SessionKey) -> bool:
+        """True when surely nothing is kept under this key and of its person; at once, in any thread."""
+        return key.tenant != self._tenant or (self._sessions.never(key) and self._people.unknown(key.interlocutor))
+
     def session_by_id(self, session_id: str) -> SessionState | None:
         return self._sessions.by_id(session_id)
 
