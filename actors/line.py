@@ -12,7 +12,7 @@ from ruche.actors.accumulate import LONGEST_TURN_MS, base_ms, window_ms
 from ruche.actors.future import AioFuture
 from ruche.actors.hosting import Hosting
 from ruche.actors.ledger import Ledger
-from ruche.actors.logical import Closing, Former, Item, LogicalTurn, Open, Orphan
+from ruche.actors.logical import Aside, Closing, Former, Item, LogicalTurn, Open, Orphan
 from ruche.actors.people import Person
 from ruche.actors.supersede import REQUEST_CHANNELS, Decision, Situation, decide
 from ruche.plugins.errors import RucheError, Unavailable
@@ -115,6 +115,8 @@ class Line:
             item.put_off()
             self.owed.append(item)
             return item.answer(error)
+        if isinstance(item, Aside):
+            return item.promise.fail(error)
         if self.open is None and all(each.open is item.open for each in self.items):
             self.open = item.open
         elif self.open is not item.open:

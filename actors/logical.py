@@ -15,6 +15,8 @@ from ruche.actors.ledger import Ledger
 from ruche.actors.stage import SessionStage
 from ruche.storage.model.conversation import Message, SessionState
 from ruche.storage.model.run import TapeEntry
+from ruche.storage.model.handoff import Intervention
+from ruche.storage.model.run import Run
 from ruche.storage.model.turn import Turn
 
 Want = Literal["reply", "accepted", "events"]
@@ -162,7 +164,17 @@ class Closing:
     promise: AioFuture[SessionState] | None = None
 
 
-Item = LogicalTurn | Closing
+@dataclass(slots=True, eq=False)
+class Aside:
+    """What a person does in the conversation, in its place among the turns."""
+
+    open: Open
+    what: Intervention
+    promise: AioFuture[Run]
+    request_id: str = ""
+
+
+Item = LogicalTurn | Closing | Aside
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from ruche.actors.actor import AioActor
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
-from ruche.actors.logical import Caller, Closing, LogicalTurn, Orphan, Taken, Want
+from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
-from ruche.actors.recall import Earlier, look_up, recall, recall_session, released, stranger
+from ruche.actors.recall import Earlier, look_up, recall, recall_session, released
 from ruche.actors.worker import work_through
 from ruche.plugins.errors import IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
 from ruche.storage.model.conversation import Message, SessionKey, SessionState
 from ruche.storage.model.event import Event
+from ruche.storage.model.handoff import Intervention
 from ruche.storage.model.record import Accepted
 from ruche.storage.model.run import Run
 
@@ -55,6 +56,18 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Intervene:
+    """A person takes part in the open session, after the turns that it has; answered with the run of it.
+
+    NotFound when it is not open, Conflict when its state does not allow this.
+    """
+
+    session_id: str
+    what: Intervention
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Ask for a Snapshot."""
 
@@ -81,9 +94,7 @@ class SessionActor(AioActor):
 
     async def on_start(self) -> None:  # type: ignore[override]
         key, hosting = self._line.key, self._hosting
-        state, profile, seq = None, None, 0
-        if not hosting.scribe.glance(lambda store: stranger(store, key)):
-            state, profile, seq = await hosting.scribe.read(lambda store: recall(store, key))
+        state, profile, seq = await hosting.scribe.read(lambda store: recall(store, key))
         self._line.person = hosting.people.meet(key.tenant, key.interlocutor, profile)
         if state is not None:
             self._line.resume(state, seq)
@@ -111,6 +122,8 @@ class SessionActor(AioActor):
                 return self._line.typing()
             case Close():
                 return self._close(message)
+            case Intervene():
+                return self._intervene(message)
             case Look():
                 return self._look()
         raise InvalidRequest(f"a session does not understand a {type(message).__name__}")
@@ -143,6 +156,13 @@ class SessionActor(AioActor):
         if opened is None or close.session_id not in (None, opened.state.id):
             raise NotFound("this session is not open")
         self._line.shut(self.promise())
+        self._go_on()
+
+    def _intervene(self, asked: Intervene) -> None:
+        opened = self._line.open
+        if opened is None or opened.state.id != asked.session_id:
+            raise NotFound("this session is not open")
+        self._line.items.append(Aside(opened, asked.what, self.promise(), asked.request_id))
         self._go_on()
 
     def _look(self) -> Snapshot:
@@ -302,6 +322,9 @@ class SessionActor(AioActor):
             if isinstance(item, Closing) and item.promise is not None:
                 item.promise.fail(Unavailable("this conversation was interrupted before it could be closed; close it "
                                               "again", retry_after=1.0))
+            elif isinstance(item, Aside):
+                item.promise.fail(Unavailable("this conversation was interrupted before that was kept; do it again",
+                                              retry_after=1.0))
         self._line.forget_all()
         orphans = self._line.orphans()
         if orphans:

@@ -8,8 +8,9 @@ import logging
 import anyio
 from msgspec.structs import replace
 
+from ruche.actors.aside import take_aside
 from ruche.actors.line import Line
-from ruche.actors.logical import Closing, LogicalTurn
+from ruche.actors.logical import Aside, Closing, LogicalTurn
 from ruche.actors.outcome import Outcome, answer_of, committing, failed, interrupted, new_profile, outcome_of
 from ruche.actors.thinking import Thought, think
 from ruche.plugins.errors import RateLimited, RucheError, Unavailable
@@ -29,6 +30,9 @@ async def work_through(line: Line) -> None:
             line.owe(item, line.debt)
         elif isinstance(item, Closing):
             await _close(line, item)
+            line.items.remove(item)
+        elif isinstance(item, Aside):
+            await take_aside(line, item)
             line.items.remove(item)
         elif item.interrupted:
             _begin(line, item)

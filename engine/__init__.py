@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ruche.storage.keys import KeyStatus, Level
     from ruche.storage.model.conversation import SessionState
     from ruche.storage.model.event import Event
+    from ruche.storage.model.handoff import Action
     from ruche.storage.model.record import AdvisoryAdded, AgentPublished
     from ruche.storage.model.run import Run
     from ruche.storage.model.turn import Turn
@@ -128,6 +129,18 @@ class Engine:
         refuse_leaving(self._host, tenant, session.key.interlocutor)
         closed: SessionState = await self._host.sessions.ask(str(session.key), Close(session_id))
         return closed
+
+    async def intervene(self, tenant: str, session_id: str, action: Action, *, by: str, text: str = "",
+                        minutes: int | None = None, request_id: str = "", idempotency_key: str = "") -> Run:
+        """A person asks for the conversation (`handoff`), takes it over (`takeover`), speaks (`reply`) or gives it back
+        (`return`). The agent is silent meanwhile, for `minutes` at most without a word of the person's (0: for ever).
+
+        Raises NotFound (session, or it is closed), Conflict (not in this state), InvalidRequest (text).
+        """
+        from ruche.engine.handing import intervene
+
+        return await intervene(self._host, tenant, session_id, action, by=by, text=text, minutes=minutes,
+                               request_id=request_id, key=idempotency_key)
 
     async def run(self, tenant: str, run_id: str) -> Run:
         """The record of a turn. Raises NotFound."""

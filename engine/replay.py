@@ -23,6 +23,7 @@ from ruche.plugins.given import SITE, Given, input_again
 from ruche.plugins.tape import Divergence, ReplayTape
 from ruche.storage.model.agent import AgentBundle, ModelUse
 from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
+from ruche.storage.model.handoff import after_intervention, intervention_of
 from ruche.storage.model.record import AgentPublished
 from ruche.storage.model.run import HISTORY, Run, canonical, counted, state_hash
 from ruche.storage.tenant import TenantStore
@@ -79,7 +80,7 @@ def load(store: TenantStore, run_id: str) -> Recorded:
     if [one.sequence for one in runs] != list(range(run.sequence + 1)):
         raise IntegrityError(f"session {run.session} has a gap before run {run_id}; ruche verify tells where")
     links = tuple(hashlib.sha256(store.canonical_run(one.id) or b"").hexdigest() for one in runs)
-    versions = {one.agent_version for one in runs if one.status not in _EARLY}
+    versions = {one.agent_version for one in runs if one.status not in _EARLY and intervention_of(one) is None}
     published = {version: _published(store, run, version) for version in versions}
     bundles = {version: AgentBundle.model_validate_json(one.bundle) for version, one in published.items()}
     return Recorded(runs, links, session.created_ms, bundles, {version: one.hash for version, one in published.items()})
@@ -134,7 +135,9 @@ def _first_state(recorded: Recorded) -> SessionState:
 
 def _notes(run: Run, instead: AgentBundle | None) -> tuple[str, ...]:
     notes = []
-    if run.status in _EARLY:
+    if intervention_of(run) is not None:
+        notes.append("a person did this: its record and the states around it are right, there is nothing to run again")
+    elif run.status in _EARLY:
         how = f"{run.status} ({run.error})" if run.error else run.status
         notes.append(f"the turn ended {how} before anything was decided: its record and the state before it are right, "
                      "there is nothing to run again")
@@ -149,6 +152,9 @@ async def _again(run: Run, state: SessionState,
     before = state_hash(state)
     if run.hashes.state_before != before:
         return Difference(run.sequence, "state before the turn", run.hashes.state_before, before), state
+    what = intervention_of(run)
+    if what is not None:
+        return _after(run, after_intervention(state, what, run.id, run.created_ms))
     if run.status in _EARLY or agent is None:
         return _closed(run, state)
     try:
@@ -166,6 +172,11 @@ def _closed(run: Run, state: SessionState) -> tuple[Difference | None, SessionSt
     after = counted(state) if run.status == "superseded" else msgspec.structs.replace(
         state, turn_count=state.turn_count + 1, last_activity_ms=run.created_ms, hint_ms=0,
         history=(*state.history, exchange)[-HISTORY:])
+    return _after(run, after)
+
+
+def _after(run: Run, after: SessionState) -> tuple[Difference | None, SessionState]:
+    """A state that follows from the record alone, against what the record says of it."""
     made = state_hash(after)
     if run.hashes.state_after != made:
         return Difference(run.sequence, "state after the turn", run.hashes.state_after, made), after

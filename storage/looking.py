@@ -10,6 +10,7 @@ import msgspec
 
 from ruche.storage.errors import IntegrityError
 from ruche.storage.evidence import Evidence, Fault, blob_key
+from ruche.storage.model.handoff import PERSON
 from ruche.storage.model.record import AdvisoryAdded
 from ruche.storage.model.run import IMPORTED, Run, canonical, genesis
 from ruche.storage.runs import Entry
@@ -92,7 +93,7 @@ class Looking:
         if any(clear[name] != getattr(run, name) for name in ("id", "session", "sequence", "created_ms", "risk",
                                                               "status")):
             self.faults.append(Fault("its clear fields say otherwise than its sealed bytes", file, offset, run.id))
-        needed = msgspec.structs.asdict(run.hashes) | ({"configuration": "-"} if run.outcome == "ERROR" else {})
+        needed = msgspec.structs.asdict(run.hashes) | ({"configuration": "-"} if _undecided(run) else {})
         for name, value in needed.items():
             if not value or (len(value) > 1 and len(set(value)) == 1):
                 self.faults.append(Fault(f"its {name} hash is a placeholder", file, offset, run.id))
@@ -107,3 +108,8 @@ class Looking:
         row = tables.logged.get((entry.number, entry.tag, name))
         if row is None or row[:-4] != entry.values[:-1] or row[-4:-1] != tuple(entry.place):
             self.faults.append(Fault("the tables do not have it as it is", file, entry.place.place, name))
+
+
+def _undecided(run: Run) -> bool:
+    """True where no agent decided anything: the turn failed, was given up for another, or is what a person did."""
+    return run.outcome == "ERROR" or run.status == "superseded" or PERSON in run.decisions

@@ -15,7 +15,8 @@ from ruche.engine.brain.plan import Planned
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed
 from ruche.plugins.contracts import TurnOutput
-from ruche.storage.model.conversation import Exchange, ScenarioInstance, SessionState
+from ruche.storage.model.conversation import Exchange, Handover, ScenarioInstance, SessionState
+from ruche.storage.model.handoff import is_away
 from ruche.storage.model.run import HISTORY, Run, RunHashes, TapeEntry, chain_link, digest, group_of, state_hash
 from ruche.storage.model.turn import MemoryHit, Status, Usage
 
@@ -59,7 +60,19 @@ def _session(decided: Decided) -> SessionState:
         history=(*before.history, exchange)[-HISTORY:], last_intent=decided.retrieved.intent or before.last_intent,
         pending=None if blocked else planned.pending, hint_ms=0 if blocked else _hint(planned),
         unmatched_streak=before.unmatched_streak + 1 if planned.unmatched else 0,
-        handed_off=before.handed_off or (planned.handoff and not blocked))
+        **_handed(decided))
+
+
+def _handed(decided: Decided) -> dict[str, Any]:
+    """Whether a person has the conversation now, or is waited for, and for how long."""
+    before, now = decided.who.turn.session, decided.who.now_ms
+    if is_away(before, now):
+        return {"handed_off": True, "handover": before.handover}
+    if not decided.planned.handoff or decided.enforced.blocked:
+        return {"handed_off": False, "handover": None}
+    minutes = decided.who.agent.bundle.agent.handoff.minutes
+    return {"handed_off": True,
+            "handover": Handover(since_ms=now, until_ms=now + 60_000 * minutes) if minutes else None}
 
 
 def _instances(decided: Decided) -> tuple[ScenarioInstance, ...]:

@@ -15,6 +15,7 @@ from aiohttp import web
 from ruche.engine.server.auth import Identity
 from ruche.storage.model.conversation import SessionState, session_status
 from ruche.storage.model.event import Event
+from ruche.storage.model.handoff import is_away
 from ruche.storage.model.run import Run
 from ruche.storage.model.turn import Turn
 
@@ -117,6 +118,17 @@ class ScenarioAt(Shown, kw_only=True):
     version: int
 
 
+class HandoverShown(Shown, kw_only=True):
+    """Who has the conversation instead of the agent: `by` is None while it waits for somebody, and for an interlocutor.
+
+    From `until` on (None: never) the agent speaks again by itself.
+    """
+
+    by: str | None
+    since: str
+    until: str | None
+
+
 class SessionShown(Shown, kw_only=True):
     """A session; `interlocutor_id`, `scenarios` and `pending` are None for an interlocutor."""
 
@@ -128,6 +140,7 @@ class SessionShown(Shown, kw_only=True):
     turn_count: int
     last_event_seq: int
     handed_off: bool
+    handover: HandoverShown | None
     created_at: str
     last_activity_at: str
     closed_at: str | None = None
@@ -170,8 +183,8 @@ def session_for(state: SessionState, identity: Identity, now_ms: int) -> Session
     shown = SessionShown(
         id=state.id, agent_id=state.key.agent, channel=state.key.channel, status=session_status(state, now_ms),
         language=state.language, turn_count=state.turn_count, last_event_seq=state.event_seq,
-        handed_off=state.handed_off, created_at=rfc3339(state.created_ms),
-        last_activity_at=rfc3339(state.last_activity_ms),
+        handed_off=is_away(state, now_ms), handover=_handover_for(state, identity, now_ms),
+        created_at=rfc3339(state.created_ms), last_activity_at=rfc3339(state.last_activity_ms),
         closed_at=None if state.closed_ms is None else rfc3339(state.closed_ms))
     if identity.sees_reasons:
         shown.interlocutor_id = state.key.interlocutor
@@ -182,6 +195,14 @@ def session_for(state: SessionState, identity: Identity, now_ms: int) -> Session
     return shown
 
 
+def _handover_for(state: SessionState, identity: Identity, now_ms: int) -> HandoverShown | None:
+    kept = state.handover if is_away(state, now_ms) else None
+    if kept is None:
+        return None
+    return HandoverShown(by=kept.by or None if identity.sees_reasons else None, since=rfc3339(kept.since_ms),
+                         until=rfc3339(kept.until_ms) if kept.until_ms else None)
+
+
 def history_for(run: Run, identity: Identity) -> TurnOfSession:
     return TurnOfSession(sequence=run.sequence, created_at=rfc3339(run.created_ms), said=list(run.said),
                          turn=turn_for(run.turn(), identity))
@@ -189,7 +210,7 @@ def history_for(run: Run, identity: Identity) -> TurnOfSession:
 
 _VISIBLE: dict[str, tuple[str, ...]] = {
     "turn.accepted": ("message_ids",), "turn.phase": ("phase", "ms"), "message.segment": ("text", "number"),
-    "turn.superseded": ("superseded_by",), "turn.failed": ("error",), "session.handoff": ("text",),
+    "turn.superseded": ("superseded_by",), "turn.failed": ("error",), "session.handoff": ("state",),
     "session.closed": (),
 }
 

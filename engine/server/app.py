@@ -24,6 +24,7 @@ from ruche.engine.server import (
     console,
     events,
     explain,
+    handoff,
     keys,
     openapi,
     ops,
@@ -50,9 +51,9 @@ _ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Co
 
 def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
-    named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *runs.ROUTES, *audit.ROUTES, *agents.ROUTES,
-             *explain.ROUTES, *versions.ROUTES,
-             *authoring.ROUTES, *parts.ROUTES, *tokens.ROUTES, *keys.ROUTES, *ops.ROUTES, *console.routes())
+    named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *audit.ROUTES,
+             *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *authoring.ROUTES, *parts.ROUTES, *tokens.ROUTES,
+             *keys.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 

@@ -64,7 +64,7 @@ def _call(request: web.Request, identity: Identity, body: ChatRequest) -> dict[s
     if not identity.may_use(body.agent_id):
         raise NotFound("there is no such agent")
     check_metadata(body.metadata)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     return {"agent": body.agent_id, "message": body.message, "user": user, "tenant": identity.tenant,
             "channel": body.channel, "session_id": body.session_id, "new_session": body.new_session,
             "request_id": request[REQUEST_ID], "idempotency_key": key,
@@ -72,7 +72,7 @@ def _call(request: web.Request, identity: Identity, body: ChatRequest) -> dict[s
             "metadata": body.metadata or None}
 
 
-def _idempotency_key(request: web.Request) -> str | None:
+def idempotency_key(request: web.Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidRequest("Idempotency-Key: 1 to 200 visible ASCII characters")

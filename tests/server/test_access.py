@@ -18,7 +18,7 @@ BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
                           "/v1/agents/{agent}/rollback": {"version": 1},
                           "/v1/runs/{id}/advisories": {"kind": "note", "note": "seen"},
           "/v1/admin/keys": {"level": "journal"},
-          "/v1/agents/{agent}/publish": {}, "/v1/agents/{agent}/check": None,
+          "/v1/sessions/{id}/reply": {"text": "Good day."}, "/v1/agents/{agent}/publish": {},
           "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
           "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
 ALLOWED = {
@@ -29,6 +29,7 @@ ALLOWED = {
     "GET /v1/sessions/{id}": "interlocutor channel agent_author operator admin",
     "GET /v1/sessions/{id}/turns": "interlocutor channel agent_author operator admin",
     "DELETE /v1/sessions/{id}": "operator admin",
+    **{f"POST /v1/sessions/{{id}}/{action}": "operator admin" for action in ("handoff", "takeover", "reply", "return")},
     "GET /v1/identity": "interlocutor channel agent_author operator auditor admin",
     "GET /v1/runs": "operator auditor admin",
     "GET /v1/runs/{id}": "operator auditor admin",
