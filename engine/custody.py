@@ -1,4 +1,5 @@
-"""Keys and backups of a running engine: rotations go on in short steps, and what is new is shipped again and again."""
+"""Keys, snapshots and backups of a running engine: rotations go on in short steps, snapshots are taken when they are
+due, and what is new is shipped again and again."""
 
 from __future__ import annotations
 
@@ -31,12 +32,19 @@ class Custody:
 
     def wind(self, clock: Clock) -> None:
         clock.every(_EVERY_S, "keys", self.rotate_on)
+        clock.every(_EVERY_S, "snapshot", self.snapshot)
         if self._settings.backup_to is not None:
             clock.every(60 * self._settings.backup_minutes, "backup", self.ship)
 
     async def rotate_on(self) -> bool:
         """Some steps of the rotation that is under way; True when one was."""
         return await self._scribe.read(_steps)
+
+    async def snapshot(self) -> bool:
+        """Take the snapshot that is due, on a thread of its own; True when one was."""
+        if not self._store.snapshot_due:
+            return False
+        return await anyio.to_thread.run_sync(self._store.snapshot)
 
     async def ship(self) -> Shipment:
         """Bring the backup up to now, on a thread of its own. Raises what keeps it from it."""

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ruche.storage import frames, platform
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError, Unavailable
-from ruche.storage.tables import Tables
+from ruche.storage.reading import Reading
 from ruche.storage.vault import FileKeys, keyed_hash, nonce
 
 _KIND: Final = b"S"
@@ -46,13 +46,14 @@ class Snapshots:
         found = self.sequences()
         return self._path(found[-1]).stat().st_size if found else 0
 
-    def take(self, tables: Tables) -> int:
-        """Write and verify a snapshot of what is applied; gives the journal sequence that may now be forgotten."""
-        sequence, salt = tables.applied, frames.new_salt()
+    def take(self, reading: Reading) -> int:
+        """Write and verify a snapshot; gives the journal sequence that may now be forgotten. Takes seconds where there
+        are gigabytes, and no lock."""
+        sequence, salt = reading.applied, frames.new_salt()
         key_id, key = self._keys.newest_file_key()
         cipher = _cipher(key, salt)
         content = [frames.header(_KIND, salt, sequence, key_id)]
-        for number, body in enumerate(self._bodies(tables), 1):
+        for number, body in enumerate(self._bodies(reading), 1):
             drawn = nonce()
             sealed = drawn + cipher.encrypt(drawn, body, _place(number, sequence))
             content.append(frames.frame(number, sequence, sealed))
@@ -77,11 +78,11 @@ class Snapshots:
         path = self._path(sequence)
         return frames.read_header(path.read_bytes(), _KIND, path).key
 
-    def _bodies(self, tables: Tables) -> Iterator[bytes]:
+    def _bodies(self, reading: Reading) -> Iterator[bytes]:
         count = 0
         for collection in self._collections.values():
             if not collection.model.logged:
-                for rows in tables.everything(collection):
+                for rows in reading.everything(collection):
                     count += 1
                     yield _encode([collection.name, rows])
         yield _encode(["end", count])

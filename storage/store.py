@@ -116,10 +116,11 @@ class Store:
                 self._feed.add(first + place, changes)
                 self._ledger.note(record)
 
-    def apply(self) -> int:
+    def apply(self, *, snapshots: bool = True) -> int:
         """Feed the tables with what was appended before the call, and checkpoint when it is due; gives the number.
 
-        What is appended meanwhile waits for the next call: a batch costs about 8 ms however small it is.
+        What is appended meanwhile waits for the next call: a batch costs about 8 ms however small it is. snapshots:
+        else those that are due are left to `snapshot`, on a thread that nobody waits for.
         """
         self._check()
         waiting, total = len(self._feed), 0
@@ -130,13 +131,26 @@ class Store:
                 break
             total += applied
         if self._upkeep.due():
-            self.checkpoint()
+            self._upkeep.checkpoint(wait=snapshots, snapshot=snapshots)
         return total
 
     def checkpoint(self) -> None:
         """Make the tables durable as they are, and let go of journal segments that nothing needs any more."""
         self._check()
         self._upkeep.checkpoint()
+
+    @property
+    def snapshot_due(self) -> bool:
+        """Whether `snapshot` would take one; waits for nothing."""
+        return not self._closed and self._upkeep.snapshot_due()
+
+    def snapshot(self) -> bool:
+        """Take the snapshot that is due, while everything goes on; False when none is."""
+        self._check()
+        if not self._upkeep.snapshot_due():
+            return False
+        self._upkeep.checkpoint()
+        return True
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -226,6 +240,8 @@ class Store:
             with contextlib.suppress(RucheError, OSError, duckdb.Error):
                 self.apply()
                 self.checkpoint()
+        if os.getpid() == self._process:
+            self._upkeep.finish()
         self._closed = True
         forks.forget(self)
         self._files.close()

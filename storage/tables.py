@@ -16,10 +16,10 @@ from ruche.storage import platform
 from ruche.storage.collection import Collection, Values
 from ruche.storage.connection import Appender, Connection
 from ruche.storage.errors import IntegrityError, Unavailable
-from ruche.storage.fields import StoredField
 from ruche.storage.log import AuditLog
 from ruche.storage.overlay import Change
 from ruche.storage.query import Query
+from ruche.storage.reading import Reading, tabled
 from ruche.storage.runs import DayFiles, Entry, Place
 from ruche.storage.sieve import Sieves
 
@@ -93,7 +93,7 @@ class Tables:
         for collection in self._collections:
             if collection.name in there:
                 continue
-            columns = [f"{field.name} {collection.sql_type(field)}" for field in self._kept(collection)]
+            columns = [f"{field.name} {collection.sql_type(field)}" for field in tabled(collection)]
             if collection.model.logged:
                 columns += [f"{name} BIGINT" for name in PLACE]
             self._connection.execute(f"CREATE TABLE {collection.name} (tenant BIGINT, {', '.join(columns)})")
@@ -282,19 +282,16 @@ class Tables:
         order = f"ORDER BY {', '.join(name + direction for name in names)} " if names else ""
         return self._rows(collection, " AND ".join(texts) or "true", order + "LIMIT ?", [*values, query.limit])
 
-    def everything(self, collection: Collection) -> Iterable[list[tuple[Any, ...]]]:
-        """All rows of a table with their tenant tag, in batches: what a snapshot holds."""
-        names = ", ".join(field.name for field in self._kept(collection))
-        found = self._connection.execute(f"SELECT tenant, {names} FROM {collection.name}")  # noqa: S608
-        while rows := found.fetchmany(500):
-            yield rows
+    def reading(self) -> Reading:
+        """What is applied, as it is now, to be read without the store's lock; whoever asked closes it."""
+        return Reading(Connection(self._connection.raw.cursor(), self._path))
 
     def close(self) -> None:
         self._appenders.clear()
         self._connection.close()
 
     def _rows(self, collection: Collection, where: str, rest: str, values: list[Any]) -> list[Values]:
-        names = [field.name for field in self._kept(collection)]
+        names = [field.name for field in tabled(collection)]
         logged = bool(collection.model.logged)
         chosen = ", ".join([*names, *PLACE[:3]] if logged else names)
         found: list[Values] = self._connection.execute(
@@ -302,10 +299,6 @@ class Tables:
         if logged:
             return [(*row[:-3], self._days.body(Place(*row[-3:]))) for row in found]
         return found
-
-    @staticmethod
-    def _kept(collection: Collection) -> tuple[StoredField, ...]:
-        return collection.fields[:-1] if collection.model.logged else collection.fields
 
     @staticmethod
     def _key_type(collection: Collection) -> str:

@@ -13,11 +13,13 @@ from ruche.storage.datafiles import DataFiles, Limits
 from ruche.storage.errors import StorageStopped
 from ruche.storage.feed import Feed
 from ruche.storage.ledger import Ledger
+from ruche.storage.reading import Reading
 from ruche.storage.tables import CheckpointFailed
 
 
 class Upkeep:
-    """Of an open store; any thread, under the store's lock."""
+    """Of an open store; any thread. One checkpoint or snapshot at a time; the store's lock is held for a checkpoint
+    only, so that reads and commits go on beside a snapshot."""
 
     def __init__(self, files: DataFiles, limits: Limits, feed: Feed, ledger: Ledger, auditor: Auditor,
                  lock: threading.RLock, replayed: Callable[[int], None]) -> None:
@@ -27,6 +29,7 @@ class Upkeep:
         self._journal, self._tables = files.journal, files.tables
         self._checkpointed_bytes = self._snapshot_bytes = 0
         self._checkpointed_at = time.monotonic()
+        self._one = threading.RLock()
 
     def due(self) -> bool:
         """Whether enough was written, or enough time has passed, since the last checkpoint."""
@@ -34,25 +37,60 @@ class Upkeep:
         late = time.monotonic() - self._checkpointed_at >= self._limits.checkpoint_seconds
         return fresh >= self._limits.checkpoint_bytes or (fresh > 0 and late)
 
-    def checkpoint(self) -> None:
-        """Make the tables durable as they are, and let go of journal segments that nothing needs any more."""
+    def snapshot_due(self) -> bool:
+        """Whether so much was written since the last snapshot that another one pays."""
+        due = max(self._limits.snapshot_bytes, self._files.snapshots.size())
+        return self._journal.written - self._snapshot_bytes >= due
+
+    def checkpoint(self, *, wait: bool = True, snapshot: bool = True) -> None:
+        """Make the tables durable as they are; where a snapshot is due, take it and let go of journal segments that
+        nothing needs any more.
+
+        wait: else nothing is done while another thread is at it. snapshot: else it is left to `checkpoint` on another
+        thread.
+        """
+        if not self._one.acquire(blocking=wait):
+            return
+        try:
+            reading = self._checkpoint(snapshot and self.snapshot_due())
+            if reading is not None:
+                self._keep(reading)
+        finally:
+            self._one.release()
+        self._journal.restore_reserve()
+
+    def settle(self) -> None:
+        """Everything appended so far is in the tables and the day files, durably."""
+        with self._one:
+            with self._lock, self.stopping():
+                self._feed.drain()
+            self.checkpoint()
+
+    def finish(self) -> None:
+        """Wait for a snapshot that is being taken; none is begun any more."""
+        self._one.acquire()
+
+    def _checkpoint(self, snapshot: bool) -> Reading | None:
+        """Gives what a snapshot is to be made of: exactly what is durable now."""
         with self._lock:
             with self.stopping():
                 self._checkpoint_tables()
                 self._auditor.checkpoint()
             self._checkpointed_bytes, self._checkpointed_at = self._journal.written, time.monotonic()
-            due = max(self._limits.snapshot_bytes, self._files.snapshots.size())
-            if self._journal.written - self._snapshot_bytes >= due:
-                self._snapshot_bytes = self._journal.written
-                self._journal.forget(self._files.snapshots.take(self._tables))
-        self._journal.restore_reserve()
+            if not snapshot:
+                return None
+            self._snapshot_bytes = self._journal.written
+            return self._tables.reading()
 
-    def settle(self) -> None:
-        """Everything appended so far is in the tables and the day files, durably."""
-        with self._lock:
-            with self.stopping():
-                self._feed.drain()
-            self.checkpoint()
+    def _keep(self, reading: Reading) -> None:
+        try:
+            covered = self._files.snapshots.take(reading)
+        except BaseException:
+            self._snapshot_bytes = 0  # due again at once
+            raise
+        finally:
+            reading.close()
+        self._journal.forget(covered)
 
     @contextlib.contextmanager
     def stopping(self) -> Iterator[None]:

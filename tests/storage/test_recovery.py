@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
@@ -15,8 +17,9 @@ import pytest
 
 from ruche.storage import frames
 from ruche.storage.datafiles import Limits
-from ruche.storage.errors import IntegrityError
+from ruche.storage.errors import IntegrityError, Unavailable
 from ruche.storage.model.record import SessionSaved
+from ruche.storage.platform import Disk
 from ruche.storage.store import Store
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation, accepted, profile
@@ -77,6 +80,69 @@ def test_a_lost_or_damaged_table_file_is_rebuilt(open_store: Opener, tmp_path: P
     again.append([talks[0].turn()])
     again.close()
     assert open_store(limits=limits).tenant("acme").verify_session("s0") == ("s0", 51, ())
+
+
+class SlowSnapshots(Disk):
+    """Says when a snapshot is about to be written, and waits until it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.may = threading.Event(), threading.Event()
+
+    def write_atomically(self, path: Path, content: bytes) -> None:
+        if path.suffix == ".snap":
+            self.begun.set()
+            self.may.wait(60)
+        super().write_atomically(path, content)
+
+
+def test_commits_reads_and_feeding_go_on_while_a_snapshot_is_taken(open_store: Opener, tmp_path: Path) -> None:
+    disk = SlowSnapshots()
+    store = open_store(limits=SMALL, disk=disk)
+    talks = [Conversation(f"s{number}") for number in range(3)]
+    for _ in range(60):
+        store.append([talk.turn("said " * 20, "reply " * 40) for talk in talks])
+    store.apply(snapshots=False)
+    assert store.health()["snapshots"] == 0
+    assert store.snapshot_due
+    thread = threading.Thread(target=store.snapshot)
+    thread.start()
+    assert disk.begun.wait(60)
+    for _ in range(20):
+        store.append([talk.turn("later " * 20, "reply " * 40) for talk in talks])
+        assert store.apply(snapshots=False) == 3
+        assert store.tenant("acme").session_by_id("s0") == talks[0].state
+    assert thread.is_alive()
+    disk.may.set()
+    thread.join(60)
+    assert store.health()["snapshots"] == 1
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    (tmp_path / "copy" / "tables.duckdb").unlink()
+    again = open_store(tmp_path / "copy", limits=SMALL)
+    assert again.health()["rebuilt"]
+    for talk in talks:
+        assert again.tenant("acme").verify_session(talk.state.id) == (talk.state.id, 80, ())
+
+
+def test_a_snapshot_that_finds_no_room_is_due_again_and_lets_nothing_go(open_store: Opener, tmp_path: Path) -> None:
+    class NoRoom(Disk):
+        full = True
+
+        def write_atomically(self, path: Path, content: bytes) -> None:
+            if self.full and path.suffix == ".snap":
+                raise OSError(errno.ENOSPC, "no space left")
+            super().write_atomically(path, content)
+
+    disk = NoRoom()
+    store, talk = open_store(limits=SMALL, disk=disk), Conversation()
+    store.append([talk.turn("said " * 200, "reply " * 400) for _ in range(40)])
+    segments = len(list((tmp_path / "data" / "journal").glob("*.seg")))
+    with pytest.raises(Unavailable):
+        store.apply()
+    assert store.snapshot_due
+    assert len(list((tmp_path / "data" / "journal").glob("*.seg"))) == segments
+    disk.full = False
+    assert store.snapshot()
+    assert store.health()["snapshots"] == 1
 
 
 def test_the_older_snapshot_serves_when_the_newest_is_damaged(open_store: Opener, tmp_path: Path) -> None:
