@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ruche.engine.config import Settings
     from ruche.engine.drafts import Drafts
     from ruche.engine.host import Component, Host
+    from ruche.engine.replay import Replayed
     from ruche.storage.audit import Verification
     from ruche.storage.auditor import Erasure
     from ruche.storage.keys import KeyStatus, Level
@@ -145,6 +146,11 @@ class Engine:
     async def run(self, tenant: str, run_id: str) -> Run:
         """The record of a turn. Raises NotFound."""
         return _known(await self._read(tenant, lambda store: store.run(run_id)), "run")
+
+    async def replay(self, tenant: str, run_id: str, version: int | None = None) -> Replayed:
+        """Run a recorded turn again from its tape, with another version of its agent where one is given; nothing is
+        called, said or kept. Raises NotFound (run, version), Erased."""
+        return await self._host.rerunner.replay(tenant, run_id, version)
 
     async def runs(self, tenant: str, **filters: Any) -> Page[Run]:
         """Newest first; filters as `TenantStore.runs`."""

@@ -35,6 +35,7 @@ from ruche.engine.custody import Custody
 from ruche.engine.drafts import Drafts
 from ruche.engine.limits import Quotas
 from ruche.engine.oversight import Sweeper
+from ruche.engine.rerunning import Rerunner
 from ruche.engine.speakers import Speakers
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
@@ -94,17 +95,18 @@ class Host:
     """Everything that runs for one data directory. Made by `Host.start`."""
 
     def __init__(self, settings: Settings, store: Store, scribe: Scribe, catalog: Catalog, drafts: Drafts,
-                 hosting: Hosting, sessions: Directory[SessionActor], retriever: Retriever, quotas: Quotas,
-                 notices: tuple[str, ...], faults: tuple[str, ...] = ()) -> None:
+                 installed: Installed, hosting: Hosting, sessions: Directory[SessionActor], retriever: Retriever,
+                 quotas: Quotas, notices: tuple[str, ...], faults: tuple[str, ...] = ()) -> None:
         self.settings = settings
         self.store = store
         self.scribe = scribe
         self.catalog = catalog
-        self.drafts = drafts
+        self.drafts, self.installed = drafts, installed
         self.hosting = hosting
         self.sessions = sessions
         self.retriever = retriever
         self.quotas = quotas
+        self.rerunner = Rerunner(self)
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
         self.notices = (*notices, *faults)
@@ -178,7 +180,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
                                                              max_active=limits.active_sessions, buffer=limits.mailbox))
     drafts = Drafts(catalog, scribe, installed, plugins.clock_ms)
-    host = kind(settings, store, scribe, catalog, drafts, hosting, sessions, retriever, quotas,
+    host = kind(settings, store, scribe, catalog, drafts, installed, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
     clock = Clock(sessions, scribe)
     clock.every(_SWEEP_S, "retention", Sweeper(host).sweep)

@@ -29,6 +29,7 @@ from ruche.engine.server import (
     openapi,
     ops,
     parts,
+    replays,
     runs,
     sessions,
     tokens,
@@ -51,9 +52,9 @@ _ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Co
 
 def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
-    named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *audit.ROUTES,
-             *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *authoring.ROUTES, *parts.ROUTES, *tokens.ROUTES,
-             *keys.ROUTES, *ops.ROUTES, *console.routes())
+    named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *replays.ROUTES,
+             *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *authoring.ROUTES, *parts.ROUTES,
+             *tokens.ROUTES, *keys.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,8 @@ ALLOWED = {
     "GET /v1/runs": "operator auditor admin",
     "GET /v1/runs/{id}": "operator auditor admin",
     "GET /v1/runs/{id}/verify": "operator auditor admin",
+    "POST /v1/runs/{id}/replay": "operator auditor admin",
+    "GET /v1/runs/{id}/diff/{other}": "operator auditor admin",
     "GET /v1/audit/head": "auditor admin",
     "GET /v1/audit/proof/{id}": "auditor admin",
     "GET /v1/runs/{id}/advisories": "operator auditor admin",
@@ -74,8 +77,12 @@ def name(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
+def path_of(route: Route, id: str) -> str:
+    return re.sub(r"\{(id|agent|other)\}", id, route.path).replace("{version}", "1")
+
+
 def ask(site: Served, route: Route, token: str | None, id: str = "unknown") -> int:
-    path = route.path.replace("{id}", id).replace("{agent}", id).replace("{version}", "1")
+    path = path_of(route, id)
     if route.media == "text/event-stream" and route.method == "POST":
         return site.request(route.method, path, {**CHAT, "agent_id": "unknown"}, token).status
     return site.request(route.method, path, BODIES.get(route.path), token).status
@@ -124,7 +131,7 @@ def test_another_tenants_id_is_answered_byte_for_byte_like_an_unknown_one(site: 
     token = site.token("admin", "operator", sub="eve", tenant="third")
     answers = []
     for known in (rivals[kind], "0" * len(rivals[kind])):
-        path = route.path.replace("{id}", known).replace("{agent}", known).replace("{version}", "1")
+        path = path_of(route, known)
         answer = site.request(route.method, path, BODIES.get(route.path), token, {"X-Request-ID": "same"})
         answers.append((answer.status, {**answer.headers, "date": ""}, answer.body))
     assert answers[0] == answers[1]
