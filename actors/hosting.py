@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from ruche.plugins.contracts import Brain
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.model.ids import make_id
 from ruche.storage.model.run import Run
+from ruche.storage.vault import random_bytes
 
 REFUSAL = "I am sorry, something went wrong on my side. Please try again."
 
@@ -49,7 +49,7 @@ class Hosting:
     channel_bases: Mapping[str, int] = field(default_factory=lambda: CHANNEL_BASE_MS)
     refusal: Callable[[SessionKey], str] = lambda key: REFUSAL
     clock_ms: Callable[[], int] = wall_ms
-    entropy: Callable[[int], bytes] = secrets.token_bytes
+    entropy: Callable[[int], bytes] = random_bytes
     orphans: dict[str, list[Orphan]] = field(default_factory=dict)
     """By session key: what the next activation takes up before anything else."""
     stats: Counter[str] = field(default_factory=Counter)

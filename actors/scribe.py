@@ -39,7 +39,6 @@ class Scribe:
 
     def __init__(self, store: Store, policy: Policy = PATIENT) -> None:
         self._store = store
-        self._store = store
         self._system = ActorSystem.running()
         self._waiting: deque[Group] = deque()
         self._rung = False
@@ -77,10 +76,6 @@ class Scribe:
         except HandlerCancelled as error:
             raise Unavailable("reading was interrupted and goes on; try again", retry_after=1.0) from error
         return answer
-
-    def glance(self, function: Callable[[Store], T]) -> T:
-        """`function(store)` here and now: for questions that wait for nothing."""
-        return function(self._store)
 
     def glance(self, function: Callable[[Store], T]) -> T:
         """`function(store)` here and now: for questions that wait for nothing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -55,6 +54,7 @@ from ruche.storage.keysources import (
 from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.store import Store
+from ruche.storage.vault import random_bytes
 
 _SWEEP_S = 600.0
 """How often it is asked whether retention has something to do; it has at most once a day."""
@@ -78,7 +78,7 @@ class Plugins:
     enforcers: dict[str, Enforcer] = field(default_factory=dict)
     tools: ToolGateway | None = None
     clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    entropy: Callable[[int], bytes] = secrets.token_bytes
+    entropy: Callable[[int], bytes] = random_bytes
 
 
 @dataclass(frozen=True, slots=True)

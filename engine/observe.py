@@ -5,11 +5,13 @@ No message text, no token and no name of a person is ever given to this module; 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -44,12 +46,33 @@ class Sink:
         self.level = logging.INFO
         self.json_lines = True
 
+        self.gathering = False
+        self._gathered: list[str] = []
+
     def msg(self, line: str) -> None:
-        print(line, file=self.stream or sys.stderr, flush=True)
+        """Write a line now, after those that wait."""
+        self._gathered.append(line)
+        self.flush()
 
-    debug = info = warning = error = critical = msg
+    def info(self, line: str) -> None:
+        """Write a line now, or while lines are gathered on an event loop with those of the next tenth of a second."""
+        loop = asyncio._get_running_loop() if self.gathering else None
+        if loop is None:
+            return self.msg(line)
+        if not self._gathered:
+            loop.call_later(_GATHER_S, self.flush)
+        self._gathered.append(line)
+
+    def flush(self) -> None:
+        lines, self._gathered = self._gathered, []
+        if lines:
+            print("\n".join(lines), file=self.stream or sys.stderr, flush=True)
+
+    debug = info
+    warning = error = critical = msg
 
 
+_GATHER_S = 0.1
 _sink = Sink()
 
 
@@ -92,6 +115,20 @@ class Foreign(logging.Handler):
         exception = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
         spoken = str(record.msg) if record.name.startswith("ruche.") else "library"
         log.log(max(record.levelno, logging.DEBUG) // 10 * 10, spoken, logger=record.name, exception=exception)
+
+
+@contextmanager
+def gathered_lines() -> Iterator[None]:
+    """Write lines of information ten times a second instead of one by one: each write gives up the interpreter.
+
+    Warnings and errors are written at once, after what came before them.
+    """
+    _sink.gathering = True
+    try:
+        yield
+    finally:
+        _sink.gathering = False
+        _sink.flush()
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:

@@ -7,7 +7,6 @@ the recorded one is a Divergence. So a turn is a function of its inputs and its 
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
@@ -17,6 +16,7 @@ import msgspec
 from ruche.plugins import errors
 from ruche.storage.model.ids import make_id
 from ruche.storage.model.run import TapeEntry
+from ruche.storage.vault import random_bytes
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class LiveTape:
     """Asks the world and writes down what it said. `clock_ms` and `entropy` may be replaced by a host or a test."""
 
     def __init__(self, clock_ms: Callable[[], int] | None = None,
-                 entropy: Callable[[int], bytes] = secrets.token_bytes) -> None:
+                 entropy: Callable[[int], bytes] = random_bytes) -> None:
         self._clock_ms = clock_ms or (lambda: time.time_ns() // 1_000_000)
         self._entropy = entropy
         self._entries: list[TapeEntry] = []

@@ -25,11 +25,14 @@ KEY_BYTES: Final = 32
 OVERHEAD: Final = 37
 _NONCE: Final = 12
 _START: Final = 21
+_PIECE: Final = 16
 _DRAWN_AT_ONCE: Final = 256
 _UNCOUNTED: Final = 1 << 30
 
 _nonces: deque[bytes] = deque()
-os.register_at_fork(after_in_child=_nonces.clear) if hasattr(os, "register_at_fork") else None
+_pieces: deque[bytes] = deque()
+for _pool in (_nonces, _pieces):
+    os.register_at_fork(after_in_child=_pool.clear) if hasattr(os, "register_at_fork") else None
 
 
 def nonce() -> bytes:
@@ -40,6 +43,19 @@ def nonce() -> bytes:
         drawn = os.urandom(_NONCE * _DRAWN_AT_ONCE)
         _nonces.extend([drawn[at:at + _NONCE] for at in range(_NONCE, len(drawn), _NONCE)])
         return drawn[:_NONCE]
+
+
+def random_bytes(count: int) -> bytes:
+    """So many random bytes for an id, up to 16 of them drawn 256 times at once, as `nonce` does: each draw gives up
+    the interpreter, which under load costs far more than the bytes do."""
+    if count > _PIECE:
+        return os.urandom(count)
+    try:
+        return _pieces.popleft()[:count]
+    except IndexError:
+        drawn = os.urandom(_PIECE * _DRAWN_AT_ONCE)
+        _pieces.extend([drawn[at:at + _PIECE] for at in range(_PIECE, len(drawn), _PIECE)])
+        return drawn[:count]
 
 
 def derive(key: bytes, purpose: str) -> bytes:

@@ -6,7 +6,6 @@ The middlewares run in this order: request id, errors, limits, auth.
 from __future__ import annotations
 
 import re
-import secrets
 import time
 from importlib.metadata import version
 from typing import Any
@@ -40,6 +39,7 @@ from ruche.engine.server.context import BEHIND_PROXY, ENGINE, STREAMS
 from ruche.engine.server.errors import METRICS, PROTECTION, REQUEST_ID, answer_errors
 from ruche.engine.server.limits import LIMITS, Limits, limit_sizes
 from ruche.engine.server.routes import Handler, Route
+from ruche.storage.vault import random_bytes
 
 ORIGINS = web.AppKey("origins", frozenset[str])
 SECURE = web.AppKey("secure", bool)
@@ -87,7 +87,7 @@ def _register(app: web.Application, routes: tuple[Route, ...]) -> dict[Any, Rout
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Gives the request its id, and counts and logs its answer."""
     given = request.headers.get("X-Request-ID", "")
-    request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+    request[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else random_bytes(12).hex()
     begun = time.perf_counter()
     if request.method == "OPTIONS" and request.headers.get("Origin") in request.app[ORIGINS]:
         return web.Response(status=204, headers=_ALLOWED)

@@ -17,7 +17,7 @@ from ruche.actors.system import calm_collector
 from ruche.engine import Engine
 from ruche.engine.authoring.load import find_folders
 from ruche.engine.config import ServerSettings, Settings
-from ruche.engine.observe import configure, log
+from ruche.engine.observe import configure, gathered_lines, log
 from ruche.engine.server.app import create_app
 from ruche.engine.server.exposure import check_exposure, tls_context
 from ruche.engine.server.tokens import TOKENS
@@ -80,7 +80,7 @@ async def serve(settings: Settings, announce: Callable[[Ready], None], watch: bo
     stopped = asyncio.Event()
     _on_signals(stopped)
     async with Engine.open(settings=settings) as engine, serving(engine, settings) as ready:
-        with calm_collector():
+        with calm_collector(), gathered_lines():
             await _until(stopped, engine, settings, ready, announce, watch)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32, lower case
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def make_id(time_ms: int, entropy: bytes) -> str:
@@ -13,4 +14,4 @@ def make_id(time_ms: int, entropy: bytes) -> str:
     if len(entropy) != 10 or not 0 <= time_ms < 1 << 48:
         raise ValueError("an id takes a 48 bit time and 10 bytes of entropy")
     number = (time_ms << 80) | int.from_bytes(entropy, "big")
-    return "".join([_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)])
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruche.engine.config import LogSettings
-from ruche.engine.observe import Metrics, configure, fingerprint, keep_listed, log
+from ruche.engine.observe import Metrics, configure, fingerprint, gathered_lines, keep_listed, log
 
 
 @pytest.fixture
@@ -52,6 +52,17 @@ def test_no_value_can_begin_a_second_line_or_colour_a_terminal(text: str) -> Non
 def test_lines_below_the_level_are_not_written(lines: io.StringIO) -> None:
     log.debug("answered")
     assert lines.getvalue() == ""
+
+
+@pytest.mark.anyio
+async def test_gathered_lines_keep_their_order_and_are_all_written_in_the_end(lines: io.StringIO) -> None:
+    with gathered_lines():
+        log.info("answered", count=1)
+        assert lines.getvalue() == "", "an answer does not wait for the log"
+        log.warning("refused", count=2)
+        assert [json.loads(line)["count"] for line in lines.getvalue().splitlines()] == [1, 2]
+        log.info("answered", count=3)
+    assert [json.loads(line)["count"] for line in lines.getvalue().splitlines()] == [1, 2, 3]
 
 
 def test_a_fingerprint_tells_tokens_apart_without_showing_them() -> None:

@@ -118,3 +118,19 @@ def test_a_key_of_wrong_length_or_a_placeholder_is_refused(key: bytes) -> None:
 def test_keys_for_different_purposes_differ() -> None:
     assert vault.derive(b"x" * 32, "one") != vault.derive(b"x" * 32, "two")
     assert len(vault.derive(b"x" * 32, "one")) == 32
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_random_bytes_are_as_many_as_asked_for_and_others_in_a_forked_child() -> None:
+    assert [len(vault.random_bytes(count)) for count in (1, 10, 16, 17, 100)] == [1, 10, 16, 17, 100]
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, b"".join(vault.random_bytes(16) for _ in range(300)))
+        os._exit(0)
+    os.waitpid(child, 0)
+    told = os.read(reading, 300 * 16)
+    theirs = {told[at:at + 16] for at in range(0, len(told), 16)}
+    ours = {vault.random_bytes(16) for _ in range(300)}
+    assert len(theirs) == len(ours) == 300
+    assert not theirs & ours
