@@ -222,10 +222,9 @@ def _patterns(source: Source, wanted: Wanted, taken: Taken) -> Found:
 
 def _matching(text: str, field: CompiledField, used: Taken, *, asked: bool) -> Value | None:
     """A word (or, when asked, the whole message) that the pattern matches; unasked it must hold a digit."""
-    pieces = [(m.start(), m.end()) for m in re.finditer(r"\S+", text[:2_000])]
-    pieces = [_trimmed(text, start, end) for start, end in pieces]
-    if asked:
-        pieces.append(_trimmed(text[:200], 0, min(len(text), 200)))
+    words = [(m.start(), m.end()) for m in re.finditer(r"\S+", text[:2_000])]
+    whole = [_trimmed(text[:200], 0, min(len(text), 200))] if asked else []
+    pieces = [*whole, *(piece for start, end in words for piece in _forms(text, start, end))]
     for start, end in pieces:
         piece = text[start:end]
         if len(piece) > 100 or any(start < last and end > first for first, last in used):
@@ -233,6 +232,12 @@ def _matching(text: str, field: CompiledField, used: Taken, *, asked: bool) -> V
         if field.pattern is not None and matches(field.pattern, piece) and (asked or _has_digit(piece)):
             return start, end, piece, 1.0 if asked else 0.9
     return None
+
+
+def _forms(text: str, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    """A word without what may stand around it; a pattern may want the sign in front (`#A12`)."""
+    first, last = _trimmed(text, start, end)
+    return ((first, last),) if first == start else ((start, last), (first, last))
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
