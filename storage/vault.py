@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
@@ -28,6 +29,8 @@ _START: Final = 21
 _PIECE: Final = 16
 _DRAWN_AT_ONCE: Final = 256
 _UNCOUNTED: Final = 1 << 30
+
+_NONCES: Final = struct.Struct(f"{_NONCE}s").iter_unpack
 
 _nonces: deque[bytes] = deque()
 _pieces: deque[bytes] = deque()
@@ -110,13 +113,9 @@ class DataKey:
         self._left -= len(chosen)
         if self._left < 0:
             self._spend()
-        drawn, encrypt, head, place = os.urandom(_NONCE * len(chosen)), self._encrypt, self._head, self._place
-        place += column.place
-        made = []
-        for at, (data, row) in zip(range(0, len(drawn), _NONCE), chosen, strict=True):
-            one = drawn[at:at + _NONCE]
-            made.append(head + one + encrypt(one, data, place + row))
-        return made
+        encrypt, head, place = self._encrypt, self._head, self._place + column.place
+        drawn = _NONCES(os.urandom(_NONCE * len(chosen)))
+        return [head + one + encrypt(one, data, place + row) for (data, row), (one,) in zip(chosen, drawn, strict=True)]
 
     def _spend(self) -> None:
         while self._left < 0:
