@@ -45,6 +45,8 @@ class Hosting:
     turn_seconds: float = 60.0
     commit_seconds: float = 10.0
     waiting_limit: int = 100
+    most_crashes: int = 3
+    """A turn on which its session's activation crashed so often is given up: its messages are dead letters."""
     decider: Decider = default_decider
     channel_bases: Mapping[str, int] = field(default_factory=lambda: CHANNEL_BASE_MS)
     refusal: Callable[[SessionKey], str] = lambda key: REFUSAL

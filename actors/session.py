@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from msgspec.structs import replace
 
 from ruche.actors.actor import AioActor
+from ruche.actors.dead_letters import bury
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
@@ -295,7 +296,11 @@ class SessionActor(AioActor):
             self.work(self._go_through())
 
     async def _go_through(self) -> None:
-        await work_through(self._line)
+        try:
+            await work_through(self._line)
+        except Exception:
+            self._line.blame()
+            raise
         self._working = False
         if self._promises is not None:
             self._promises.open()  # lets go of what is answered, which would pile up in a session that is never idle
@@ -308,6 +313,8 @@ class SessionActor(AioActor):
             if state is None or state.closed_ms is None:
                 line.shut()
                 line.resume(state or line.fresh(orphan.session_id), seq)
+        if orphan.crashes >= self._hosting.most_crashes:
+            return await bury(line.opened(), orphan, self._hosting)
         segments = await scribe.read(lambda store: released(store, line.key.tenant, orphan.turn_id))
         line.take_up(orphan, segments=segments)
 

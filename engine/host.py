@@ -16,6 +16,7 @@ from typing import Any
 import anyio.to_thread
 
 from ruche.actors.clock import Clock
+from ruche.actors.dead_letters import keeper
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.enforcer import Enforcement
 from ruche.actors.fair import FairGate
@@ -107,6 +108,8 @@ class Host:
         self.retriever = retriever
         self.quotas = quotas
         self.rerunner = Rerunner(self)
+        self.clock: Clock
+        """Made once the host is there: what it does again and again is the host's work."""
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
         self.notices = (*notices, *faults)
@@ -178,11 +181,12 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas, feeds)
     ActorSystem.running().before_exit(feeds.stop)  # after the sessions: their last turns are still heard
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
-                                                             max_active=limits.active_sessions, buffer=limits.mailbox))
+                                                             max_active=limits.active_sessions, buffer=limits.mailbox),
+                         on_dead_letter=keeper(hosting))
     drafts = Drafts(catalog, scribe, installed, plugins.clock_ms)
     host = kind(settings, store, scribe, catalog, drafts, installed, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
-    clock = Clock(sessions, scribe)
+    clock = host.clock = Clock(sessions, scribe)
     clock.every(_SWEEP_S, "retention", Sweeper(host).sweep)
     Custody(store, scribe, settings.storage).wind(clock)
     return host

@@ -31,6 +31,7 @@ from ruche.storage.model.record import (
     PersonErased,
     ProfileSaved,
     Record,
+    ReminderSet,
     SegmentReleased,
     SessionSaved,
     TurnCommitted,
@@ -123,6 +124,8 @@ class Ledger:
                 return [self._agent(record, DRAFT, tenant)]
             case DeadLettered():
                 return self._dead(record, tenant)
+            case ReminderSet():
+                return [self._outbox(record.item, tenant, self._keyring.person(record.tenant, record.interlocutor))]
             case OutboxSettled():
                 return self._settled(record, tenant)
             case EpisodeKept():
@@ -235,12 +238,13 @@ class Ledger:
 
     def _dead(self, record: DeadLettered, tenant: Tenant) -> list[Change]:
         key = self._keyring.person(record.tenant, record.key.interlocutor)
-        made = [self._put(DeadRow(id=Id(record.message.id), at_ms=record.at_ms, record=_encode(record)), tenant, key),
+        made = [self._put(DeadRow(id=Id(record.message.id), at_ms=record.at_ms,
+                                  record=_encode(msgspec.structs.replace(record, events=()))), tenant, key),
                 self._remove(InboxRow, record.message.id, tenant)]
         if record.message.idempotency_key is not None:
             made.append(self._remove(IdempotencyRow, request_name(record.key.interlocutor,
                                                                   record.message.idempotency_key), tenant))
-        return made
+        return made + self._events(record.session_id, record.events, tenant, key)
 
     def _settled(self, record: OutboxSettled, tenant: Tenant) -> list[Change]:
         if record.retry is None:

@@ -31,12 +31,12 @@ from ruche.storage.keys import Keys
 from ruche.storage.ledger import Inbox, Ledger, is_ending
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
-from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, SegmentReleased
+from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered, SegmentReleased
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
 from ruche.storage.query import Query
 from ruche.storage.recent import Recent
-from ruche.storage.rows import DRAFT, MODELS, AgentRow, InboxRow, OutboxRow, SegmentRow, SessionRow
+from ruche.storage.rows import DRAFT, MODELS, AgentRow, DeadRow, InboxRow, OutboxRow, SegmentRow, SessionRow
 from ruche.storage.secured import Door, stored_rows
 from ruche.storage.tenant import TenantStore
 from ruche.storage.upkeep import Upkeep
@@ -47,6 +47,7 @@ _accepted = msgspec.msgpack.Decoder(Accepted).decode
 _published = msgspec.msgpack.Decoder(AgentPublished).decode
 _state = msgspec.msgpack.Decoder(SessionState).decode
 _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
+_dead = msgspec.msgpack.Decoder(DeadLettered).decode
 _outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
 _inherited: list[Any] = []
 
@@ -186,13 +187,11 @@ class Store:
 
     def outbox(self, limit: int = 100) -> list[tuple[str, OutboxItem]]:
         """Tenant and item of what is still to be delivered, oldest first; an OutboxSettled record takes one out."""
-        self._check()
-        collection = self._by_model[OutboxRow]
-        order = (collection.columns.index("at_ms"), collection.key)
-        with self._lock:
-            self._feed.drain()
-            rows = self._tables.find(collection, None, Query(order=order, limit=limit))
-        return [_outbox(opened) for row in rows if (opened := self._opened(OutboxRow, "item", row)) is not None]
+        return [_outbox(opened) for opened in self._by_time(OutboxRow, "item", limit)]
+
+    def dead_letters(self, limit: int = 100) -> list[DeadLettered]:
+        """The newest messages of all tenants that could not be answered."""
+        return [_dead(opened) for opened in self._by_time(DeadRow, "record", limit, newest=True)]
 
     def all_sessions(self) -> Iterator[tuple[str, str]]:
         """Tenant and id of every session, but for those of erased persons: for proving the whole."""
@@ -318,6 +317,16 @@ class Store:
             return collection.open(column, row, self._keyring.opener)
         except Erased:
             return None
+
+    def _by_time(self, model: type[Stored], column: str, limit: int, *, newest: bool = False) -> list[bytes]:
+        """A sealed column of all tenants' rows, in the order of their times; without those of erased persons."""
+        self._check()
+        collection = self._by_model[model]
+        order = (collection.columns.index("at_ms"), collection.key)
+        with self._lock:
+            self._feed.drain()
+            rows = self._tables.find(collection, None, Query(order=order, limit=limit, descending=newest))
+        return [opened for row in rows if (opened := self._opened(model, column, row)) is not None]
 
     def _check(self) -> None:
         if self._closed:

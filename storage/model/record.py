@@ -118,6 +118,17 @@ class DeadLettered(Record, frozen=True, kw_only=True, tag="dead"):
     message: Message
     reason: str
     attempts: int = 1
+    session_id: str = ""
+    """Empty for a message that no session had accepted."""
+    events: tuple[Event, ...] = ()
+
+
+class ReminderSet(Record, frozen=True, kw_only=True, tag="reminder"):
+    """Something is to be done at a time, whoever runs then; it waits in the outbox. The same id again replaces it."""
+
+    item: OutboxItem
+    interlocutor: str = ""
+    """Whom it is about."""
 
 
 class AdvisoryAdded(Record, frozen=True, kw_only=True, tag="advisory"):
@@ -170,4 +181,4 @@ class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
 
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
              | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
-             | EpisodeKept)
+             | EpisodeKept | ReminderSet)
