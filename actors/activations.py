@@ -85,7 +85,8 @@ class Activations:
         """Give a letter up."""
         self.stats["dead_letters"] += 1
         if self._on_dead_letter is not None:
-            self._told(self._on_dead_letter, DeadLetter(key, letter.message, reason, letter.attempts, letter.trace))
+            self._told(self._on_dead_letter, DeadLetter(
+                key, letter.message, reason, letter.attempts, letter.trace, letter.reply_to is not None))
 
     @property
     def alarmed(self) -> bool:

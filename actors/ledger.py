@@ -10,9 +10,9 @@ from typing import Protocol
 from ruche.actors.feed import Feeds
 from ruche.plugins.errors import RucheError
 from ruche.storage.model.event import Event
-from ruche.storage.model.record import Accepted, AnyRecord, SegmentReleased, SessionSaved, TurnCommitted
+from ruche.storage.model.record import Accepted, AnyRecord, DeadLettered, SegmentReleased, SessionSaved, TurnCommitted
 
-Numbered = Accepted | TurnCommitted | SegmentReleased | SessionSaved
+Numbered = Accepted | TurnCommitted | SegmentReleased | SessionSaved | DeadLettered
 Build = Callable[[int], Numbered]
 """Makes a record whose events are numbered upwards from the given sequence number."""
 Done = Callable[[BaseException | None], None]

@@ -97,7 +97,7 @@ class Line:
     def take_up(self, orphan: Orphan, *, segments: tuple[str, ...] = ()) -> LogicalTurn:
         """Put accepted messages that nobody works on back into the line; with segments, only to be closed."""
         turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.group, list(orphan.messages), interrupted=segments,
-                           former=list(orphan.former))
+                           former=list(orphan.former), crashes=orphan.crashes)
         self.items.append(turn)
         for message in orphan.messages:
             self.expect(message)
@@ -172,8 +172,15 @@ class Line:
         for turn in (*(item for item in self.owed if isinstance(item, LogicalTurn)), *self.turns()):
             durable = tuple(message for message in turn.messages if message.id not in turn.writing)
             if durable:
-                left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group, tuple(turn.former)))
+                left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group, tuple(turn.former),
+                                   turn.crashes))
         return left
+
+    def blame(self) -> None:
+        """The work on the turn in hand, or on the next one, has ended this activation."""
+        turn = self.current or next(iter(self.items), None)
+        if isinstance(turn, LogicalTurn):
+            turn.crashes += 1
 
     def _next(self, opened: Open) -> LogicalTurn:
         turn_id = self.hosting.new_id()

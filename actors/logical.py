@@ -109,6 +109,8 @@ class LogicalTurn:
     """Segments that were journalled before a crash: the turn is closed with exactly these."""
     held: bool = False
     """The one message may become durable together with the turn: until then only its caller, who waits, knows of it."""
+    crashes: int = 0
+    """Activations that ended while they worked on it."""
     lost: BaseException | None = None
     """Why the message of a held turn could not be kept."""
     stage: SessionStage | None = None
@@ -187,3 +189,4 @@ class Orphan:
     group: str
     """The first of the turns that replaced each other, whose effects count as this turn's."""
     former: tuple[Former, ...] = ()
+    crashes: int = 0

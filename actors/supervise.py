@@ -61,6 +61,8 @@ class DeadLetter:
     reason: str
     attempts: int
     trace: str
+    asked: bool = True
+    """Somebody waited for the answer, and was refused."""
 
 
 class CrashWindow:

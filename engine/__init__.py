@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ruche.storage.model.conversation import SessionState
     from ruche.storage.model.event import Event
     from ruche.storage.model.handoff import Action
-    from ruche.storage.model.record import AdvisoryAdded, AgentPublished
+    from ruche.storage.model.record import AdvisoryAdded, AgentPublished, DeadLettered
     from ruche.storage.model.run import Run
     from ruche.storage.model.turn import Turn
     from ruche.storage.proofs import Head, Proof
@@ -254,11 +254,24 @@ class Engine:
         """Every part with its state and what a small request to it took."""
         return await self._host.health()
 
-    def actors(self) -> dict[str, Any]:
-        """Live sessions, their mailboxes, restarts, and the gate's queues."""
-        return {"sessions": self._host.sessions.snapshot(), "stats": dict(self._host.sessions.stats),
-                "decisions": dict(self._host.hosting.stats), "gate": self._host.hosting.gate.snapshot(),
-                "listeners": len(self._host.hosting.feeds)}
+    async def dead_letters(self, tenant: str, limit: int = 100) -> Sequence[DeadLettered]:
+        """Messages that could not be answered, newest first."""
+        return await self._read(tenant, lambda store: store.dead_letters(limit))
+
+    def actors(self, tenant: str | None = None) -> dict[str, Any]:
+        """Live sessions, their mailboxes, restarts, the gate's queues, the services and the clock.
+
+        With a tenant, nothing that names another.
+        """
+        from ruche.engine.census import census
+
+        return census(self._host, tenant)
+
+    def actor_metrics(self) -> bytes:
+        """The same in counters, as Prometheus reads them: `ruche_actors_*`."""
+        from ruche.engine.census import render
+
+        return render(self._host)
 
     @property
     def settings(self) -> Settings:

@@ -27,6 +27,7 @@ _LIBRARIES = ("aiohttp", "anyio", "click", "cryptography", "duckdb", "jinja2", "
               "structlog", "tokenizers")
 _SIGNS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 _ENOUGH_BYTES = 500_000_000
+_DEAD_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     looks: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
         ("python", _python), ("libraries", _libraries), ("http parser", _parser), ("onnxruntime", _onnxruntime),
         ("embedder", _embedder), ("hnswlib", _hnswlib), ("event loop", _loop), ("data directory", _data),
-        ("disk", _disk), ("clock", _clock))
+        ("dead letters", _dead_letters), ("disk", _disk), ("clock", _clock))
     for name, look in looks:
         try:
             yield look(settings)
@@ -147,6 +148,29 @@ def _data(settings: Settings) -> Finding:
             return Finding("data directory", "ok", f"{data} is in use by process {error.details.get('pid')}")
     size = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
     return Finding("data directory", "ok", f"{data}, {size / 1e6:.1f} MB, not in use")
+
+
+def _dead_letters(settings: Settings) -> Finding:
+    from anyio import run
+
+    from ruche.engine.host import open_store
+    from ruche.plugins.errors import DataLocked
+
+    if not (settings.data / "journal").exists():
+        return Finding("dead letters", "ok", "none")
+    try:
+        store = run(open_store, settings)
+    except DataLocked:
+        return Finding("dead letters", "ok", "ask the process that has the data: GET /v1/admin/actors")
+    try:
+        letters = store.dead_letters(_DEAD_SHOWN)
+    finally:
+        store.close()
+    if not letters:
+        return Finding("dead letters", "ok", "none")
+    shown = "; ".join(f"{one.message.id} to {one.key.agent} of {one.key.tenant}: {one.reason} (tried {one.attempts} "
+                      f"times)" for one in letters)
+    return Finding("dead letters", "warn", f"could not be answered, newest first: {shown}")
 
 
 def _disk(settings: Settings) -> Finding:

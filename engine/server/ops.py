@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ruche.engine.server.answers import Shown, answer
+from ruche.engine.server.answers import Shown, answer, rfc3339
+from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import METRICS
 from ruche.engine.server.requests import query
 from ruche.engine.server.routes import OVERSEE, PUBLIC, Route
+from ruche.storage.model.record import DeadLettered
+
+_DEAD_SHOWN = 20
+"""Of a tenant's dead letters, the newest."""
 
 
 class Live(Shown, kw_only=True):
@@ -48,14 +53,35 @@ async def metrics(request: web.Request) -> web.Response:
     kept = request.app[METRICS]
     for one in await request.app[ENGINE].health():
         kept.up.labels(one.name).set(one.status != "failed")
-    return web.Response(body=kept.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+    text = kept.render() + request.app[ENGINE].actor_metrics()
+    return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+class DeadLetterShown(Shown, kw_only=True):
+    """A message that could not be answered; what it says is not shown."""
+
+    message_id: str
+    agent_id: str
+    interlocutor_id: str
+    channel: str
+    at: str
+    reason: str
+    attempts: int
 
 
 async def actors(request: web.Request) -> web.Response:
-    """Live actors with their mailboxes and restarts, and each component with its message."""
+    """Live actors with their mailboxes and restarts, each component with its message, and the tenant's dead letters."""
     query(request)
-    engine = request.app[ENGINE]
-    return answer({**engine.actors(), "components": await engine.health()})
+    engine, tenant = request.app[ENGINE], request[IDENTITY].tenant
+    return answer({**engine.actors(tenant), "components": await engine.health(),
+                   "dead_letters": [_dead(one) for one in await engine.dead_letters(tenant, _DEAD_SHOWN)]})
+
+
+def _dead(letter: DeadLettered) -> DeadLetterShown:
+    key = letter.key
+    return DeadLetterShown(message_id=letter.message.id, agent_id=key.agent, interlocutor_id=key.interlocutor,
+                           channel=key.channel, at=rfc3339(letter.at_ms), reason=letter.reason,
+                           attempts=letter.attempts)
 
 
 ROUTES = (

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 from msgspec.structs import replace
 
+from ruche.actors.dead_letters import keeper
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.fair import FairGate
 from ruche.actors.hosting import Hosting
@@ -164,7 +165,8 @@ async def rig(path: Path, brain: ScriptedBrain, *, disk: Disk | None = None, res
         async with ActorSystem():
             scribe = Scribe(store)
             hosting = hosting_of(brain, scribe, **options)
-            yield Rig(store, scribe, hosting, Directory(SessionActor, hosting, policy=policy))
+            yield Rig(store, scribe, hosting, Directory(SessionActor, hosting, policy=policy,
+                                                        on_dead_letter=keeper(hosting)))
 
 
 async def all_of(*works: Awaitable[Any]) -> list[Any]:

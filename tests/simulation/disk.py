@@ -216,6 +216,9 @@ class SimulatedTenant:
         found = [state for state in self.sessions.values() if state.key == key]
         return max(found, key=lambda state: (state.closed_ms is None, state.created_ms, state.id), default=None)
 
+    def stranger(self, key: SessionKey) -> bool:
+        return self.session(key) is None and key.interlocutor not in self.profiles
+
     def session_by_id(self, session_id: str) -> SessionState | None:
         first = next((each for each in self._messages.values() if each.session_id == session_id), None)
         if session_id in self.sessions or first is None:

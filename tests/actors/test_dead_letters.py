@@ -1,0 +1,99 @@
+"""A message that nobody can answer is kept with the reason, and holds nobody else up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio.to_thread
+import pytest
+
+from ruche.actors.directory import Policy
+from ruche.actors.recovery import recover
+from ruche.actors.session import Say
+from ruche.plugins.contracts import Stage, TurnInput
+from ruche.plugins.errors import Unavailable
+from ruche.plugins.tape import Tape
+from ruche.storage.model.conversation import Profile, SessionKey
+from ruche.storage.model.record import DeadLettered, ProfileSaved
+from ruche.storage.store import Store
+from tests.actors.rig import KEY, WEB, Rig, RootKey, ScriptedBrain, all_of, echo, ended, message, rig
+from tests.actors.test_session_supersede import AT_ONCE, Gate
+
+pytestmark = pytest.mark.anyio
+
+QUICK = Policy(base=0.001, cap=0.002)
+
+
+async def dead(it: Rig) -> list[DeadLettered]:
+    return await it.scribe.read(lambda store: store.tenant(KEY.tenant).dead_letters())
+
+
+async def fails_on_poison(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+    if turn.messages[-1].text == "poison":
+        raise ValueError
+    return await echo(turn, stage, tape)
+
+
+def no_words(key: SessionKey) -> str:
+    raise ZeroDivisionError("the engine's own fault, each time that a turn fails")
+
+
+async def test_a_message_on_which_the_engine_fails_again_and_again_is_given_up_and_those_behind_it_are_answered(
+        tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain(fails_on_poison), refusal=no_words, policy=QUICK) as it:
+        before = await it.turn("one")
+        poisoned, behind = await all_of(it.turn("poison", idempotency_key="p"), it.turn("two"))
+        assert isinstance(poisoned, Unavailable)
+        assert isinstance(behind, Unavailable), "the conversation was interrupted; the message is kept"
+        await ended(it, before.session_id, 3)
+        after = await it.turn("three")
+        assert [run.said for run in await it.runs(before.session_id)] == [("one",), ("two",), ("three",)]
+        assert after.reply == "you said: three"
+        [letter] = await dead(it)
+        assert (letter.message.text, letter.key, letter.attempts) == ("poison", KEY, 3)
+        assert [(e.kind, e.data["error"]["code"]) for e in await it.events(before.session_id)
+                if e.kind == "turn.failed"] == [("turn.failed", "DEAD_LETTERED")]
+        assert it.store.unanswered() == []
+    with Store.open(tmp_path / "data", RootKey()) as store:
+        assert [letter.message.text for letter in store.dead_letters()] == ["poison"]
+
+
+async def test_a_dead_letter_is_not_answered_by_a_restart_and_its_request_may_be_repeated(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain(fails_on_poison), refusal=no_words, policy=QUICK) as it:
+        before = await it.turn("one")
+        await all_of(it.turn("poison", idempotency_key="p"))
+        await ended(it, before.session_id, 2)
+    async with rig(tmp_path, ScriptedBrain()) as it:
+        assert await recover(it.directory, it.hosting, it.store.unanswered()) == 0
+        again = await it.turn("poison", idempotency_key="p")
+        assert again.reply == "you said: poison"
+
+
+async def test_a_message_that_crashes_its_session_is_refused_and_kept_and_the_turn_in_hand_goes_on(
+        tmp_path: Path) -> None:
+    def torn(situation: object) -> object:
+        raise KeyError
+
+    gate = Gate()
+    brain = ScriptedBrain(gate)
+    async with rig(tmp_path, brain, decider=torn, channel_bases=AT_ONCE, policy=QUICK) as it:
+        first = await it.say("one", WEB, want="accepted")
+        await brain.begun.wait()
+        gate.open.set()
+        with pytest.raises(KeyError):
+            await it.turn("two", WEB)
+        await ended(it, first.session_id, 1)
+        await it.turn("three", WEB)  # journalled behind the letter
+        [letter] = await dead(it)
+        assert (letter.message.text, letter.reason, letter.attempts) == ("two", "KeyError", 1)
+        assert [run.said for run in await it.runs(first.session_id)][0] == ("one",)
+
+
+async def test_what_was_sent_without_waiting_and_could_not_be_taken_is_kept(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain()) as it:
+        await it.directory.drain()
+        await anyio.to_thread.run_sync(it.directory.tell, str(KEY), Say(message("too late")))
+        with pytest.raises(Unavailable):
+            await it.turn("refused, and told so")
+        await it.scribe.commit(ProfileSaved(tenant="acme", at_ms=1, profile=Profile(interlocutor="lee", tenant="acme")))
+        assert [(letter.message.text, letter.reason) for letter in await dead(it)] == [("too late", "UNAVAILABLE")]
