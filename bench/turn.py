@@ -1,7 +1,7 @@
 """CPU and latency of one turn through `Engine.chat`, in process, with durable and sealed storage on disk.
 
-The embedder and the model cost nothing (a stub), so that the figures are the engine's own. Event loop and garbage
-collector are set as `ruche serve` sets them.
+The embedder and the model cost nothing (a stub), so that the figures are the engine's own. Event loop, garbage
+collector and threads are set as `ruche serve` sets them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import emit, median, percentile, progress, table
-from ruche.actors.system import calm_collector
+from ruche.actors.system import calm_collector, quick_handover
 from ruche.engine import Engine
 from ruche.engine.cli.serve import run_loop
 from ruche.plugins.contracts import Vectors
@@ -152,6 +152,7 @@ async def run(rule_counts: list[int], session_counts: list[int], seconds: float,
         rows = []
         async with Engine.open(root / "data", agents=root / "agents", embedder=StubEmbedder()) as engine:
             quiet.enter_context(calm_collector())
+            quiet.enter_context(quick_handover())
             for sessions in session_counts:
                 for rules in rule_counts:
                     progress(f"{rules} rules, {sessions} sessions")

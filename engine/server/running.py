@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ruche.actors.system import calm_collector
+from ruche.actors.system import calm_collector, quick_handover
 from ruche.engine import Engine
 from ruche.engine.authoring.load import find_folders
 from ruche.engine.config import ServerSettings, Settings
@@ -80,7 +80,7 @@ async def serve(settings: Settings, announce: Callable[[Ready], None], watch: bo
     stopped = asyncio.Event()
     _on_signals(stopped)
     async with Engine.open(settings=settings) as engine, serving(engine, settings) as ready:
-        with calm_collector(), gathered_lines():
+        with calm_collector(), quick_handover(), gathered_lines():
             await _until(stopped, engine, settings, ready, announce, watch)
 
 
