@@ -23,12 +23,15 @@ class Entry(NamedTuple):
 
     summary: str
     attribute: str = "command"
+    module: str = ""
+    """Where it is not called like the command."""
 
 
 COMMANDS = {
     "serve": Entry("Start the engine with its HTTP interface and console."),
     "chat": Entry("Talk to an agent in the terminal."),
     "init": Entry("Make a new agent folder."),
+    "import": Entry("Make an agent folder from task graphs or workflows.", module="importing"),
     "check": Entry("Find every fault in agent folders, with file and line."),
     "test": Entry("Play the conversations in an agent's tests, and say what came out differently."),
     "publish": Entry("Publish agent folders into a data directory."),
@@ -59,7 +62,8 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(name)
         if entry is None:
             return None
-        loaded: click.Command = getattr(importlib.import_module(f"ruche.engine.cli.{name}"), entry.attribute)
+        loaded: click.Command = getattr(importlib.import_module(f"ruche.engine.cli.{entry.module or name}"),
+                                        entry.attribute)
         return loaded
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
