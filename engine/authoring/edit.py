@@ -41,7 +41,7 @@ class Part:
 
 _NOUNS = {"rules": "rule", "relationships": "relationship", "templates": "template", "fields": "field",
           "glossary": "term", "intents": "intent", "variables": "variable", "tools": "tool"}
-PARTS = (*(Part(kind.name, _NOUNS[kind.name], kind.model, kind.key) for kind in LISTS),
+PARTS = (*(Part(kind.name, _NOUNS[kind.name], kind.model, kind.key) for kind in LISTS if kind.name in _NOUNS),
          Part("scenarios", "scenario", SCENARIO.model, SCENARIO.key))
 
 

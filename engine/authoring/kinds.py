@@ -37,6 +37,7 @@ LISTS = (
     Kind("intents", authored.Intent),
     Kind("variables", authored.Variable, key="name"),
     Kind("tools", authored.Tool),
+    Kind("habits", authored.Habit, key=""),
 )
 SUBFOLDERS = ("scenarios", "knowledge")
 

@@ -33,6 +33,8 @@ from ruche.engine.brain.results import status_name
 from ruche.engine.brain.signals import phrase
 from ruche.engine.brain.sources import authored
 from ruche.engine.brain.words import saying
+from ruche.engine.policy.chart import Chart, chart_of
+from ruche.engine.policy.habits import Habits
 from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.grounding import known_facts
@@ -53,6 +55,9 @@ class CompiledScenario(msgspec.Struct, frozen=True, kw_only=True):
     """Every field that a step collects, in the order of the steps."""
     scopes: tuple[str, ...]
     """Where its rules and transitions may live: its id and `scenario/step` of all its steps."""
+    chart: Chart | None = None
+    """None where no step is foreseen."""
+    habits: Habits | None = None
 
     @property
     def id(self) -> str:
@@ -152,10 +157,23 @@ class CompiledAgent:
         for step in steps.values():
             for move in step.next:
                 self._fields_of(f"scenario {spec.id}, step {step.id}", move.spec.reopen)
+        chart, habits = self._foresight(spec)
         collected = {field.name: field for step in steps.values() for field in step.collects}
         return CompiledScenario(
             spec=spec, steps=steps, cancel=frozenset(map(phrase, spec.cancel)), collects=tuple(collected.values()),
-            scopes=(spec.id, *(step.key for step in steps.values())))
+            scopes=(spec.id, *(step.key for step in steps.values())), chart=chart, habits=habits)
+
+    def _foresight(self, spec: Scenario) -> tuple[Chart | None, Habits | None]:
+        """Only where some step's way out is a matter of words."""
+        worded = any(move.if_ or move.intent for step in spec.steps for move in step.next)
+        if not (self.bundle.agent.foresight and worded):
+            return None, None
+        counts: dict[str, dict[str, tuple[float, float]]] = {}
+        for habit in self.bundle.habits:
+            if habit.scenario == spec.id:
+                counts.setdefault(habit.moment, {})[habit.step] = (habit.times, habit.expected)
+        texts = {template.id: template.text for template in self.bundle.templates}
+        return chart_of(spec, lambda text: texts.get(text, text)), Habits(counts) if counts else None
 
     def _step(self, scenario: Scenario, spec: Step) -> CompiledStep:
         where = f"scenario {scenario.id}, step {spec.id}"

@@ -10,6 +10,7 @@ from ruche.engine.brain.bindings import confirmation_key
 from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.correct import previous, rerouted, step_back
 from ruche.engine.brain.doubt import AHEAD
+from ruche.engine.brain.foresee import results_of
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import Knowledge, forget, learn_more, reopened
 from ruche.engine.brain.names import Names, names_of
@@ -71,7 +72,8 @@ def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved
     """`answered` tells that a rule has an answer to the message, so that a repeated question is no loop."""
     view = View(names=names, threshold=retrieved.scenario_threshold, intent=retrieved.intent,
                 intent_score=retrieved.intent_score, answer=sensed.signals.answer,
-                scores={hit.id: hit.score for hit in retrieved.hits.transitions})
+                scores={hit.id: hit.score for hit in retrieved.hits.transitions}, said=who.text,
+                heard=tuple(text for exchange in who.turn.session.history for text in exchange.said))
     desk = _Desk(who, sensed, retrieved, knowledge, view)
     if who.instances:
         desk.load()
@@ -88,7 +90,7 @@ def follow(who: Identified, before: Orchestrated, knowledge: Knowledge, names: N
     view = msgspec.structs.replace(before.view, words=False)
     moved = []
     for one in standings:
-        view = msgspec.structs.replace(view, names=ledger.names)
+        view = msgspec.structs.replace(view, names=ledger.names, results=_results(who, one, ledger.names))
         if one.instance.status == "active" and (one.step.key in failed or not unfinished(one)):
             one = walk(one, view, ledger.knowledge.known, who.number, ledger.reopen, blocked=one.step.key in failed,
                        confirmed=_is_confirmed(who, one, ledger.names))
@@ -310,6 +312,15 @@ class _Desk:
         self._knowledge = knowledge
         names = names_of(self._who, knowledge, self._sensed.language, self._retrieved.intent)
         self._view = msgspec.structs.replace(self._view, names=names)
+
+
+def _results(who: Identified, standing: Standing, names: Names) -> dict[str, dict[str, Any]]:
+    """What the tools of the current step gave, for whoever foresees the next one."""
+    if standing.scenario.chart is None or not standing.instance.done_tools:
+        return {}
+    variables = {name: (*who.agent.tools[name].tool.outputs, status_name(name)) for name in standing.instance.done_tools
+                 if name in who.agent.tools}
+    return {standing.step.key: results_of(standing.step, names, variables)}
 
 
 def _awaited(pending: Pending | None, instance: ScenarioInstance) -> bool:

@@ -28,6 +28,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """False where the message has been used up: then only expressions decide, and edges without a condition."""
     satisfied: bool = True
     """False while the step waits for something: then only the message's words lead out of it."""
+    said: str = ""
+    """The message itself."""
+    heard: tuple[str, ...] = ()
+    """What was said before it, oldest first."""
+    results: dict[str, dict[str, Any]] = {}
+    """Keys of steps whose tools ran in this turn, with what they gave."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from ruche.engine.brain.compiled import CompiledScenario
+from ruche.engine.brain.foresee import foreseen
 from ruche.engine.brain.names import Names, is_false
 from ruche.engine.brain.parts import CompiledStep, CompiledTransition
 from ruche.engine.brain.transitions import Choice, View, choose
@@ -140,10 +141,13 @@ def _leave(standing: Standing, view: View, known: Known, *, blocked: bool) -> Ch
         only = tuple(edge for edge in standing.step.next if edge.conditional)
         return choose(standing.step, msgspec.structs.replace(view, satisfied=True), only)
     choice = choose(standing.step, view)
-    if choice.taken is not None or not view.words:
+    if choice.taken is not None:
         return choice
-    anywhere = _anywhere(standing)
-    return choose(standing.step, view, anywhere) if anywhere else choice
+    anywhere = _anywhere(standing) if view.words else ()
+    elsewhere = choose(standing.step, view, anywhere) if anywhere else choice
+    if elsewhere.taken is not None:
+        return elsewhere
+    return foreseen(standing.scenario, standing.instance, view, choice)
 
 
 def _land(standing: Standing, target: CompiledStep, why: str, view: View, known: Known, turn: int,

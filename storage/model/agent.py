@@ -270,6 +270,8 @@ class Agent(Authored):
     scenario_threshold: float | None = None
     repair_spelling: bool = True
     """Whether slips are repaired against the agent's own words before a message is compared with anything."""
+    foresight: bool = True
+    """Whether the next step may be foreseen from how conversations go, where a scenario's conditions leave it open."""
     several_rules: bool | None = None
     """Whether several rules with examples may fit one message; when absent, they may if two share an example."""
 
@@ -304,6 +306,17 @@ def _endpoint(url: str | None, model: str | None, key: str | None) -> ModelUse |
     return ModelUse(generator="openai", url=url, model=model, api_key=key) if url and model else None
 
 
+class Habit(Authored):
+    """How often a step followed a moment in logged conversations, and how often that was expected beforehand."""
+
+    scenario: Name
+    moment: str
+    """The last step, `|`, and what was answered (`yes`, `no`) or what its tool did (`done`, `refused`); else none."""
+    step: Name
+    times: float = Field(ge=0)
+    expected: float = Field(ge=0)
+
+
 class AgentBundle(Authored):
     """A whole agent as it is published: immutable, content-addressed."""
 
@@ -319,6 +332,8 @@ class AgentBundle(Authored):
     intents: tuple[Intent, ...] = ()
     variables: tuple[Variable, ...] = ()
     tools: tuple[Tool, ...] = ()
+    habits: tuple[Habit, ...] = ()
+    """What `ruche publish --learn-from runs` counted."""
     knowledge: dict[str, str] = Field(default_factory=dict)
     """File name to text."""
     sources: dict[str, str] = Field(default_factory=dict)

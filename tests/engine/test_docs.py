@@ -86,7 +86,7 @@ def test_the_page_shows_what_it_is_about() -> None:
     assert {command[0] for scene in PAGE.commands for command, _ in commands(scene.lines)} == {
         "init", "check", "test", "explain", "publish"}
     assert PAGE.end.files.keys() >= {f"agents/bikes/{kind.file}" for kind in (AGENT, *LISTS)
-                                     if kind.name not in ("variables", "glossary")}
+                                     if kind.name not in ("variables", "glossary", "habits")}
 
 
 @pytest.mark.parametrize("name", ["authoring.md", "plugins.md"])
