@@ -68,5 +68,6 @@ def moves_of(standing: Standing) -> list[ScenarioMove]:
         reasons = "; ".join(part for part in (why, *(standing.why if number == 0 else ())) if part)
         moves.append(ScenarioMove(id=standing.scenario.id, step=standing.instance.step, action=action,  # type: ignore[arg-type]
                                   skipped=standing.skipped if number == 0 else (), why=reasons,
-                                  considered=considered if number == 0 else ()))
+                                  considered=considered if number == 0 else (),
+                                  path=tuple(step.id for step in standing.entered) if number == 0 else ()))
     return moves

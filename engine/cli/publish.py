@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +15,29 @@ from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:
     from ruche.storage.model.agent import AgentBundle
+    from ruche.storage.model.run import Run
     from ruche.storage.store import Store
+    from ruche.storage.tenant import TenantStore
 
 
 @ruche_command("publish", example="ruche publish agents/support --data data")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--rollback", "restored", type=click.IntRange(min=1), metavar="VERSION",
               help="Publish what this version of the one named agent held; its folder is only named, not read.")
+@click.option("--learn-from", "source", type=click.Choice(["runs"]),
+              help="Count first how the recorded conversations of each agent went, into habits.yaml in its folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def command(folders: tuple[Path, ...], restored: int | None, data: Path | None, config: Path | None,
+def command(folders: tuple[Path, ...], restored: int | None, source: str | None, data: Path | None, config: Path | None,
             as_json: bool) -> int:
     """Publish agent folders (default: agents), all or none. What has not changed keeps its version.
 
     A running server publishes changed folders itself, at its start and with --watch; so after a rollback mend the
     folder too.
     """
-    bundles = [] if restored is not None else _checked(agent_folders(folders))
+    found = [] if restored is not None else agent_folders(folders)
+    bundles = _checked(found)
     if bundles is None:
         return 1
     import anyio
@@ -45,6 +51,8 @@ def command(folders: tuple[Path, ...], restored: int | None, data: Path | None, 
         require_data(settings.data)
     store = anyio.run(open_store, settings)
     try:
+        if source is not None:
+            bundles = [_learned(store, folder, bundle) for folder, bundle in zip(found, bundles, strict=True)]
         published = _publish(store, bundles if restored is None else [_earlier(store, folders, restored)])
     finally:
         store.close()
@@ -55,6 +63,27 @@ def command(folders: tuple[Path, ...], restored: int | None, data: Path | None, 
             state = "published" if one["new"] else "unchanged"
             click.echo(f"{one['tenant']}/{one['agent']} version {one['version']} {state} ({one['hash'][:12]})")
     return 0
+
+
+def _learned(store: Store, folder: Path, bundle: AgentBundle) -> AgentBundle:
+    """The bundle with habits counted anew from all of the agent's runs, and the folder's habits.yaml to go with it."""
+    from ruche.engine.authoring.habits import write_habits
+    from ruche.engine.policy.logged import habits_from
+
+    habits = habits_from(bundle, _runs(store.tenant(bundle.tenant), bundle.id))
+    write_habits(folder, habits)
+    click.echo(f"{bundle.id}: {sum(habit.times for habit in habits):g} decisions counted", err=True)
+    return bundle.model_copy(update={"habits": habits})
+
+
+def _runs(tenant: TenantStore, agent: str) -> Iterator[Run]:
+    cursor = None
+    while True:
+        page = tenant.runs(agent=agent, limit=200, cursor=cursor)
+        yield from page.items
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def _earlier(store: Store, folders: tuple[Path, ...], version: int) -> AgentBundle:

@@ -30,6 +30,8 @@ class ScenarioMove(Struct, frozen=True, kw_only=True):
     why: str = ""
     considered: tuple[dict[str, Any], ...] = ()
     """Transitions looked at: {to, holds, score, why}."""
+    path: tuple[str, ...] = ()
+    """Steps that were carried out in this turn, in order."""
 
 
 class ToolCall(Struct, frozen=True, kw_only=True):
