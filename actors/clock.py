@@ -1,7 +1,5 @@
-"""What happens again and again: idle sessions are let go, journalled records are fed to the tables.
-
-Reminders that survive a restart are not kept here.
-"""
+"""What happens again and again: idle sessions are let go, journalled records are fed to the tables, the courier looks
+for what is due (`reminders.py` for what must survive a restart)."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ async def bury(opened: Open, orphan: Orphan, hosting: Hosting) -> None:
 
 
 def keeper(hosting: Hosting) -> Callable[[DeadLetter], None]:
-    """What a directory of sessions tells of the letters that it gave up: those that a crash had in hand, and those whose
-    sender waits for no answer. Who asked and was refused knows it."""
+    """Hears from a directory of sessions which letters it gave up. Kept are those that a crash had in hand, and those
+    whose sender waits for no answer; who asked and was refused knows it."""
     def keep(letter: DeadLetter) -> None:
         said = getattr(letter.message, "message", None)
         if not isinstance(said, Message) or (letter.asked and not letter.attempts):

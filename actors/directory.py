@@ -68,6 +68,10 @@ class Directory(Generic[A]):
         """Keys in memory, whatever their state."""
         return len(self._slots)
 
+    def now(self) -> float:
+        """The clock of its delays, in seconds."""
+        return self._clock()
+
     def __contains__(self, key: str) -> bool:
         return key in self._slots
 

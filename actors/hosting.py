@@ -16,6 +16,7 @@ from ruche.actors.scribe import Scribe
 from ruche.actors.supersede import Decider, default_decider
 from ruche.plugins.contracts import Brain
 from ruche.storage.model.conversation import SessionKey
+from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.ids import make_id
 from ruche.storage.model.run import Run
 from ruche.storage.vault import random_bytes
@@ -54,6 +55,12 @@ class Hosting:
     entropy: Callable[[int], bytes] = random_bytes
     orphans: dict[str, list[Orphan]] = field(default_factory=dict)
     """By session key: what the next activation takes up before anything else."""
+    owing: dict[str, None] = field(default_factory=dict)
+    """Addresses of active sessions that have put something off, oldest first."""
+    due: Callable[[int], object] = lambda at_ms: None
+    """Hears when something that a turn put into the outbox is due, once it is durable; it must not raise."""
+    notices: Callable[[Run, tuple[Event, ...]], tuple[OutboxItem, ...]] | None = None
+    """What is to be delivered outside about a turn; kept in the frame of the turn."""
     stats: Counter[str] = field(default_factory=Counter)
     on_turn: Callable[[Run], object] = lambda run: None
     """Hears of every run once it is durable, on the loop; it must not raise."""

@@ -109,6 +109,7 @@ class Line:
         A session that cannot be closed stays open, or is closed later if there is a newer one already.
         """
         self.debt = error
+        self.hosting.owing[str(self.key)] = None
         if isinstance(item, LogicalTurn):
             for message in item.messages:
                 self.forget(message)
@@ -126,12 +127,15 @@ class Line:
 
     def pay(self) -> bool:
         """Have what is owed done next; False when nothing is."""
+        if not self.owed:
+            return False
         owed, self.owed = self.owed, []
+        self.hosting.owing.pop(str(self.key), None)
         self.items[:0] = owed
         for item in owed:
             for message in item.messages if isinstance(item, LogicalTurn) else ():
                 self.expect(message)
-        return bool(owed)
+        return True
 
     def expect(self, message: Message) -> None:
         """The message is to be answered once, however often it comes."""
@@ -163,6 +167,7 @@ class Line:
 
     def forget_all(self) -> None:
         """Nobody works on this line any more."""
+        self.hosting.owing.pop(str(self.key), None)
         for message in [message for line, message in self.person.requests.values() if line is self]:
             self.forget(message)
 

@@ -14,9 +14,8 @@ from ruche.actors.future import AioFuture
 from ruche.actors.ledger import Ledger
 from ruche.actors.stage import SessionStage
 from ruche.storage.model.conversation import Message, SessionState
-from ruche.storage.model.run import TapeEntry
 from ruche.storage.model.handoff import Intervention
-from ruche.storage.model.run import Run
+from ruche.storage.model.run import Run, TapeEntry
 from ruche.storage.model.turn import Turn
 
 Want = Literal["reply", "accepted", "events"]

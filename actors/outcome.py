@@ -75,9 +75,10 @@ def answer_of(run: Run) -> Turn | DeadlineExceeded:
     return run.turn()
 
 
-def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, at_ms: int
+def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, hosting: Hosting
                ) -> Callable[[int], TurnCommitted]:
     """How the ledger makes the one record of a turn."""
+    at_ms, notices = hosting.clock_ms(), hosting.notices
     run, replaces = outcome.run, tuple(turn.replaces)
     session, former = _with_former(turn, outcome)
 
@@ -88,7 +89,8 @@ def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, at_
         return TurnCommitted(
             tenant=run.tenant, at_ms=at_ms, run=run, answered=tuple(message.id for message in turn.messages),
             session=replace(session, event_seq=events[-1].seq, processing_turn=""), profile=profile,
-            events=events, outbox=outcome.outbox, superseded=former)
+            events=events, superseded=former,
+            outbox=outcome.outbox if notices is None else (*outcome.outbox, *notices(run, events)))
 
     return build
 

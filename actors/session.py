@@ -69,6 +69,11 @@ class Intervene:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with what was put off, if anything is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Ask for a Snapshot."""
 
@@ -121,6 +126,9 @@ class SessionActor(AioActor):
                 return await self._say(message)
             case Typing():
                 return self._line.typing()
+            case Resume():
+                self._hosting.owing.pop(self._address, None)
+                return self._pay()
             case Close():
                 return self._close(message)
             case Intervene():

@@ -126,7 +126,7 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
     When the disk stalls the callers are told, and the session goes on waiting: the frame may still land.
     """
     hosting, kept = line.hosting, list[TurnCommitted]()
-    build = committing(turn, outcome, profile, hosting.clock_ms())
+    build = committing(turn, outcome, profile, hosting)
 
     def keep(seq: int) -> TurnCommitted:
         if turn.lost is not None:
@@ -144,6 +144,8 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
     else:
         hosting.stats["turns"] += 1
         hosting.on_turn(outcome.run)
+        for item in kept[0].outbox:
+            hosting.due(item.at_ms)
         turn.open.state = kept[0].session
         if profile is not None:
             line.person.profile = profile

@@ -25,7 +25,7 @@ from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
 from ruche.storage.errors import Erased, RucheError, StorageStopped
 from ruche.storage.feed import Feed
-from ruche.storage.fields import Stored
+from ruche.storage.fields import Id, Stored
 from ruche.storage.keyring import KeySource
 from ruche.storage.keys import Keys
 from ruche.storage.ledger import Inbox, Ledger, is_ending
@@ -188,6 +188,11 @@ class Store:
     def outbox(self, limit: int = 100) -> list[tuple[str, OutboxItem]]:
         """Tenant and item of what is still to be delivered, oldest first; an OutboxSettled record takes one out."""
         return [_outbox(opened) for opened in self._by_time(OutboxRow, "item", limit)]
+
+    def waits(self, tenant: str, item: str) -> bool:
+        """Whether something of this id is still to be delivered."""
+        self._check()
+        return self._row(self._by_model[OutboxRow], self._keyring.tenant(tenant).tag, Id(item)) is not None
 
     def dead_letters(self, limit: int = 100) -> list[DeadLettered]:
         """The newest messages of all tenants that could not be answered."""

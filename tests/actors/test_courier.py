@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ruche.actors.courier import TRIES, Courier, Undeliverable
+from ruche.actors.courier import PAGE, TRIES, Courier, Undeliverable
+from ruche.actors.reminders import Reminders
 from ruche.plugins.contracts import Stage, TurnInput, TurnOutput
+from ruche.plugins.errors import StorageFull
 from ruche.plugins.tape import Tape
 from ruche.storage.model.event import OutboxItem
 from tests.actors.rig import KEY, Rig, ScriptedBrain, output, rig
+from tests.actors.test_session_storage import FaultyDisk
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +111,50 @@ async def test_kinds_without_a_route_stay_in_the_outbox(tmp_path: Path) -> None:
         await it.turn("go")
         assert await Courier(it.scribe, {"sms": Target()}).deliver_due() == 0
         assert await outbox(it) == [("acme", ITEM)]
+
+
+async def test_items_that_nobody_delivers_hide_none_of_those_behind_them(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain()) as it:
+        time, target = Time(), Target()
+        courier = Courier(it.scribe, {"later": target}, clock_ms=time)
+        reminders = Reminders(it.scribe, courier, time, iter(map(str, range(999))).__next__)
+        for number in range(PAGE + 1):
+            await reminders.set("acme", "unknown", number)
+        await reminders.set("acme", "later", 4_000)
+        assert await courier.deliver_due() == 0
+        assert await courier.deliver_due() == 1
+
+
+async def test_what_cannot_be_settled_is_not_delivered_again_and_again(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    async with rig(tmp_path, Sending(), disk=disk) as it:
+        await it.turn("go")
+        time, delivered = Time(), list[str]()
+
+        async def fill(tenant: str, item: OutboxItem) -> None:
+            delivered.append(item.id)
+            disk.full = len(delivered) == 1
+
+        courier = Courier(it.scribe, {"webhook": fill}, clock_ms=time)
+        with pytest.RaisesGroup(StorageFull):
+            await courier.deliver_due()
+        assert await courier.deliver_due() == 0
+        disk.full = False
+        time.now += 10_000
+        assert await courier.deliver_due() == 1
+        assert delivered == ["d1", "d1"]
+
+
+async def test_a_delivery_may_say_when_it_is_due_again(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain()) as it:
+        time, fired = Time(), list[int]()
+
+        async def daily(tenant: str, item: OutboxItem) -> int:
+            fired.append(time.now)
+            return item.at_ms + 1_000
+
+        courier = Courier(it.scribe, {"daily": daily}, clock_ms=time)
+        await Reminders(it.scribe, courier, time, str).ensure("acme", "daily", 6_000, "d")
+        for time.now in (5_999, 6_000, 6_999, 7_000):
+            await courier.deliver_due()
+        assert fired == [6_000, 7_000]

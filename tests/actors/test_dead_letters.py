@@ -86,7 +86,7 @@ async def test_a_message_that_crashes_its_session_is_refused_and_kept_and_the_tu
         await it.turn("three", WEB)  # journalled behind the letter
         [letter] = await dead(it)
         assert (letter.message.text, letter.reason, letter.attempts) == ("two", "KeyError", 1)
-        assert [run.said for run in await it.runs(first.session_id)][0] == ("one",)
+        assert (await it.runs(first.session_id))[0].said == ("one",)
 
 
 async def test_what_was_sent_without_waiting_and_could_not_be_taken_is_kept(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from ruche.actors.arrears import Arrears
 from ruche.actors.clock import Clock
 from ruche.actors.dead_letters import keeper
 from ruche.actors.directory import Directory, Policy
@@ -155,7 +156,8 @@ class Simulation:
         directory = Directory(SessionActor, hosting, policy=policy, chance=world.fate.random,
                               on_dead_letter=keeper(hosting))
         ActorSystem.running().before_exit(_called(hosting.feeds.close))
-        Clock(directory, scribe, sweep_every=life.sweep_every, apply_every=5.0)
+        clock = Clock(directory, scribe, sweep_every=life.sweep_every, apply_every=5.0)
+        clock.every(0.1, "arrears", Arrears(directory, hosting).collect)
         self._crashing = 0.0
         return Server(directory, hosting, scribe)
 
