@@ -89,7 +89,7 @@ class DataFiles:
 
     def _begin_log(self, tables: Tables) -> None:
         if not self.log.begin(tables.log_sizes()):
-            self.log.rebuild((one.sequence, one.tag, one.leaf) for one in self.days.everything(tables.applied))
+            self.log.rebuild((one.order, one.tag, one.leaf) for one in self.days.everything(tables.applied))
 
     def _open_tables(self, path: Path) -> Tables:
         if distrusted(path).exists():
@@ -113,7 +113,7 @@ class DataFiles:
         """New tables: the newest sound snapshot and the day files; the journal has the rest."""
         sequence, batches = self.snapshots.newest()
         if sequence:
-            leaves = [(one.sequence, one.tag, one.leaf) for one in self.days.everything(sequence)]
+            leaves = [(one.order, one.tag, one.leaf) for one in self.days.everything(sequence)]
             tables.load(batches, self.days.everything(sequence), self.log.rebuild(leaves), sequence)
             self.rebuilt = True
 

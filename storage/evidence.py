@@ -27,7 +27,7 @@ from ruche.storage.keyring import Keyring, KeySource
 from ruche.storage.merkle import leaf_hash
 from ruche.storage.notary import KeyLine, read_history, read_notes
 from ruche.storage.rows import MODELS
-from ruche.storage.runs import KIND, Entry, Place, entries_of_heads, entry, entry_of
+from ruche.storage.runs import KIND, Entry, Order, Place, entries_of_heads, entry, entry_of
 
 _EPOCH: Final = date(1970, 1, 1)
 _decode = msgspec.msgpack.Decoder().decode
@@ -69,7 +69,7 @@ class Evidence:
         self.keyring = None if keys is None else self._open_keyring(keys)
         self.live, self.gone = self._key_ids()
         self.tables = self._read_tables()
-        self.tail = dict[int, Entry]()
+        self.tail = dict[Order, Entry]()
         self.removed = set[tuple[int, str]]()
         self.torn = False
         self._read_journal()
@@ -80,19 +80,19 @@ class Evidence:
 
     def entries(self) -> Iterator[tuple[Entry, str]]:
         """Every sound entry of the audit logs and the file it was found in; day by day, the journal's last."""
-        seen: set[int] = set()
+        seen: set[Order] = set()
         folder = self.directory / "runs"
         for path in sorted(folder.glob("*.heads")):
             for one in self._sound(f"runs/{path.name}", _of_heads) or []:
-                seen.add(one.sequence)
+                seen.add(one.order)
                 yield one, path.name
         for path in sorted(folder.glob("*.day")):
             if not path.with_suffix(".heads").exists():
                 for one in self._of_day(path):
-                    seen.add(one.sequence)
+                    seen.add(one.order)
                     yield one, path.name
-        for sequence, one in self.tail.items():
-            if sequence not in seen:
+        for order, one in self.tail.items():
+            if order not in seen:
                 yield one, "journal"
 
     def _of_day(self, path: Path) -> Iterator[Entry]:
@@ -220,6 +220,7 @@ class Evidence:
                 self._fault("a frame was changed", f"journal/{path.name}", frame.start)
 
     def _take(self, sequence: int, body: bytes) -> None:
+        part = 0
         for number, tag, *values in _decode(body):
             if number < 0:
                 self.removed.add((tag, str(values[0])))
@@ -227,8 +228,9 @@ class Evidence:
             collection = self.collections[number]
             if collection.model.logged:
                 content = entry(tag, collection, tuple(values))
-                self.tail[sequence] = Entry(sequence, tag, number, collection.model.schema, tuple(values),
-                                            Place(0, 0, 0), leaf_hash(content))
+                self.tail[sequence, part] = Entry(sequence, tag, number, collection.model.schema, tuple(values),
+                                                  Place(0, 0, 0), leaf_hash(content), part)
+                part += 1
             elif collection.name == "agents" and self.tables is not None:
                 self.tables.published.append((tag, tuple(values)))
 

@@ -26,12 +26,14 @@ class SessionHead(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Heads(msgspec.Struct, frozen=True, array_like=True):
-    """Entries are (journal sequence, tenant tag, table number, leaf hash). Of erasures the whole entry stays, by its
+    """Entries are (journal sequence, tenant tag, table number, leaf hash), `parts` their place among those of the same
+    journal frame (empty: all 0). Of erasures the whole entry stays, by its
     sequence: a destroyed key must go on having its reason."""
 
     entries: tuple[tuple[int, int, int, bytes], ...]
     sessions: tuple[SessionHead, ...]
     erasures: tuple[tuple[int, bytes], ...] = ()
+    parts: tuple[int, ...] = ()
 
 
 _decode = msgspec.msgpack.Decoder(Heads).decode

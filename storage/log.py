@@ -12,6 +12,7 @@ from typing import Final
 
 from ruche.storage import platform
 from ruche.storage.errors import StorageStopped
+from ruche.storage.runs import Order
 from ruche.storage.treefile import HASH, TreeFile, hashes
 
 _OPEN_TREES: Final = 64
@@ -35,19 +36,19 @@ class AuditLog:
         return all(self._path(tag).exists() and self._path(tag).stat().st_size >= hashes(size) * HASH
                    for tag, size in sizes.items() if size)
 
-    def rebuild(self, leaves: Iterable[tuple[int, int, bytes]]) -> dict[int, int]:
-        """Make every tree anew from (journal sequence, tenant tag, leaf) in any order; gives each leaf's index by its
-        sequence. Raises OSError."""
+    def rebuild(self, leaves: Iterable[tuple[Order, int, bytes]]) -> dict[Order, int]:
+        """Make every tree anew from (order, tenant tag, leaf), however they come; gives each leaf's index by its order.
+        Raises OSError."""
         self.begin({})
-        indexes: dict[int, int] = {}
-        by_tenant: dict[int, list[tuple[int, bytes]]] = {}
-        for sequence, tag, leaf in leaves:
-            by_tenant.setdefault(tag, []).append((sequence, leaf))
+        indexes: dict[Order, int] = {}
+        by_tenant: dict[int, list[tuple[Order, bytes]]] = {}
+        for order, tag, leaf in leaves:
+            by_tenant.setdefault(tag, []).append((order, leaf))
         for tag, found in by_tenant.items():
             tree = self.tree(tag)
             tree.append(leaf for _, leaf in sorted(found))
             self._sizes[tag] = tree.size
-            indexes.update((sequence, index) for index, (sequence, _) in enumerate(sorted(found)))
+            indexes.update((order, index) for index, (order, _) in enumerate(sorted(found)))
         self.sync()
         return indexes
 

@@ -48,7 +48,7 @@ class Looking:
         self._evidence = evidence
         self.faults: list[Fault] = []
         self.advised: list[tuple[Seen, AdvisoryAdded | None]] = []
-        self.seen = sorted(self._look(), key=lambda one: one.entry.sequence)
+        self.seen = sorted(self._look(), key=lambda one: one.entry.order)
 
     def _look(self) -> Iterable[Seen]:
         for entry, file in self._evidence.entries():

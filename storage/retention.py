@@ -77,7 +77,8 @@ class Retention:
             tuple((one.sequence, one.tag, one.number, one.leaf) for one in found),
             tuple(self._session_heads(found)),
             tuple((one.sequence, entry(one.tag, self._by_number[one.number], one.values)) for one in found
-                  if one.number == erasures and one.values is not None))
+                  if one.number == erasures and one.values is not None),
+            tuple(one.part for one in found) if any(one.part for one in found) else ())
 
     def _session_heads(self, found: list[Entry]) -> list[SessionHead]:
         """Of every session the last run of the day."""

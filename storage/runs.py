@@ -1,7 +1,8 @@
 """Day segments: one append-only file per UTC day with what the audit log is over (runs, advisories, erasures), sealed.
 
 A frame holds [tenant tag, table number, schema, stored values of the row]; its sequence is that of the journal frame it
-came from, so that feeding a frame twice writes it once. The checksum and the leaf are over ciphertext and what its
+came from, its batch one more than how many entries of that frame came before it, so that feeding a frame twice writes
+it once. The checksum and the leaf are over ciphertext and what its
 associated data is made of: both can be checked without any key, and stay true when a person's key is destroyed.
 """
 
@@ -38,8 +39,13 @@ class Place(NamedTuple):
     length: int
 
 
+Order = tuple[int, int]
+"""Journal sequence of an entry, and how many entries of that frame came before it: the order of the audit logs."""
+
+
 class Entry(NamedTuple):
-    """A frame of a day file: journal sequence, tenant tag, table number, schema, stored values, place and leaf hash.
+    """A frame of a day file: journal sequence, tenant tag, table number, schema, stored values, place and leaf hash;
+    `part` counts the entries of the same journal frame before it.
 
     Of a day that was dropped only sequence, tag, table and leaf are left; `values` is None.
     """
@@ -51,12 +57,17 @@ class Entry(NamedTuple):
     values: Values | None
     place: Place
     leaf: bytes
+    part: int = 0
+
+    @property
+    def order(self) -> Order:
+        return self.sequence, self.part
 
 
 class _Open:
-    """A day file in use: its descriptor, its end, and the frames beyond the last checkpoint by sequence."""
+    """A day file in use: its descriptor, its end, and the frames beyond the last checkpoint by their order."""
 
-    def __init__(self, descriptor: int, end: int, beyond: dict[int, Place]) -> None:
+    def __init__(self, descriptor: int, end: int, beyond: dict[Order, Place]) -> None:
         self.descriptor, self.end, self.beyond, self.unsynced = descriptor, end, beyond, True
 
 
@@ -81,15 +92,15 @@ class DayFiles:
         """Say how far each file was filled when the tables were last checkpointed; beyond that it is scanned."""
         self._known = dict(lengths)
 
-    def put(self, sequence: int, tag: int, collection: Collection, values: Values) -> tuple[Place | None, bytes]:
+    def put(self, order: Order, tag: int, collection: Collection, values: Values) -> tuple[Place | None, bytes]:
         """Append an entry unless its frame is there already: its place (None in a day that was dropped) and leaf."""
         day, body = values[self._times[collection.number]] // _DAY_MS, entry(tag, collection, values)
         if day in self.dropped:
             return None, merkle.leaf_hash(body)
         file = self._file(day)
-        place = file.beyond.get(sequence)
+        place = file.beyond.get(order)
         if place is None:
-            place = file.beyond[sequence] = self._append(file, day, frames.frame(sequence, 0, body))
+            place = file.beyond[order] = self._append(file, day, frames.frame(order[0], 0, body, batch=order[1] + 1))
         return place, merkle.leaf_hash(body)
 
     def _append(self, file: _Open, day: int, content: bytes) -> Place:
@@ -235,8 +246,9 @@ class DayFiles:
         if found.bad is not None and not later:
             self._disk.truncate(descriptor, start + found.end)  # the journal still holds what is cut
         end = os.lseek(descriptor, 0, os.SEEK_END)
-        return _Open(descriptor, end, {frame.sequence: Place(day, start + frame.start, frame.end - frame.start)
-                                       for frame in found.frames + later})
+        return _Open(descriptor, end, {
+            (frame.sequence, frame.batch - 1): Place(day, start + frame.start, frame.end - frame.start)
+            for frame in found.frames + later})
 
 
 def day_of(at_ms: int) -> str:
@@ -257,14 +269,17 @@ def entry_of(day: int, frame: frames.Frame) -> Entry:
     except (msgspec.DecodeError, ValueError, TypeError):
         raise IntegrityError(f"the entry at byte {frame.start} is not one that this engine writes",
                              offset=frame.start) from None
-    return Entry(frame.sequence, tag, number, schema, tuple(values), place, merkle.leaf_hash(frame.body))
+    return Entry(frame.sequence, tag, number, schema, tuple(values), place, merkle.leaf_hash(frame.body),
+                 frame.batch - 1)
 
 
 def entries_of_heads(path: Path) -> list[Entry]:
     """What is left of a dropped day. Raises IntegrityError."""
     place = Place(_day(path), 0, 0)
-    return [Entry(sequence, tag, number, 0, None, place, leaf)
-            for sequence, tag, number, leaf in read_heads(path).entries]
+    heads = read_heads(path)
+    parts = heads.parts or (0,) * len(heads.entries)
+    return [Entry(sequence, tag, number, 0, None, place, leaf, part)
+            for (sequence, tag, number, leaf), part in zip(heads.entries, parts, strict=True)]
 
 
 def _day(path: Path) -> int:

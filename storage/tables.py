@@ -6,6 +6,7 @@ Its write-ahead log is off: the journal is the log. What was applied since the l
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from ruche.storage.log import AuditLog
 from ruche.storage.overlay import Change
 from ruche.storage.query import Query
 from ruche.storage.reading import Reading, tabled
-from ruche.storage.runs import DayFiles, Entry, Place
+from ruche.storage.runs import DayFiles, Entry, Order, Place
 from ruche.storage.sieve import Sieves
 
 SCHEMA: Final = 1
@@ -105,10 +106,11 @@ class Tables:
     def apply(self, changes: Iterable[tuple[int, Change]], sequence: int) -> None:
         """Put a batch of (sequence, change) into the tables in one transaction, up to and with `sequence`."""
         final: list[dict[tuple[int, Any], tuple[Any, ...] | None]] = [{} for _ in self._collections]
+        parts: Counter[int] = Counter()
         self._connection.execute("BEGIN")
         try:
             for number, change in changes:
-                final[change.collection][change.tag, change.key] = self._row(number, change)
+                final[change.collection][change.tag, change.key] = self._row(number, change, parts)
             for collection, rows in zip(self._collections, final, strict=True):
                 if rows:
                     self._replace(collection, rows)
@@ -122,12 +124,14 @@ class Tables:
         self._log.kept()
         self.applied = sequence
 
-    def _row(self, number: int, change: Change) -> tuple[Any, ...] | None:
-        """The row as its table has it; what is logged goes to its day file and becomes a leaf first."""
+    def _row(self, number: int, change: Change, parts: Counter[int]) -> tuple[Any, ...] | None:
+        """The row as its table has it; what is logged goes to its day file and becomes a leaf first. `parts` counts
+        the entries of each frame."""
         collection, values = self._collections[change.collection], change.values
         if values is None or not collection.model.logged:
             return values
-        place, leaf = self._days.put(number, change.tag, collection, values)
+        place, leaf = self._days.put((number, parts[number]), change.tag, collection, values)
+        parts[number] += 1
         index = self._log.stage(change.tag, leaf)
         return None if place is None else (*values[:-1], *place, index)
 
@@ -156,9 +160,9 @@ class Tables:
             self._sieves.add(collection, column, [row[1 + column] for row in rows])
 
     def load(self, batches: Iterable[tuple[Collection, Sequence[tuple[int, Values]]]], entries: Iterator[Entry],
-             leaves: Mapping[int, int], sequence: int) -> None:
+             leaves: Mapping[Order, int], sequence: int) -> None:
         """Fill empty tables from a snapshot and the day files, up to and with `sequence`; `leaves` has the index in its
-        log of every entry by its sequence."""
+        log of every entry by its order."""
         self._connection.execute("BEGIN")
         for collection, rows in batches:
             self._insert(collection, [(tag, *values) for tag, values in rows])
@@ -169,7 +173,7 @@ class Tables:
                 sizes[entry.tag] = sizes.get(entry.tag, 0) + 1
                 if entry.values is not None:
                     made.setdefault(entry.number, []).append(
-                        (entry.tag, *entry.values[:-1], *entry.place, leaves[entry.sequence]))
+                        (entry.tag, *entry.values[:-1], *entry.place, leaves[entry.order]))
             for number, found in made.items():
                 self._insert(self._collections[number], found)
         self._note(sequence, sizes.items())

@@ -202,7 +202,7 @@ class Verifier:
         gone = {one.entry.leaf.hex() for one in self._seen if one.entry.values is None}
         last: dict[tuple[int, str], tuple[int, str]] = {}
         faults: list[Fault] = []
-        for one, record in sorted(self._advised, key=lambda pair: pair[0].entry.sequence):
+        for one, record in sorted(self._advised, key=lambda pair: pair[0].entry.order):
             values = one.entry.values or ()
             place = (one.entry.tag, values[run])
             expected = last.get(place, (-1, leaves.get(place, "")))

@@ -9,12 +9,14 @@ import random
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ruche.storage import merkle
 from ruche.storage.checkpoints import Checkpoint, PublicKey, Signer, read_checkpoint, read_note
+from ruche.storage.datafiles import Limits
 from ruche.storage.errors import IntegrityError, NotFound, StorageFull
 from ruche.storage.evidence import Evidence
 from ruche.storage.log import tenant_name, tenant_tag
@@ -132,6 +134,39 @@ def test_what_is_derived_is_rebuilt_from_the_day_segments(open_store: Opener, tm
     proof = store.audit.proof("acme", "run", "acme-1-t00007")
     assert proof is not None
     assert proof.holds(key)
+
+
+@pytest.mark.parametrize("lost", ["nothing", "tables", "trees", "days dropped"])
+def test_runs_that_were_committed_together_are_entries_of_their_own(open_store: Opener, tmp_path: Path,
+                                                                     lost: str) -> None:
+    store, talk = open_store(limits=Limits(snapshot_bytes=1)), Conversation()
+    for _ in range(3):
+        by = talk.turn("said last", "the one reply")
+        given_up = talk.turn("said first", "", status="superseded")
+        store.append([msgspec.structs.replace(by, session=given_up.session, superseded=(given_up.run,))])
+        shutil.copytree(tmp_path / "data", tmp_path / "fresh", dirs_exist_ok=True)
+    store.apply()
+    proofs = [store.audit.proof("acme", "run", f"s1-t{number:05d}") for number in range(6)]
+    assert [proof.index for proof in proofs if proof] == list(range(6))
+    if lost == "days dropped":
+        store.audit.retain({"runs": 1}, NOW_MS + 5 * 86_400_000)
+    head = store.audit.head("acme")
+    store.close()
+    if lost == "tables":
+        (tmp_path / "data" / "tables.duckdb").unlink()
+    if lost == "trees":
+        for path in (tmp_path / "data" / "log").glob("*.tree"):
+            path.unlink()
+    for directory in (tmp_path / "data", tmp_path / "fresh"):
+        found = verify(directory, Evidence(directory, StaticKey()), (), None)
+        assert [check["faults"] for check in found["checks"] if check["name"] != "configuration"] == [()] * 9 or [
+            check["faults"] for check in found["checks"] if check["name"] != "configuration"] == [[]] * 9
+        again = open_store(directory, limits=Limits(snapshot_bytes=1))
+        assert again.audit.head("acme").root == head.root
+        if lost != "days dropped" or directory.name == "fresh":
+            assert again.tenant("acme").verify_session("s1") == ("s1", 6, ())
+            assert [run.status for run in again.tenant("acme").runs(session="s1", oldest_first=True).items] == [
+                "complete", "superseded"] * 3
 
 
 def test_a_copy_made_at_any_moment_comes_to_the_same_log(open_store: Opener, tmp_path: Path) -> None:
