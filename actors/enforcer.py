@@ -21,6 +21,7 @@ from ruche.plugins.enforcers import (
     ExpressionEnforcer,
     FormEnforcer,
     GroundingEnforcer,
+    InjectionEnforcer,
     LengthEnforcer,
     PatternEnforcer,
     PersonalDataEnforcer,
@@ -36,7 +37,7 @@ DEADLINE_SECONDS = 0.25
 MAX_STRAYS = 4
 """Threads of one enforcer that hang at the same time; a thread cannot be killed, so no more are begun."""
 _INLINE = (ExpressionEnforcer, PhraseEnforcer, PatternEnforcer, LengthEnforcer, PersonalDataEnforcer,
-           GroundingEnforcer, CountEnforcer, FormEnforcer)
+           GroundingEnforcer, CountEnforcer, FormEnforcer, InjectionEnforcer)
 
 
 class Enforcement:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import emit, percentile, progress, table
-from bench.suites import constraints, documents, many, memory, pii, rules, scenario
+from bench.suites import constraints, documents, fields, injection, many, memory, pii, rules, scenario
 from bench.suites.asking import Asking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
@@ -27,10 +27,12 @@ SUITES: dict[str, Suite] = {
     "rules": rules.run,
     "many": many.run,
     "documents": documents.run,
+    "injection": injection.run,
     "memory": memory.run,
     "constraints": constraints.run,
     "pii": pii.run,
     "scenario": scenario.run,
+    "fields": fields.run,
 }
 
 

@@ -20,9 +20,10 @@ from ruche.storage.model.event import OutboxItem
 from ruche.storage.model.run import Run
 
 __all__ = [
-    "Asked", "Brain", "Channel", "Draft", "Effect", "EffectOutcome", "Embedder", "Enforcer", "Generated", "Generator", "Hit",
-    "Hits", "ItemKind", "KeySource", "Memory", "Prompt", "Reader", "Recalled", "Recollected", "Reranker", "Retrieval", "Selection", "Selector", "Stage",
-    "ToolGateway", "ToolResult", "TurnInput", "TurnOutput", "Vectors", "Verdict",
+    "Asked", "Brain", "Channel", "Draft", "Effect", "EffectOutcome", "Embedder", "Enforcer", "Generated", "Generator",
+    "Hit", "Hits", "ItemKind", "KeySource", "Memory", "Prompt", "Reader", "Recalled", "Recollected", "Reranker",
+    "Retrieval", "Selection", "Selector", "Stage", "ToolGateway", "ToolResult", "TurnInput", "TurnOutput", "Vectors",
+    "Verdict",
 ]
 
 # --- the brain: what the runtime hosts ---------------------------------------------------------------------------
@@ -160,6 +161,8 @@ class Hits(Struct, frozen=True, kw_only=True):
     scenarios: tuple[Hit, ...] = ()
     transitions: tuple[Hit, ...] = ()
     knowledge: tuple[Hit, ...] = ()
+    options: tuple[Hit, ...] = ()
+    """Values of fields, `field=value`, for the fields that were asked about."""
     several: bool = False
     """Each rule was decided for itself, so that all that reach the threshold are meant together."""
     repaired: tuple[tuple[str, str], ...] = ()
@@ -177,7 +180,8 @@ class Retrieval(Protocol):
         """At most `limit` hits per kind.
 
         With `scopes` (ids of scenarios and `scenario/step`), rules of other scopes and transitions of other steps are
-        left out before the cut, so that they cannot crowd out those that count.
+        left out before the cut, so that they cannot crowd out those that count. `field/NAME` asks for the options of
+        a field; without it there are none.
         """
 
 

@@ -14,6 +14,7 @@ from ruche.plugins.enforcers.count import CountEnforcer
 from ruche.plugins.enforcers.expression import ExpressionEnforcer
 from ruche.plugins.enforcers.form import FormEnforcer
 from ruche.plugins.enforcers.grounding import GroundingEnforcer
+from ruche.plugins.enforcers.injection import InjectionEnforcer
 from ruche.plugins.enforcers.length import LengthEnforcer
 from ruche.plugins.enforcers.names import VOCABULARY, draft_names, extract_names
 from ruche.plugins.enforcers.pattern import PatternEnforcer
@@ -23,16 +24,17 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import EnforcerUse, Rule
 
 __all__ = [
-    "VOCABULARY", "CountEnforcer", "ExpressionEnforcer", "FormEnforcer", "GroundingEnforcer", "LengthEnforcer",
-    "PatternEnforcer", "PersonalDataEnforcer", "PhraseEnforcer", "built_in", "draft_names", "extract_names",
-    "judges_prefixes", "prepare_rule",
+    "VOCABULARY", "CountEnforcer", "ExpressionEnforcer", "FormEnforcer", "GroundingEnforcer", "InjectionEnforcer",
+    "LengthEnforcer", "PatternEnforcer", "PersonalDataEnforcer", "PhraseEnforcer", "built_in", "draft_names",
+    "extract_names", "judges_prefixes", "prepare_rule",
 ]
 
 
 def built_in() -> dict[str, Enforcer]:
     """The shipped enforcers by the word that an author writes after `use:`."""
     enforcers: list[Enforcer] = [ExpressionEnforcer(), PhraseEnforcer(), PatternEnforcer(), LengthEnforcer(),
-                                 PersonalDataEnforcer(), GroundingEnforcer(), CountEnforcer(), FormEnforcer()]
+                                 PersonalDataEnforcer(), GroundingEnforcer(), CountEnforcer(), FormEnforcer(),
+                                 InjectionEnforcer()]
     return {enforcer.name: enforcer for enforcer in enforcers}
 
 
