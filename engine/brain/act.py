@@ -14,16 +14,17 @@ import msgspec
 from ruche.engine.brain.bindings import arguments_of, confirmation_key, in_order
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.invoke import Invoker, Ran
-from ruche.engine.brain.learn import Knowledge, remember
+from ruche.engine.brain.learn import Knowledge, remember, unlearn
 from ruche.engine.brain.match import Matched
 from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, CompiledTool
 from ruche.engine.brain.results import outputs_of, status_of
 from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.undo import Done, given_up, undoing
 from ruche.engine.brain.variables import due
 from ruche.engine.brain.walk import Standing, lacks, missing
-from ruche.storage.model.agent import ToolBinding
+from ruche.storage.model.agent import Tool, ToolBinding
 from ruche.storage.model.turn import ToolCall
 
 
@@ -105,6 +106,9 @@ class _Round:
 
     async def steps(self) -> None:
         for place, standing in enumerate(self._standings):
+            if standing.instance.status == "cancelled":
+                await self._undo(place, given_up(standing.instance.held, self._who.agent.tools))
+                continue
             for step in standing.left:
                 if step.key not in self._after:
                     self._after.add(step.key)
@@ -113,6 +117,8 @@ class _Round:
                 continue
             if standing.instance.status == "active":
                 await self._bound(place, standing.step, list(self._ready(standing)))
+                if standing.step.spec.checkpoint:
+                    self._change(place, held=())
             elif standing.instance.status == "completed" and standing.fresh and standing.step.key not in self._after:
                 self._after.add(standing.step.key)
                 await self._bound(place, standing.step, _last(standing.step))
@@ -161,7 +167,7 @@ class _Round:
                     and (one.when == "BEFORE" or (one.when == "DURING" and complete)))
 
     async def _bound(self, place: int, step: CompiledStep, bindings: list[ToolBinding]) -> None:
-        bad: set[str] = set()
+        bad, made = set[str](), list[Done]()
         for binding in in_order(bindings):
             tool = self._who.agent.tools[binding.tool]
             arguments, lacking = self._arguments(tool, binding)
@@ -170,6 +176,8 @@ class _Round:
                 bad.add(binding.tool)
                 continue
             ran = await self._run(tool, arguments, step)
+            if ran.status in ("ok", "cached") and tool.tool.policy == "COMPENSATABLE":
+                made.append(Done(tool=tool, arguments=arguments, value=ran.value, key=ran.key))
             if ran.status in ("ok", "cached", "unknown"):
                 self._done(place, binding.tool)
             if ran.status not in ("ok", "cached"):
@@ -178,6 +186,33 @@ class _Round:
                 self._confirm_again(place)
         if bad:
             self._failed.add(step.key)
+            await self._undo(place, list(reversed(made)))
+
+    async def _undo(self, place: int, made: list[Done]) -> None:
+        for done in made:
+            found = undoing(done, self._who.agent.tools, self._names)
+            if found is None:
+                continue
+            tool, arguments, lacking = found
+            if lacking:
+                self._skip(tool, arguments, lacking)
+                self._sayings.append("unknown")
+                continue
+            ran = await self._call(tool, arguments, undoes=True)
+            self._keep(status_of(tool.tool, ran.status))
+            if ran.status not in ("ok", "cached"):
+                self._sayings.append("unknown")
+                continue
+            await self._invoker.undone(done.tool.tool, done.key)
+            self._not_done(place, done.tool.tool)
+
+    def _not_done(self, place: int, tool: Tool) -> None:
+        """The tool is to be called anew when its step is tried again; what it gave back holds no more."""
+        instance = self._standings[place].instance
+        self._change(place, done_tools=tuple(name for name in instance.done_tools if name != tool.id),
+                     held=tuple(name for name in instance.held if name != tool.id))
+        self._knowledge = unlearn(self._knowledge, tuple(tool.outputs))
+        self._keep(status_of(tool, "undone"))
 
     async def _run(self, tool: CompiledTool, arguments: dict[str, Any], step: CompiledStep | None) -> Ran:
         ran = await self._call(tool, arguments)
@@ -189,8 +224,8 @@ class _Round:
         self._irreversible |= tool.tool.policy == "IRREVERSIBLE" and ran.status in ("ok", "unknown")
         return ran
 
-    async def _call(self, tool: CompiledTool, arguments: dict[str, Any]) -> Ran:
-        ran = await self._invoker.invoke(tool.tool, arguments)
+    async def _call(self, tool: CompiledTool, arguments: dict[str, Any], *, undoes: bool = False) -> Ran:
+        ran = await self._invoker.invoke(tool.tool, arguments, urgent=undoes)
         self._calls.append(ToolCall(name=tool.tool.id, status=ran.status, ms=ran.ms, key=ran.key, arguments=arguments,
                                     error=ran.error))
         self._moved = True
@@ -206,16 +241,19 @@ class _Round:
                                     error=f"needs {', '.join(lacking)}"))
 
     def _done(self, place: int, tool: str) -> None:
-        standing = self._standings[place]
-        instance = standing.instance
+        instance = self._standings[place].instance
         if tool not in instance.done_tools:
-            instance = msgspec.structs.replace(instance, done_tools=(*instance.done_tools, tool))
-            self._standings[place] = msgspec.structs.replace(standing, instance=instance)
+            self._change(place, done_tools=(*instance.done_tools, tool))
+        if tool not in instance.held and self._who.agent.tools[tool].tool.policy == "COMPENSATABLE":
+            self._change(place, held=(*instance.held, tool))
 
     def _confirm_again(self, place: int) -> None:
         """A yes is good for one attempt."""
+        self._change(place, confirmed=())
+
+    def _change(self, place: int, **changes: Any) -> None:
         standing = self._standings[place]
-        instance = msgspec.structs.replace(standing.instance, confirmed=())
+        instance = msgspec.structs.replace(standing.instance, **changes)
         self._standings[place] = msgspec.structs.replace(standing, instance=instance)
 
     def _keep(self, variables: dict[str, Any]) -> None:

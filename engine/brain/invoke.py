@@ -42,20 +42,28 @@ class Invoker:
         """What a confirmation of this call is bound to."""
         return f"{tool.tool.id}:{digest(arguments)[:16]}"
 
-    async def invoke(self, tool: Tool, arguments: dict[str, Any]) -> Ran:
-        """Never raises for what a tool does."""
-        ran = await self._invoke(tool, arguments)
+    async def invoke(self, tool: Tool, arguments: dict[str, Any], *, urgent: bool = False) -> Ran:
+        """Never raises for what a tool does. What is `urgent` does not wait for newer messages to be read."""
+        ran = await self._invoke(tool, arguments, urgent=urgent)
         if ran.value is not None:
             self.results.append(ran.value)
         return ran
 
-    async def _invoke(self, tool: Tool, arguments: dict[str, Any]) -> Ran:
+    async def undone(self, tool: Tool, key: str) -> None:
+        """The effect of this key was undone: should it be wanted again in this turn's group, it is called again."""
+        if key:
+            effect = Effect(tool=tool.id, key=key, policy=tool.policy)
+            outcome = EffectOutcome(status="error")
+            await asked(self._tape, "settle", [key, outcome], lambda: self._settle(effect, outcome), bool, 30.0)
+
+    async def _invoke(self, tool: Tool, arguments: dict[str, Any], *, urgent: bool) -> Ran:
         if tool.policy == "PURE":
             return _ended(await self._call(tool, arguments, ""), "")
         turn = self._who.turn
         scope = turn.turn_group or turn.messages[0].id
         key = f"{turn.session.id}:{scope}:{tool.id}:{digest(arguments)[:16]}"
-        if tool.policy == "IRREVERSIBLE" and self._tape.ask_now("pending", None, self._stage.pending, bool):
+        waits = tool.policy == "IRREVERSIBLE" and not urgent
+        if waits and self._tape.ask_now("pending", None, self._stage.pending, bool):
             return Ran(status="skipped", error="a newer message waits", key=key, saying="later")
         return await self._reserved(tool, Effect(tool=tool.id, key=key, policy=tool.policy, arguments=arguments))
 

@@ -81,6 +81,14 @@ def remember(before: Knowledge, variables: dict[str, Any]) -> Knowledge:
     return msgspec.structs.replace(before, variables={**before.variables, **variables}) if variables else before
 
 
+def unlearn(before: Knowledge, names: tuple[str, ...]) -> Knowledge:
+    """The knowledge without these results of tools."""
+    if not any(name in before.variables for name in names):
+        return before
+    return msgspec.structs.replace(before, variables={name: value for name, value in before.variables.items()
+                                                      if name not in names})
+
+
 def _staged(profile: Profile, fields: dict[str, FieldValue]) -> Profile:
     if fields == profile.fields:
         return profile

@@ -73,6 +73,8 @@ class ScenarioInstance(Struct, frozen=True, kw_only=True):
     asked: tuple[str, ...] = ()
     """Fields that were asked for in the step and are still open."""
     done_tools: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    """Tools whose effects are undone should the scenario be given up; none after a checkpoint."""
     confirmed: tuple[str, ...] = ()
     variables: dict[str, Any] = {}
 

@@ -192,3 +192,77 @@ def test_an_output_descends_by_dots_and_a_huge_one_is_dropped() -> None:
     tool = Tool(id="t", outputs={"a": "x.0.y", "b": "missing", "c": "big", "d": "."})
     assert outputs_of(tool, {"x": [{"y": 1}], "big": "z" * 20_000}) == {"a": 1}
     assert outputs_of(tool, 5) == {"d": 5}
+
+
+def trip(*, checkpoint: bool = False) -> Any:
+    """A scenario that holds a seat, which can be given back, and then pays."""
+    return bundle(
+        fields=[{"name": "city", "ask": "Where to?", "scope": "CASE"}],
+        scenarios=[{"id": "trip", "entry": "the user wants to book a trip", "examples": ["book me a trip"],
+                    "cancel": ["forget the trip"], "steps": [
+                        {"id": "ask", "collects": ["city"], "next": [{"to": "seat"}]},
+                        {"id": "seat", "say": "Held.", "next": [{"to": "done"}], "tools": [
+                            {"tool": "hold"}, {"tool": "pay", "depends_on": ["hold"]}]},
+                        {"id": "done", "say": "Booked {{ seat }}.", "checkpoint": checkpoint, "ask": "Anything else about the trip?",
+                         "next": [{"to": "end", "if": "the user says that is all"}]}, {"id": "end", "say": "Bye."}]}],
+        tools=[{"id": "hold", "python": "t.py:hold", "policy": "COMPENSATABLE", "compensation": "release",
+                "outputs": {"seat": "seat"}, "parameters": {"type": "object", "properties": {"city": {}}}},
+               {"id": "release", "python": "t.py:release", "policy": "IDEMPOTENT",
+                "parameters": {"type": "object", "properties": {"seat": {}, "city": {}}, "required": ["seat"]}},
+               {"id": "pay", "python": "t.py:pay", "policy": "IDEMPOTENT"}])
+
+
+def travel(**more: Any) -> Functions:
+    return Functions(**{"hold": lambda city: {"seat": "12A"}, "release": lambda seat, city: {}, "pay": dict, **more})
+
+
+async def to_the_seat(talk: Talk) -> Any:
+    await talk.say("book me a trip")
+    return await talk.say("Rome")
+
+
+async def test_what_a_step_did_is_undone_when_a_later_tool_of_it_fails() -> None:
+    failing = ToolResult(status="error", error="no money")
+    async with talking(trip(), travel(pay=lambda: failing)) as talk:
+        run = await to_the_seat(talk)
+        assert [(call.name, call.status) for call in run.tools] == [("hold", "ok"), ("pay", "error"), ("release", "ok")]
+        assert talk.tools.calls[-1] == ("release", {"seat": "12A", "city": "Rome"})
+        assert "seat" not in talk.session.variables
+        assert talk.session.variables["hold_status"] == "undone"
+        assert (talk.session.scenarios[0].done_tools, talk.session.scenarios[0].held) == ((), ())
+        held = [outcome.status for key, outcome in talk.desk.effects.items() if ":hold:" in key]
+        assert held == ["error"], "in a turn that replaces this one it would be called again"
+
+
+async def test_what_cannot_be_undone_is_told_to_be_unsure() -> None:
+    failing = ToolResult(status="error", error="down")
+    async with talking(trip(), travel(pay=lambda: failing, release=lambda seat, city: failing)) as talk:
+        run = await to_the_seat(talk)
+        assert [call.status for call in run.tools] == ["ok", "error", "error"]
+        assert "I cannot tell whether that went through." in run.reply
+        assert talk.session.variables["seat"] == "12A"
+
+
+async def test_a_step_that_is_done_is_not_undone() -> None:
+    async with talking(trip(), travel()) as talk:
+        run = await to_the_seat(talk)
+        assert [call.name for call in run.tools] == ["hold", "pay"]
+        assert talk.session.variables["seat"] == "12A"
+
+
+async def test_a_scenario_that_is_given_up_gives_back_what_it_held_once() -> None:
+    async with talking(trip(), travel()) as talk:
+        await to_the_seat(talk)
+        run = await talk.say("forget the trip")
+        assert [(move.id, move.action) for move in run.scenarios] == [("trip", "CANCEL")]
+        assert talk.tools.calls[-1] == ("release", {"seat": "12A", "city": "Rome"})
+        await talk.say("forget the trip")
+        assert [name for name, _ in talk.tools.calls].count("release") == 1
+
+
+async def test_what_lies_before_a_checkpoint_is_kept_when_the_scenario_is_given_up() -> None:
+    async with talking(trip(checkpoint=True), travel()) as talk:
+        await to_the_seat(talk)
+        run = await talk.say("forget the trip")
+        assert [(move.id, move.action) for move in run.scenarios] == [("trip", "CANCEL")]
+        assert [name for name, _ in talk.tools.calls] == ["hold", "pay"]
