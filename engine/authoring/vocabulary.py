@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
-from ruche.engine.brain.results import status_name
+from ruche.engine.brain.results import outcome_name, status_name
 from ruche.plugins.enforcers import VOCABULARY as REPLY
 from ruche.plugins.installed import Installed
 from ruche.storage.model.agent import AgentBundle, InterlocutorField
@@ -58,9 +58,16 @@ class Vocabulary:
         return {scenario.id: frozenset(step.id for step in scenario.steps) for scenario in self._bundle.scenarios}
 
     @cached_property
+    def called(self) -> frozenset[str]:
+        """Scenarios that are gone through within others."""
+        return frozenset(step.scenario for scenario in self._bundle.scenarios for step in scenario.steps
+                         if step.scenario is not None)
+
+    @cached_property
     def known(self) -> frozenset[str]:
         """Names that can have a value in a conversation: fields, variables, what tools put out, and how they ended."""
         outputs = {name for tool in self._bundle.tools for name in (*tool.outputs, status_name(tool.id))}
+        outputs |= {outcome_name(name) for name in self.called}
         return self.fields | outputs | {variable.name for variable in self._bundle.variables}
 
     @cached_property

@@ -156,13 +156,13 @@ class _Round:
         if not step.spec.tools:
             return
         known = self._knowledge.known
-        if any(field.name not in known for field in step.requires) or lacks(step, self._names):
+        if any(field.name not in known for field in step.requires) or lacks(step, self._names, known):
             return
         if step.confirm is not None:
             key = confirmation_key(step, self._who.agent.tools, self._names)
             if key not in instance.confirmed:
                 return
-        complete = not missing(step, known)
+        complete = not missing(step, known, self._names, instance.offered)
         yield from (one for one in step.spec.tools if one.tool not in instance.done_tools
                     and (one.when == "BEFORE" or (one.when == "DURING" and complete)))
 

@@ -40,6 +40,14 @@ def confirmation_key(step: CompiledStep, tools: Mapping[str, CompiledTool], name
     return f"{step.id}:{digest(bound)[:16]}"
 
 
+def is_confirmed(step: CompiledStep, confirmed: tuple[str, ...], tools: Mapping[str, CompiledTool],
+                 names: Names) -> bool:
+    """True when the step needs no yes, or has one for exactly what it would do now."""
+    if step.confirm is None:
+        return True
+    return bool(confirmed) and confirmation_key(step, tools, names) in confirmed
+
+
 def in_order(bindings: Iterable[ToolBinding]) -> list[ToolBinding]:
     """Dependencies first, else as written; a tool bound twice is called once; a cycle is cut where it was entered."""
     waiting = list({binding.tool: binding for binding in bindings}.values())

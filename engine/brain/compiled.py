@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +16,7 @@ from ruche.engine.brain.parts import (
     CompiledRule,
     CompiledStep,
     CompiledText,
+    Demand,
     SureText,
     bound_tools,
     compile_listed,
@@ -29,7 +30,7 @@ from ruche.engine.brain.parts import (
     rivals,
 )
 from ruche.engine.brain.phones import region_of
-from ruche.engine.brain.results import status_name
+from ruche.engine.brain.results import outcome_name, status_name
 from ruche.engine.brain.signals import phrase
 from ruche.engine.brain.sources import authored
 from ruche.engine.brain.words import saying
@@ -39,7 +40,17 @@ from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.grounding import known_facts
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Agent, AgentBundle, Handoff, Rule, Scenario, Step, Variable, canonical_bundle
+from ruche.storage.model.agent import (
+    Agent,
+    AgentBundle,
+    Handoff,
+    Requirement,
+    Rule,
+    Scenario,
+    Step,
+    Variable,
+    canonical_bundle,
+)
 
 T = TypeVar("T")
 
@@ -53,6 +64,8 @@ class CompiledScenario(msgspec.Struct, frozen=True, kw_only=True):
     cancel: frozenset[str]
     collects: tuple[CompiledField, ...]
     """Every field that a step collects, in the order of the steps."""
+    extracts: tuple[CompiledField, ...]
+    """Fields that are taken out of what was said before the scenario began."""
     scopes: tuple[str, ...]
     """Where its rules and transitions may live: its id and `scenario/step` of all its steps."""
     chart: Chart | None = None
@@ -91,6 +104,9 @@ class CompiledAgent:
         self.fallbacks = tuple(text for text in self.templates.values() if text.mode == "FALLBACK")
         self.confirmation = compile_text("confirmation", saying("confirm", self.languages[0]))
         self.scenarios = {scenario.id: self._scenario(scenario) for scenario in _unique("scenario", bundle.scenarios)}
+        self._called()
+        self.nests = any(step.spec.scenario is not None for one in self.scenarios.values()
+                         for step in one.steps.values())
         self.telling = _telling(self.scenarios)
         self.rules = self._rules(built_in() if enforcers is None else enforcers)
         self.scopes = frozenset(rule.rule.scope_id for rule in self.rules.values() if rule.rule.scope_id is not None)
@@ -159,8 +175,11 @@ class CompiledAgent:
                 self._fields_of(f"scenario {spec.id}, step {step.id}", move.spec.reopen)
         chart, habits = self._foresight(spec)
         collected = {field.name: field for step in steps.values() for field in step.collects}
+        extracts = {one.field.name: one.field for step in steps.values() for one in step.demands
+                    if one.spec.fallback == "EXTRACT"}
         return CompiledScenario(
-            spec=spec, steps=steps, cancel=frozenset(map(phrase, spec.cancel)), collects=tuple(collected.values()),
+            spec=spec, steps=steps, cancel=frozenset(map(phrase, spec.cancel)),
+            collects=tuple(collected.values()), extracts=tuple(extracts.values()),
             scopes=(spec.id, *(step.key for step in steps.values())), chart=chart, habits=habits)
 
     def _foresight(self, spec: Scenario) -> tuple[Chart | None, Habits | None]:
@@ -175,6 +194,13 @@ class CompiledAgent:
         texts = {template.id: template.text for template in self.bundle.templates}
         return chart_of(spec, lambda text: texts.get(text, text)), Habits(counts) if counts else None
 
+    def _called(self) -> None:
+        for scenario in self.scenarios.values():
+            for step in scenario.steps.values():
+                if step.spec.scenario is not None and step.spec.scenario not in self.scenarios:
+                    raise ConfigurationError(f"scenario {scenario.id}, step {step.id}: no scenario called "
+                                             f"{step.spec.scenario}; known: {', '.join(self.scenarios)}")
+
     def _step(self, scenario: Scenario, spec: Step) -> CompiledStep:
         where = f"scenario {scenario.id}, step {spec.id}"
         bound_tools(spec.tools, self.tools, where)
@@ -184,6 +210,7 @@ class CompiledAgent:
             collects=self._fields_of(where, spec.collects),
             requires=tuple(self.fields[name] for name in spec.requires if name in self.fields),
             awaits=self._values_of(where, spec.requires), needs=self._needs(spec),
+            demands=tuple(self._demands(where, (*scenario.needs, *spec.needs))),
             next=tuple(compile_transition(scenario.id, spec.id, move) for move in spec.next))
 
     def _confirmation(self, where: str, spec: Step) -> CompiledText | None:
@@ -202,6 +229,11 @@ class CompiledAgent:
                  *(name for binding in spec.tools for name in binding.requires)]
         return tuple(self.fields[name] for name in dict.fromkeys(names) if name in self.fields)
 
+    def _demands(self, where: str, needs: tuple[Requirement, ...]) -> Iterator[Demand]:
+        for one in sorted(needs, key=lambda need: need.order):
+            self._fields_of(where, one.depends_on)
+            yield Demand(field=self._fields_of(where, (one.field,))[0], spec=one, when=compiled(where, one.when))
+
     def _fields_of(self, where: str, names: tuple[str, ...]) -> tuple[CompiledField, ...]:
         for name in names:
             if name not in self.fields:
@@ -212,6 +244,8 @@ class CompiledAgent:
     def _values_of(self, where: str, names: tuple[str, ...]) -> tuple[str, ...]:
         """Those that are no fields but outputs of tools, how a tool ended, or variables."""
         outputs = {name for tool in self.tools.values() for name in (*tool.tool.outputs, status_name(tool.tool.id))}
+        outputs |= {outcome_name(step.scenario) for scenario in self.bundle.scenarios for step in scenario.steps
+                    if step.scenario is not None}
         known = {*outputs, *(variable.name for variable in self.bundle.variables)}
         for name in names:
             if name not in self.fields and name not in known:

@@ -93,7 +93,8 @@ def _is_question(sentence: str) -> bool:
 
 
 def own_sentences(speaker: Speaker, names: tuple[str, ...]) -> list[Contribution]:
-    return [Contribution(kind="INFORM", text=speaker.own(name), priority=90) for name in names]
+    parts = [name.partition(":") for name in names]
+    return [Contribution(kind="INFORM", text=speaker.own(name, field=field), priority=90) for name, _, field in parts]
 
 
 def of_rules(speaker: Speaker, rules: tuple[Applied, ...], *, model: bool, clear: float = 0.0) -> list[Contribution]:
@@ -164,7 +165,8 @@ def of_steps(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list
             if not _carried_out(step, one, ran, acted) or (one.silent and step is one.step):
                 continue
             told = one.told.get(step.key)
-            if told is None and (any(field.name not in known for field in step.requires) or lacks(step, speaker.names)):
+            if told is None and (any(field.name not in known for field in step.requires)
+                                 or lacks(step, speaker.names, known)):
                 continue
             text = speaker.render(step.say, told)
             if text:
@@ -194,10 +196,11 @@ def _of_standing(speaker: Speaker, one: Standing, orchestrated: Orchestrated, ac
     status, step = one.instance.status, one.step
     if one.silent or status not in ("active", "completed"):
         return []
-    needed = missing(step, orchestrated.knowledge.known)
+    known = orchestrated.knowledge.known
+    needed = missing(step, known, speaker.names, one.instance.offered)
     if needed:
         return [] if status == "completed" else _ask(speaker, one, needed, orchestrated.knowledge.rejected)
-    if lacks(step, speaker.names):
+    if lacks(step, speaker.names, known):
         return []
     if status == "active" and step.confirm is not None:
         key = confirmation_key(step, speaker.who.agent.tools, speaker.names)

@@ -53,7 +53,7 @@ def _way(standing: Standing, start: CompiledStep, view: View, known: Known) -> C
             return at if at is not start else standing.step
         at = standing.scenario.steps[choice.taken.to]
         seen.add(at.id)
-        if at.id not in been or at.spec.tools or at.confirm is not None or missing(at, known):
+        if at.id not in been or at.spec.tools or at.confirm is not None or missing(at, known, view.names):
             return at
 
 

@@ -14,7 +14,17 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import Expression, compile_expression
 from ruche.plugins.templates import Template as Rendered
 from ruche.plugins.templates import compile_template
-from ruche.storage.model.agent import EnforcerUse, Relationship, Rule, Step, Template, Tool, ToolBinding, Transition
+from ruche.storage.model.agent import (
+    EnforcerUse,
+    Relationship,
+    Requirement,
+    Rule,
+    Step,
+    Template,
+    Tool,
+    ToolBinding,
+    Transition,
+)
 
 Check = tuple[Rule, Any, Enforcer]
 """A rule, what its enforcer prepared from it, and the enforcer."""
@@ -79,6 +89,14 @@ class CompiledTransition(msgspec.Struct, frozen=True, kw_only=True):
         return self.spec.if_ is not None or self.spec.intent is not None
 
 
+class Demand(msgspec.Struct, frozen=True, kw_only=True):
+    """A field that a step needs to know, and what to do while it does not."""
+
+    field: CompiledField
+    spec: Requirement
+    when: Expression | None
+
+
 class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """`scenario/step`."""
@@ -93,6 +111,8 @@ class CompiledStep(msgspec.Struct, frozen=True, kw_only=True):
     """Outputs and variables that it requires: nobody can be asked for them."""
     needs: tuple[CompiledField, ...]
     """Fields that its tools cannot be called without."""
+    demands: tuple[Demand, ...]
+    """In the order in which they are asked for; those of the scenario first."""
     next: tuple[CompiledTransition, ...]
 
     @property

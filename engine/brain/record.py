@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ruche.engine.brain.act import Acted
+from ruche.engine.brain.contributions import RECENT
 from ruche.engine.brain.enforce import Enforced
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
@@ -91,13 +92,18 @@ def _instances(decided: Decided) -> tuple[ScenarioInstance, ...]:
 
 
 def _counters(decided: Decided) -> tuple[dict[str, int], dict[str, int]]:
-    """Firings are counted only where a rule limits them, so that a session stays small."""
+    """Counted only where a rule limits its firings, and where a model must know what was said a moment ago, so that a
+    session stays small."""
     before, turn = decided.who.turn.session, decided.who.number
     limited = [one.rule.rule for one in decided.matched.rules if one.rule.rule.cooldown or one.rule.rule.max_fires]
-    if not limited:
+    told = [] if not decided.who.agent.worded else [one.id for one in decided.matched.rules]
+    if not limited and not told:
         return before.rule_fires, before.rule_last_turn
     fires = {**before.rule_fires, **{rule.id: before.rule_fires.get(rule.id, 0) + 1 for rule in limited}}
-    return fires, {**before.rule_last_turn, **{rule.id: turn for rule in limited}}
+    rules, kept = decided.who.agent.rules, before.rule_last_turn
+    last = {name: at for name, at in kept.items()
+            if turn - at < RECENT or (name in rules and (rules[name].rule.cooldown or rules[name].rule.max_fires))}
+    return fires, {**last, **dict.fromkeys((*(rule.id for rule in limited), *told), turn)}
 
 
 def _hint(planned: Planned) -> int:

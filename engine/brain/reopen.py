@@ -1,4 +1,4 @@
-"""Fields that are asked for anew: what is known while a transition reopens them on the way."""
+"""What is known while scenarios move: a transition may reopen fields on the way, a result may be remembered."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from ruche.engine.brain.walk import Known
 
 
 class Ledger:
-    """What is known while scenarios go on after tools: a result may lead over a transition that reopens fields."""
+    """The knowledge of a turn, and the names that go with it."""
 
     def __init__(self, who: Identified, knowledge: Knowledge, names: Names) -> None:
         self._who = who
         self.knowledge, self.names = knowledge, names
 
+    @property
+    def known(self) -> Known:
+        return self.knowledge.known
+
+    def know(self, knowledge: Knowledge) -> None:
+        """Another knowledge, and the names made anew."""
+        if knowledge is not self.knowledge:
+            session = self.names["session"]
+            self.knowledge = knowledge
+            self.names = names_of(self._who, knowledge, session["language"], session["intent"])
+
     def reopen(self, edge: CompiledTransition, view: View, known: Known) -> tuple[View, Known]:
-        session = self.names["session"]
-        self.knowledge = reopened(self.knowledge, edge.spec.reopen)
-        self.names = names_of(self._who, self.knowledge, session["language"], session["intent"])
+        self.know(reopened(self.knowledge, edge.spec.reopen))
         return msgspec.structs.replace(view, names=self.names), self.knowledge.known

@@ -35,6 +35,11 @@ def status_name(tool: str) -> str:
     return f"{re.sub(r'[^a-z0-9_]', '_', tool.lower())}_status"
 
 
+def outcome_name(scenario: str) -> str:
+    """The variable that holds how a scenario ended that was gone through within another: `SCENARIO_outcome`."""
+    return f"{re.sub(r'[^a-z0-9_]', '_', scenario.lower())}_outcome"
+
+
 def _descend(value: Any, path: str) -> tuple[bool, Any]:
     if path in ("", "."):
         return True, value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ruche.engine.brain.names import Names
 from ruche.engine.brain.walk import Known, Standing, asks_freely, missing, unfinished, waits
 from ruche.storage.model.turn import ScenarioMove
 
@@ -16,11 +17,11 @@ def ended(standing: Standing, action: str, why: str) -> Standing:
     return msgspec.structs.replace(standing, instance=instance, actions=(*standing.actions, (action, why)))
 
 
-def settled(standings: tuple[Standing, ...], known: Known, turn: int,
+def settled(standings: tuple[Standing, ...], known: Known, names: Names, turn: int,
             failed: frozenset[str] = frozenset()) -> tuple[Standing, ...]:
     """Complete what is done, let others rest while a new one asks, and return to one that rested when none does."""
-    done = [_completed(one, known, failed) for one in standings]
-    asking = [one for one in done if one.instance.status == "active" and _asks(one, known)]
+    done = [_completed(one, known, names, failed) for one in standings]
+    asking = [one for one in done if one.instance.status == "active" and _asks(one, known, names)]
     if len(asking) > 1:
         newest = next((one for one in asking if one.entered or one.returned), asking[0])
         done = [ended(one, "PAUSE", f"rests while {newest.scenario.id} asks") if one in asking and one is not newest
@@ -30,28 +31,30 @@ def settled(standings: tuple[Standing, ...], known: Known, turn: int,
     return tuple(done)
 
 
-def _completed(standing: Standing, known: Known, failed: frozenset[str]) -> Standing:
+def _completed(standing: Standing, known: Known, names: Names, failed: frozenset[str]) -> Standing:
     step = standing.step if standing.instance.step else None
     if step is None or standing.instance.status != "active" or not step.spec.terminal or step.key in failed:
         return standing
     confirmed = step.confirm is None or bool(standing.instance.confirmed)
-    if waits(standing, known, confirmed) or unfinished(standing):
+    if waits(standing, known, names, confirmed) or unfinished(standing) or standing.instance.back is not None:
         return standing
     return ended(standing, "COMPLETE", "reached its last step")
 
 
-def _asks(standing: Standing, known: Known) -> bool:
+def _asks(standing: Standing, known: Known, names: Names) -> bool:
     step = standing.step
     if standing.silent:
         return False
-    return bool(missing(step, known)) or asks_freely(step) or (
+    return bool(missing(step, known, names, standing.instance.offered)) or asks_freely(step) or (
         step.confirm is not None and not standing.instance.confirmed)
 
 
 def _resumed(standings: list[Standing], turn: int) -> list[Standing]:
     """The one that rested last returns, unless it began to rest in this turn."""
+    waited_for = {one.instance.within for one in standings if one.actions and one.instance.within
+                  and one.instance.status in ("completed", "cancelled")}
     resting = [one for one in standings if one.instance.status == "paused" and not one.actions]
-    if not resting:
+    if not resting or waited_for:
         return standings
     chosen = max(resting, key=lambda one: (one.instance.last_turn, one.scenario.id))
     instance = msgspec.structs.replace(chosen.instance, status="active", last_turn=turn)

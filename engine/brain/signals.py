@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from ruche.engine.brain.words import BACK, CANCEL, CORRECTION, HELLO, NO, YES
+from ruche.engine.brain.words import BACK, CANCEL, CORRECTION, HELLO, NO, PAUSE, RESUME, YES
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 _POLITE = frozenset({"please", "thanks", "thank", "you", "thx", "merci", "bitte", "danke", "gracias", "grazie",
@@ -20,6 +20,8 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     """`yes`, `no` or empty."""
     cancel: bool = False
     back: bool = False
+    pause: bool = False
+    resume: bool = False
     correction: bool = False
     hello: bool = False
     """The message greets and says nothing else."""
@@ -40,6 +42,7 @@ def read_signals(words: tuple[str, ...], language: str, cancel: frozenset[str] =
         answer=_answer(core, code) if short else "",
         cancel=short and (_says(said, CANCEL[code], whole=len(core) > 3) or _contains(said, cancel)),
         back=short and _says(said, BACK[code], whole=True),
+        pause=short and said in PAUSE[code], resume=short and said in RESUME[code],
         correction=_contains(said, CORRECTION[code]),
         hello=bool(core) and said in HELLO[code])
 

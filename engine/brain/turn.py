@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ruche.engine.brain.act import Acted, act
-from ruche.engine.brain.calls import Budget
+from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.consult import consult, intended
 from ruche.engine.brain.contributions import Speaker
@@ -47,11 +47,14 @@ from ruche.plugins.selectors import AdaptiveK
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.handoff import is_taken
+from ruche.storage.model.migration import Changes
 from ruche.storage.model.turn import Usage
 
 ROUNDS = 3
 """Rounds of tools in one turn: a result may lead on to a step with tools of its own (security item 35)."""
 KEPT_GENERATORS = 64
+SECONDS = 5.0
+"""For finding out what changed between two versions of an agent."""
 
 
 class Agents(Protocol):
@@ -60,12 +63,23 @@ class Agents(Protocol):
     def current(self, tenant: str, agent_id: str) -> CompiledAgent: ...
 
 
+class Changing(Protocol):
+    """What the scenarios of one version of an agent became in another (tenant, agent, then, now)."""
+
+    async def __call__(self, tenant: str, agent_id: str, then: int, now: int, /) -> Changes: ...
+
+
+async def _unchanged(tenant: str, agent_id: str, then: int, now: int, /) -> Changes:
+    return Changes()
+
+
 class PhasedBrain:
     """The built-in brain (implements `contracts.Brain`). Holds no state of any conversation."""
 
     def __init__(self, *, agents: Agents, retrieval: Retrieval, tools: ToolGateway,
                  generators: Callable[[ModelUse], Generator], enforcement: Enforcing, channels: Mapping[str, Channel],
-                 engine_version: str, selector: Selector | None = None, rule_threshold: float | None = None) -> None:
+                 engine_version: str, selector: Selector | None = None, rule_threshold: float | None = None,
+                 changes: Changing | None = None) -> None:
         """`channels` must hold `unknown`, for channels that are not listed. `rule_threshold` is the embedder's own
         where it is not given."""
         self._agents, self._retrieval, self._tools, self._generators = agents, retrieval, tools, generators
@@ -73,6 +87,7 @@ class PhasedBrain:
         self._selector = selector or AdaptiveK(min_score=0.0)
         embedder = getattr(retrieval, "embedder", None)
         self._threshold = rule_threshold if rule_threshold is not None else getattr(embedder, "rule_threshold", 0.35)
+        self._changes = changes or _unchanged
         self._open: dict[str, Generator] = {}
 
     async def think(self, turn: TurnInput, tape: Tape, stage: Stage) -> TurnOutput:
@@ -97,8 +112,10 @@ class PhasedBrain:
         watch.ended("retrieve")
         sifter = None if agent.sifter is None else Sifter(who, agent.sifter, self._generators, tape, budget)
         matched = await match(who, retrieved, names, self._selector, sifter)
+        changes = await self._changed(who, tape)
         watch.ended("match")
-        orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules))
+        orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules),
+                                   changes=changes)
         matched = await match_entered(who, retrieved, orchestrated.names, self._selector, matched,
                                       orchestrated.positions(), sifter)
         watch.ended("orchestrate")
@@ -122,6 +139,16 @@ class PhasedBrain:
                           acted=acted, planned=planned, enforced=enforced,
                           usage=_usage(sensed, enforced, judge, sifter))
         return record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
+
+    async def _changed(self, who: Identified, tape: Tape) -> Changes | None:
+        """What became of scenarios in progress that began with another version of the agent. Fails open: without an
+        answer they go on at the steps of their names."""
+        then, now = who.turn.session.agent_version, who.agent.version
+        if not who.instances or then in (0, now):
+            return None
+        request = (who.turn.tenant, who.agent.id, then, now)
+        found, _ = await asked(tape, "changes", request, lambda: self._changes(*request), Changes, SECONDS)
+        return found
 
     async def explain(self, turn: TurnInput, tape: Tape) -> Explained:
         """What `think` would match and where scenarios would go; nothing is called, said or kept. Raises NotFound."""

@@ -3,14 +3,14 @@ are known. It may land on a checkpoint and never passes one unexecuted, and it n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.foresee import foreseen
-from ruche.engine.brain.names import Names, is_false
-from ruche.engine.brain.parts import CompiledStep, CompiledTransition
+from ruche.engine.brain.names import Names, holds, is_false
+from ruche.engine.brain.parts import CompiledStep, CompiledTransition, Demand
 from ruche.engine.brain.transitions import Choice, View, choose
 from ruche.storage.model.conversation import FieldValue, ScenarioInstance, StepVisit
 
@@ -53,23 +53,29 @@ Reopen = Callable[[CompiledTransition, View, Known], tuple[View, Known]]
 """Forgets what a transition reopens: what decides and what is known afterwards."""
 
 
-def missing(step: CompiledStep, known: Known) -> tuple[str, ...]:
-    """Fields that the step still needs: those it requires, those it collects, and those its tools ask for."""
-    return tuple(dict.fromkeys(field.name for field in (*step.requires, *step.collects, *step.needs)
-                               if field.name not in known))
+def missing(step: CompiledStep, known: Known, names: Names, offered: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Fields that the step still needs: those it demands, requires and collects, and those its tools ask for.
+    `offered` were asked for once and may stay unknown."""
+    fields = [field.name for field in (*step.requires, *step.collects, *step.needs) if field.name not in known]
+    if step.demands:
+        fields = [*(one.field.name for one in open_demands(step, known, names)
+                    if one.spec.fallback in ("ASK", "EXTRACT")
+                    and not (one.spec.level == "SOFT" and one.field.name in offered)), *fields]
+    return tuple(dict.fromkeys(fields))
 
 
-def lacks(step: CompiledStep, names: Names) -> bool:
-    """True while an output or a variable that the step requires has no value; nobody can be asked for it."""
-    return any(name not in names for name in step.awaits)
+def lacks(step: CompiledStep, names: Names, known: Known) -> bool:
+    """True while something that the step requires has no value, and nobody can or may be asked for it."""
+    return any(name not in names for name in step.awaits) or (bool(step.demands) and any(
+        one.spec.level == "HARD" and one.spec.fallback == "BLOCK" for one in open_demands(step, known, names)))
 
 
-def waits(standing: Standing, known: Known, confirmed: bool) -> bool:
+def waits(standing: Standing, known: Known, names: Names, confirmed: bool) -> bool:
     """True while the current step needs something from the interlocutor."""
     step = standing.step
     if standing.silent:
         return False
-    if missing(step, known) or (step.confirm is not None and not confirmed):
+    if missing(step, known, names, standing.instance.offered) or (step.confirm is not None and not confirmed):
         return True
     return asks_freely(step) and (standing.fresh or standing.returned)
 
@@ -80,10 +86,15 @@ def asks_freely(step: CompiledStep) -> bool:
 
 
 def unfinished(standing: Standing) -> bool:
-    """True while tools of the current step have not run."""
-    done = standing.instance.done_tools
-    return not standing.silent and any(binding.tool not in done for binding in standing.step.spec.tools
-                                       if binding.when != "AFTER")
+    """True while tools of the current step have not run, or the scenario within it has not ended."""
+    done, spec = standing.instance.done_tools, standing.step.spec
+    return not standing.silent and (any(binding.tool not in done for binding in spec.tools if binding.when != "AFTER")
+                                    or (spec.scenario is not None and within(spec.scenario) not in done))
+
+
+def within(scenario: str) -> str:
+    """How `done_tools` notes that the scenario within a step has ended."""
+    return f"scenario {scenario}"
 
 
 def begin(scenario: CompiledScenario, view: View, known: Known, turn: int, why: str) -> Standing:
@@ -111,10 +122,16 @@ def walk(standing: Standing, view: View, known: Known, turn: int, reopen: Reopen
     `blocked` that the step's tools failed, so that only a condition leads on; so it is too while it lacks a value."""
     seen = {step.id for step in standing.entered} | {standing.instance.step}
     for _ in range(len(standing.scenario.steps) + 1):
-        blocked = blocked or (not standing.silent and lacks(standing.step, view.names))
-        waiting = waits(standing, known, confirmed) or blocked
+        blocked = blocked or (not standing.silent and lacks(standing.step, view.names, known))
+        waiting = waits(standing, known, view.names, confirmed) or blocked
         if not waiting and unfinished(standing):
             return standing
+        if standing.instance.back is not None and not waiting:
+            standing = returning(standing, view, known, turn)
+            view, confirmed, blocked = msgspec.structs.replace(view, words=False), False, False
+            if standing.instance.back is None:
+                return standing
+            continue
         choice = _leave(standing, msgspec.structs.replace(view, satisfied=not waiting), known, blocked=blocked)
         standing = msgspec.structs.replace(standing, choices=(*standing.choices, choice))
         if choice.taken is None:
@@ -128,6 +145,30 @@ def walk(standing: Standing, view: View, known: Known, turn: int, reopen: Reopen
         standing = _land(standing, target, choice.why, view, known, turn, seen)
         view, confirmed, blocked = msgspec.structs.replace(view, words=False), False, False
     return standing
+
+
+def returning(standing: Standing, view: View, known: Known, turn: int) -> Standing:
+    """On towards the step that was left to make up for something: over steps that were carried out before, to the next
+    that lacks something, or to that step itself, which takes up where it was."""
+    back = standing.instance.back
+    if back is None or back.step not in standing.scenario.steps:
+        return msgspec.structs.replace(standing, instance=msgspec.structs.replace(standing.instance, back=None))
+    target = standing.scenario.steps[back.step]
+    onward = msgspec.structs.replace(view, words=False, satisfied=True)
+    been = {visit.step for visit in standing.instance.visits}
+    at, seen = standing.step, {standing.step.id}
+    while at.id != back.step:
+        choice = choose(at, onward)
+        if choice.taken is None or choice.taken.to in seen:
+            break
+        at = standing.scenario.steps[choice.taken.to]
+        seen.add(at.id)
+        if at.id not in been and at.id in back.through:
+            return enter(standing, at, turn, "the later version asks this first")
+    moved = enter(standing, target, turn, "back to where it was")
+    instance = msgspec.structs.replace(moved.instance, back=None, done_tools=back.done_tools, confirmed=back.confirmed)
+    return msgspec.structs.replace(moved, instance=instance, entered=standing.entered, left=standing.left,
+                                   returned=True)
 
 
 def remembering(standing: Standing, names: Names) -> Standing:
@@ -166,24 +207,36 @@ def _land(standing: Standing, target: CompiledStep, why: str, view: View, known:
         why = f"{why}; then {next_choice.why}"
     entered = enter(standing, target, turn, why)
     return msgspec.structs.replace(entered, skipped=(*standing.skipped, *passed), why=(*standing.why, why),
-                                   silent=not_wanted(target, view))
+                                   silent=not_wanted(target, view, known))
 
 
 def may_pass(step: CompiledStep, known: Known, view: View) -> bool:
     """A step may be passed unexecuted when its own `when` is false, or when it can be skipped and asks nothing new."""
     if step.spec.checkpoint or step.spec.required_action:
         return False
-    if not_wanted(step, view):
+    if not_wanted(step, view, known):
         return True
-    return (step.spec.can_skip and bool(step.collects) and step.confirm is None and not missing(step, known)
-            and not lacks(step, view.names))
+    return (step.spec.can_skip and bool(step.collects) and step.confirm is None and step.spec.scenario is None
+            and not missing(step, known, view.names) and not lacks(step, view.names, known))
 
 
-def not_wanted(step: CompiledStep, view: View) -> bool:
-    """True when the step's own condition is false; never for checkpoints and required actions."""
-    if step.when is None or step.spec.checkpoint or step.spec.required_action:
+def not_wanted(step: CompiledStep, view: View, known: Known) -> bool:
+    """True when the step's own condition is false, or it is to be left out while a field is unknown; never for
+    checkpoints and required actions."""
+    if step.spec.checkpoint or step.spec.required_action:
         return False
-    return is_false(step.when, view.names)
+    if step.when is not None and is_false(step.when, view.names):
+        return True
+    return bool(step.demands) and any(one.spec.level == "HARD" and one.spec.fallback == "SKIP"
+                                      for one in open_demands(step, known, view.names))
+
+
+def open_demands(step: CompiledStep, known: Known, names: Names) -> Iterator[Demand]:
+    """Fields that the step demands now and that are unknown; one whose condition cannot be told is not demanded."""
+    for one in step.demands:
+        if (one.field.name not in known and all(name in known for name in one.spec.depends_on)
+                and (one.when is None or holds(one.when, names)[0])):
+            yield one
 
 
 def _anywhere(standing: Standing) -> tuple[CompiledTransition, ...]:
@@ -191,10 +244,20 @@ def _anywhere(standing: Standing) -> tuple[CompiledTransition, ...]:
     here = standing.instance.step
     return tuple(edge for step in standing.scenario.steps.values() if step.id != here for edge in step.next
                  if edge.by_words and edge.to != here and standing.scenario.steps[edge.to].spec.reachable_from_anywhere
-                 and _open_way(standing, edge.to))
+                 and open_way(standing, edge.to))
 
 
-def _open_way(standing: Standing, target: str) -> bool:
+def within_steps(scenario: CompiledScenario, start: str, hops: int) -> set[str]:
+    """Steps at most so many transitions away, forwards or backwards."""
+    found = {start}
+    for _ in range(hops):
+        forward = {edge.to for name in found for edge in scenario.steps[name].next}
+        backward = {step.id for step in scenario.steps.values() if any(edge.to in found for edge in step.next)}
+        found |= forward | backward
+    return found
+
+
+def open_way(standing: Standing, target: str) -> bool:
     """Not past a checkpoint that lies ahead, and not back behind one that was passed."""
     scenario, here = standing.scenario, standing.instance.step
     passed = [visit.step for visit in standing.instance.visits

@@ -54,6 +54,20 @@ _HELLO = {
 }
 
 
+_PAUSE = {
+    "en": "not now|later|maybe later|let us do that later|let's do that later|pause|hold on|not right now|another time",
+    "fr": "pas maintenant|plus tard|une autre fois|pause", "de": "nicht jetzt|später|ein andermal|pause",
+    "es": "ahora no|más tarde|luego|en otro momento|pausa", "it": "non ora|più tardi|dopo|un'altra volta|pausa",
+    "nl": "niet nu|later|een andere keer|pauze", "pt": "agora não|mais tarde|depois|outra hora|pausa",
+}
+_RESUME = {
+    "en": "continue|go on|resume|let us go on|let's go on|let's continue|let us continue|where were we|carry on",
+    "fr": "continuez|continuons|reprenons|où en étions-nous", "de": "weiter|weitermachen|fortsetzen|mach weiter|"
+    "wo waren wir", "es": "continuar|sigamos|continuemos|dónde estábamos", "it": "continua|continuiamo|riprendiamo",
+    "nl": "verder|ga verder|doorgaan|waar waren we", "pt": "continuar|continue|vamos continuar|onde estávamos",
+}
+
+
 def _sets(table: dict[str, str]) -> dict[str, frozenset[str]]:
     return {language: frozenset(words.split("|")) for language, words in table.items()}
 
@@ -66,7 +80,8 @@ SECOND = frozenset((
     "autre", "segundo", "segunda", "otro", "otra", "secondo", "seconda", "altro", "altra", "tweede", "outro", "outra"))
 """By which the first and the second of two are chosen, in any language."""
 
-YES, NO, CANCEL, BACK, CORRECTION, HELLO = map(_sets, (_YES, _NO, _CANCEL, _BACK, _CORRECTION, _HELLO))
+YES, NO, CANCEL, BACK, CORRECTION, HELLO, PAUSE, RESUME = map(
+    _sets, (_YES, _NO, _CANCEL, _BACK, _CORRECTION, _HELLO, _PAUSE, _RESUME))
 
 STOPWORDS = _sets({
     "en": "the|a|an|is|are|was|were|am|be|been|being|i|you|he|she|it|we|they|my|your|his|her|its|our|their|me|him|"
@@ -130,6 +145,8 @@ _SAYINGS = {
            "later": "One moment: I read your last message first.",
            "noted": "Thank you, I have noted that.",
            "which": "Do you mean {first} or {second}?",
+           "paused": "All right, we can go on with that later.",
+           "blocked": "I cannot do that without your {field}.",
            "corrected": "I have changed that."},
     "fr": {"ask": "Pouvez-vous m'indiquer : {field} ?", "confirm": "Dois-je continuer ?",
            "invalid": "Je n'ai pas pu utiliser cette réponse pour : {field}.", "cancelled": "Très bien, j'ai arrêté.",
@@ -138,6 +155,8 @@ _SAYINGS = {
            "later": "Un instant : je lis d'abord votre dernier message.",
            "noted": "Merci, c'est noté.",
            "which": "Voulez-vous parler de {first} ou de {second} ?",
+           "paused": "Très bien, nous pourrons reprendre plus tard.",
+           "blocked": "Je ne peux pas le faire sans : {field}.",
            "corrected": "C'est corrigé."},
     "de": {"ask": "Können Sie mir das bitte nennen: {field}?", "confirm": "Soll ich das ausführen?",
            "invalid": "Damit konnte ich nichts anfangen: {field}.", "cancelled": "In Ordnung, ich habe abgebrochen.",
@@ -146,6 +165,8 @@ _SAYINGS = {
            "later": "Einen Moment: Ich lese erst Ihre letzte Nachricht.",
            "noted": "Danke, das habe ich notiert.",
            "which": "Meinen Sie {first} oder {second}?",
+           "paused": "In Ordnung, damit können wir später weitermachen.",
+           "blocked": "Das geht nicht ohne: {field}.",
            "corrected": "Das habe ich geändert."},
     "es": {"ask": "¿Puede indicarme su {field}?", "confirm": "¿Quiere que continúe?",
            "invalid": "No he podido usar eso como {field}.", "cancelled": "De acuerdo, lo he detenido.",
@@ -154,6 +175,8 @@ _SAYINGS = {
            "later": "Un momento: leo primero su último mensaje.",
            "noted": "Gracias, lo he anotado.",
            "which": "¿Se refiere a {first} o a {second}?",
+           "paused": "De acuerdo, podemos seguir más tarde.",
+           "blocked": "No puedo hacerlo sin su {field}.",
            "corrected": "Lo he cambiado."},
     "it": {"ask": "Può indicarmi: {field}?", "confirm": "Devo procedere?", "invalid": "Non posso usarlo come {field}.",
            "cancelled": "Va bene, ho interrotto.", "failed": "Ora non è stato possibile.",
@@ -161,6 +184,8 @@ _SAYINGS = {
            "declined": "Va bene, non lo farò.", "later": "Un momento: leggo prima il suo ultimo messaggio.",
            "noted": "Grazie, l'ho annotato.",
            "which": "Intende {first} o {second}?",
+           "paused": "Va bene, possiamo continuare più tardi.",
+           "blocked": "Non posso farlo senza: {field}.",
            "corrected": "L'ho cambiato."},
     "nl": {"ask": "Kunt u mij dit geven: {field}?", "confirm": "Zal ik dit doen?",
            "invalid": "Dat kon ik niet gebruiken als {field}.", "cancelled": "Goed, ik ben gestopt.",
@@ -169,6 +194,8 @@ _SAYINGS = {
            "later": "Een moment: ik lees eerst uw laatste bericht.",
            "noted": "Dank u, dat heb ik genoteerd.",
            "which": "Bedoelt u {first} of {second}?",
+           "paused": "Goed, we kunnen later verdergaan.",
+           "blocked": "Dat kan ik niet zonder uw {field}.",
            "corrected": "Dat heb ik gewijzigd."},
     "pt": {"ask": "Pode indicar: {field}?", "confirm": "Devo continuar?", "invalid": "Não pude usar isso como {field}.",
            "cancelled": "Certo, parei.", "failed": "Não foi possível agora.", "unknown": "Não sei se foi concluído.",
@@ -176,6 +203,8 @@ _SAYINGS = {
            "later": "Um momento: primeiro leio a sua última mensagem.",
            "noted": "Obrigado, está anotado.",
            "which": "Refere-se a {first} ou a {second}?",
+           "paused": "Certo, podemos continuar mais tarde.",
+           "blocked": "Não posso fazer isso sem: {field}.",
            "corrected": "Já alterei."},
 }
 

@@ -92,6 +92,23 @@ class Transition(Authored):
     reopen: tuple[Name, ...] = ()
 
 
+class Requirement(Authored):
+    """A field that a scenario or a step cannot do without (HARD) or would like to know (SOFT).
+
+    `fallback` says what happens while it is unknown: ASK for it (a SOFT one once), SKIP the step, BLOCK it (a scenario
+    does not begin), or EXTRACT it from what was said earlier, and ask where that gives nothing.
+    """
+
+    field: Name
+    level: Literal["HARD", "SOFT"] = "HARD"
+    fallback: Literal["ASK", "SKIP", "BLOCK", "EXTRACT"] = "ASK"
+    when: Expression | None = None
+    depends_on: tuple[Name, ...] = ()
+    """Fields that must be known before this one matters."""
+    order: int = 0
+    """Lower ones are asked for first."""
+
+
 class Step(Authored):
     """One position of a scenario. `say` and `ask` are text with placeholders, or the id of a template."""
 
@@ -111,6 +128,9 @@ class Step(Authored):
     required_action: bool = False
     reachable_from_anywhere: bool = False
     effect: Literal["ANSWER", "REFUSE", "ESCALATE", "HANDOFF"] = "ANSWER"
+    needs: tuple[Requirement, ...] = ()
+    scenario: Name | None = None
+    """Another scenario that is gone through here; `NAME_outcome` tells how it ended."""
     next: tuple[Transition, ...] = ()
 
     @property
@@ -130,6 +150,8 @@ class Scenario(Authored):
     version: int = 1
     cancel: tuple[str, ...] = ()
     """Sentences by which the interlocutor leaves the scenario; the shipped ones are always understood."""
+    needs: tuple[Requirement, ...] = ()
+    """What all of its steps require; with BLOCK, what it does not begin without."""
     steps: tuple[Step, ...]
 
     @property

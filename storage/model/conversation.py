@@ -59,6 +59,16 @@ class StepVisit(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Back(Struct, frozen=True, kw_only=True):
+    """A step that was left to make up for something, as it stood."""
+
+    step: str
+    through: tuple[str, ...] = ()
+    """The steps that it makes up for first."""
+    done_tools: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = ()
+
+
 class ScenarioInstance(Struct, frozen=True, kw_only=True):
     """A scenario in progress, paused or ended within a session."""
 
@@ -77,6 +87,14 @@ class ScenarioInstance(Struct, frozen=True, kw_only=True):
     """Tools whose effects are undone should the scenario be given up; none after a checkpoint."""
     confirmed: tuple[str, ...] = ()
     variables: dict[str, Any] = {}
+    offered: tuple[str, ...] = ()
+    """Fields that are good to know, were asked for once, and are not asked for again."""
+    relocated: int = 0
+    """How often the scenario was set right because it had lost its place."""
+    back: Back | None = None
+    """Where it goes on once it has made up for what a later version asks before that."""
+    within: str = ""
+    """The scenario that waits for this one to end."""
 
 
 class FieldValue(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,97 @@
+"""Which scenario a message begins, or takes up again: at most one, and only where it clearly is meant."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ruche.engine.brain.bindings import is_confirmed
+from ruche.engine.brain.compiled import CompiledScenario
+from ruche.engine.brain.desk import Desk
+from ruche.engine.brain.doubt import AHEAD
+from ruche.engine.brain.learn import forget, learn_more
+from ruche.engine.brain.onward import resumed
+from ruche.engine.brain.recall import recalled
+from ruche.engine.brain.sense import sense_for
+from ruche.engine.brain.walk import begin, open_demands, waits, walk
+
+MAX_SCENARIOS = 5
+EVIDENCE, MOST_EVIDENCE = 0.05, 0.2
+"""What each value for a field that only one scenario collects adds to that scenario's score."""
+
+
+def begun(desk: Desk) -> None:
+    """The likeliest scenario that is not in progress begins, or returns when it was resting."""
+    needed = desk.view.threshold if not desk.served else _claim(desk)
+    active = {one.scenario.id for one in desk.standings if one.instance.status != "paused"}
+    for score, name, told in _likely(desk):
+        scenario = desk.who.agent.scenarios.get(name)
+        if score < needed:
+            break
+        if scenario is None or not scenario.spec.enabled or name in active:
+            continue
+        values = f" with {told} of its fields named" if told else ""
+        _take_up(desk, scenario, f"the message scored {score:.4f}{values}, at least {needed:g}")
+        break
+
+
+def _claim(desk: Desk) -> float:
+    """What a new scenario must score to claim a message that has served one in progress: clearly more than that."""
+    running = {one.scenario.id for one in desk.standings if one.instance.status == "active"}
+    own = max((hit.score for hit in desk.retrieved.hits.scenarios if hit.id in running), default=0.0)
+    return round(max(desk.view.threshold, own) + (2 * AHEAD if desk.answered else AHEAD), 4)
+
+
+def _likely(desk: Desk) -> list[tuple[float, str, int]]:
+    """(score, scenario, fields that only it collects and that the message named), likeliest first."""
+    telling = desk.who.agent.telling
+    named = [telling[field] for field in desk.knowledge.learned if field in telling]
+    found = [(round(hit.score + min(EVIDENCE * named.count(hit.id), MOST_EVIDENCE), 4), hit.id, named.count(hit.id))
+             for hit in desk.retrieved.hits.scenarios]
+    return sorted(found, key=lambda one: (-one[0], one[1]))
+
+
+def _take_up(desk: Desk, scenario: CompiledScenario, why: str) -> None:
+    resting = next((place for place, one in enumerate(desk.standings) if one.scenario.id == scenario.id), None)
+    if resting is not None:
+        desk.standings.insert(0, resumed(desk.standings.pop(resting), why, desk.who.number))
+        return
+    if sum(one.instance.status in ("active", "paused") for one in desk.standings) >= MAX_SCENARIOS:
+        desk.notes["full"] = f"{scenario.id} did not begin: {MAX_SCENARIOS} scenarios are in progress"
+        return
+    _fresh_case(desk, scenario)
+    if _blocked(desk, scenario):
+        return
+    known, turn = desk.known, desk.who.number
+    standing = begin(scenario, msgspec.structs.replace(desk.view, words=False), known, turn, why)
+    names, tools = desk.ledger.names, desk.who.agent.tools
+    confirmed = is_confirmed(standing.step, standing.instance.confirmed, tools, names)
+    words = standing.step.spec.can_skip or not waits(standing, known, names, confirmed)
+    view = msgspec.structs.replace(desk.view, words=words)
+    desk.standings.insert(0, walk(standing, view, known, turn, desk.reopen, confirmed=confirmed))
+
+
+def _fresh_case(desk: Desk, scenario: CompiledScenario) -> None:
+    """A new case begins without the values of the last one, with what this message says, and with what the scenario
+    takes out of what was said before."""
+    shared = {field.name for one in desk.standings if one.instance.status in ("active", "paused")
+              for field in one.scenario.collects}
+    old = tuple(field.name for field in scenario.collects if field.spec.scope == "CASE"
+                and field.name not in desk.knowledge.learned and field.name not in shared)
+    knowledge = forget(desk.knowledge, old)
+    wanted = tuple(field for field in scenario.collects if field.name not in knowledge.known)
+    knowledge = learn_more(desk.who, knowledge, sense_for(desk.sensed, wanted))
+    if scenario.extracts:
+        knowledge = recalled(desk.who, knowledge, scenario.extracts)
+    if knowledge is not desk.knowledge:
+        desk.ledger.know(knowledge)
+
+
+def _blocked(desk: Desk, scenario: CompiledScenario) -> bool:
+    """True when the scenario may not begin while a field is unknown; the person is told which."""
+    for one in open_demands(scenario.first, desk.known, desk.ledger.names):
+        if one.spec in scenario.spec.needs and one.spec.level == "HARD" and one.spec.fallback == "BLOCK":
+            desk.notes["blocked"] = f"{scenario.id} did not begin: {one.field.name} is not known"
+            desk.say(f"blocked:{one.field.label}")
+            desk.served = True
+            return True
+    return False
