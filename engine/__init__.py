@@ -97,6 +97,21 @@ class Engine:
             async for event in events:
                 yield event
 
+    async def follow_up(self, at_ms: int, *, unless_active: bool = True, id: str = "", **request: Any) -> str:
+        """Have a message said at a time (milliseconds since 1970 UTC), also when the engine is restarted meanwhile;
+        `unless_active`: unless the person says something by then. The keywords are those of chat.
+
+        Gives the id; the same id again moves it. Raises InvalidRequest, NotFound (agent), StorageFull.
+        """
+        from ruche.engine.followups import follow_up
+        from ruche.engine.saying import Request
+
+        return await follow_up(self._host, Request(**request), at_ms, unless_active=unless_active, id=id)
+
+    async def cancel_follow_up(self, tenant: str, id: str) -> None:
+        """It is not said any more; one that was said, or is unknown, is fine."""
+        await self._host.standing.reminders.cancel(tenant, id)
+
     async def events(self, tenant: str, session_id: str, after: int = 0) -> AsyncGenerator[Event]:
         """What is kept of a session after a sequence number, then what happens live, until it is closed."""
         await self.session(tenant, session_id)

@@ -35,8 +35,8 @@ def census(host: Host, tenant: str | None = None) -> dict[str, Any]:
         gate = {state: {name: count for name, count in queues.items() if name == tenant}
                 for state, queues in gate.items()}
     return {"sessions": sessions, "stats": dict(host.sessions.stats), "decisions": dict(host.hosting.stats),
-            "gate": gate,
-            "listeners": len(host.hosting.feeds), "clock": host.clock.snapshot(),
+            "gate": gate, "deliveries": dict(host.standing.courier.stats),
+            "listeners": len(host.hosting.feeds), "clock": host.standing.clock.snapshot(),
             "services": {name: service.snapshot() for name, service in _services(host).items()}}
 
 
@@ -65,7 +65,9 @@ class _Counts(Collector):
         for event, what in _EVENTS.items():
             yield _counter(event, what, "kind", {name: stats[event] for name, stats in kinds.items()})
         yield from self._sessions()
-        clock = host.clock.snapshot()
+        yield _counter("deliveries", "Deliveries and reminders by how they ended.", "outcome",
+                       host.standing.courier.stats)
+        clock = host.standing.clock.snapshot()
         yield _counter("clock_runs", "Periodic actions begun.", "action",
                        {name: tick["runs"] for name, tick in clock.items()})
         yield _counter("clock_failures", "Periodic actions that failed.", "action",

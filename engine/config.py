@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -117,6 +117,24 @@ class StorageSettings(Section):
     retention: RetentionSettings = RetentionSettings()
 
 
+class WebhookSettings(Section):
+    """`[webhooks.NAME]`: an address that hears of a tenant's turns."""
+
+    url: str
+    """https; http only where `allow_private` is set. No redirect is followed."""
+    secret: str
+    """The variable RUCHE_SECRET_<secret> holds at least 32 characters, which sign each delivery."""
+    tenant: str = "default"
+    agents: tuple[str, ...] = ()
+    """Of these agents only; of all where it is empty."""
+    events: tuple[Literal["turn.completed", "turn.failed", "turn.superseded", "session.handoff"], ...] = (
+        "turn.completed", "turn.failed", "session.handoff")
+    texts: bool = False
+    """Whether what was said and the reply go along."""
+    allow_private: bool = False
+    """Whether the host may be one that is not on the open Internet."""
+
+
 class LogSettings(Section):
     level: str = "INFO"
     json_lines: bool = True
@@ -134,6 +152,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     models: ModelSettings = ModelSettings()
     storage: StorageSettings = StorageSettings()
+    webhooks: dict[str, WebhookSettings] = {}
     log: LogSettings = LogSettings()
 
 

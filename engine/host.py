@@ -15,7 +15,6 @@ from typing import Any
 
 import anyio.to_thread
 
-from ruche.actors.clock import Clock
 from ruche.actors.dead_letters import keeper
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.enforcer import Enforcement
@@ -31,12 +30,12 @@ from ruche.engine.authoring.samples import served_samples
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
-from ruche.engine.custody import Custody
 from ruche.engine.drafts import Drafts
 from ruche.engine.limits import Quotas
-from ruche.engine.oversight import Sweeper
 from ruche.engine.rerunning import Rerunner
 from ruche.engine.speakers import Speakers
+from ruche.engine.standing import Standing
+from ruche.engine.webhooks import Webhooks
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
 from ruche.plugins.embedders import open_embedder
@@ -56,9 +55,6 @@ from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.store import Store
 from ruche.storage.vault import random_bytes
-
-_SWEEP_S = 600.0
-"""How often it is asked whether retention has something to do; it has at most once a day."""
 
 
 def engine_name() -> str:
@@ -108,8 +104,8 @@ class Host:
         self.retriever = retriever
         self.quotas = quotas
         self.rerunner = Rerunner(self)
-        self.clock: Clock
-        """Made once the host is there: what it does again and again is the host's work."""
+        self.standing: Standing
+        """Made once the host is there."""
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
         self.notices = (*notices, *faults)
@@ -132,6 +128,7 @@ class Host:
                 roots = served_samples() if settings.agents is None else [settings.agents]
                 await host.catalog.publish_all(*roots)
             await recover(host.sessions, host.hosting, store.unanswered())
+            await host.standing.begin()
             yield host
 
     async def health(self) -> list[Component]:
@@ -186,9 +183,10 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     drafts = Drafts(catalog, scribe, installed, plugins.clock_ms)
     host = kind(settings, store, scribe, catalog, drafts, installed, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
-    clock = host.clock = Clock(sessions, scribe)
-    clock.every(_SWEEP_S, "retention", Sweeper(host).sweep)
-    Custody(store, scribe, settings.storage).wind(clock)
+    webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms)
+    stack.push_async_callback(webhooks.close)
+    hosting.notices = webhooks.notices if settings.webhooks else None
+    host.standing = Standing(host, webhooks)
     return host
 
 

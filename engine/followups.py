@@ -1,0 +1,59 @@
+"""A message that comes by itself at a time, such as a question whether all is well: kept over restarts, said once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ruche.actors.courier import Undeliverable
+from ruche.engine.saying import Request, say
+from ruche.plugins.errors import InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from ruche.engine.host import Host
+    from ruche.storage.model.event import OutboxItem
+    from ruche.storage.store import Store
+
+KIND: Final = "follow_up"
+
+
+async def follow_up(host: Host, request: Request, at_ms: int, *, unless_active: bool, id: str) -> str:
+    """Have the request said at a time, `unless_active`: unless the person has said something by then.
+
+    Gives the id, under which it can be moved or cancelled. Raises InvalidRequest, NotFound (agent), StorageFull.
+    """
+    request.check()
+    host.catalog.published(request.tenant, request.agent)
+    if at_ms < 0:
+        raise InvalidRequest("at_ms: milliseconds since 1970 UTC", fields=[{"path": "at_ms", "message": "0 or more"}])
+    return await host.standing.reminders.set(
+        request.tenant, KIND, at_ms, id=id, interlocutor=request.user, agent=request.agent, channel=request.channel,
+        message=request.message, metadata=request.metadata or {}, set_ms=host.hosting.clock_ms(),
+        unless_active=unless_active)
+
+
+class FollowUps:
+    """The courier's route for them."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def deliver(self, tenant: str, item: OutboxItem) -> None:
+        """Say it, under an idempotency key of the item's: however often this is repeated it is said once."""
+        payload = item.payload
+        request = Request(
+            agent=payload["agent"], message=payload["message"], user=payload["interlocutor"], tenant=tenant,
+            channel=payload["channel"], idempotency_key=f"follow-up:{item.id}",
+            metadata={**payload["metadata"], "follow_up": item.id})
+        if payload["unless_active"] and await self._was_active(request, payload):
+            return
+        try:
+            await say(self._host, request, "accepted")
+        except NotFound as error:
+            raise Undeliverable(error.message) from error
+
+    async def _was_active(self, request: Request, payload: dict[str, Any]) -> bool:
+        def read(store: Store) -> int:
+            session = store.tenant(request.tenant).session(request.key)
+            return 0 if session is None else session.last_activity_ms
+
+        return await self._host.scribe.read(read) > int(payload["set_ms"])
