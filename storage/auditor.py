@@ -188,6 +188,14 @@ class Auditor:
             self._feed.drain()
             return Retention(self._files, rules, self._held()).sweep(now_ms)
 
+    def forget_unreadable(self) -> list[tuple[str, str]]:
+        """Let go of index rows whose entry in the day files is damaged, so that the rest can be listed: kind and id of
+        each. For a salvaged directory."""
+        with self._lock:
+            self._feed.drain()
+            return [(one.name, key) for one in self._files.collections if one.model.logged
+                    for key in self._files.tables.forget_unreadable(one)]
+
     def session_head(self, tenant: str, session: str) -> SessionStart | None:
         """How far a session's oldest runs were dropped for their age."""
         keyring = self._files.keyring

@@ -109,12 +109,12 @@ class Journal:
             return
         found = frames.scan(content)
         whole = frames.whole_batches(found)
-        if whole.bad is not None and not _acknowledged(content, whole, first, following, known):
+        if whole.bad is not None and not acknowledged(content, whole, first, following, known):
             found = whole
         for frame in found.frames:
             yield from self._recover_frame(path, frame, cipher, after)
         if found.bad is not None:
-            self._cut(path, found.bad, _acknowledged(content, found, first, following, known))
+            self._cut(path, found.bad, acknowledged(content, found, first, following, known))
 
     def _recover_frame(self, path: Path, frame: frames.Frame, cipher: AESGCM,
                        after: int) -> Iterator[tuple[int, bytes]]:
@@ -284,7 +284,19 @@ def open_frame(cipher: AESGCM, frame: frames.Frame) -> bytes:
     return cipher.decrypt(frame.body[:12], frame.body[12:], _PLACE.pack(frame.sequence, frame.durable, frame.at_ms))
 
 
-def _acknowledged(content: bytes, found: frames.Scan, first: int, following: int | None, known: int) -> bool:
+def segment_header(first: int, keys: FileKeys) -> bytes:
+    """The start of a new segment whose first frame has this number, sealed under the newest journal key."""
+    return frames.header(_KIND, frames.new_salt(), first, keys.newest_file_key()[0])
+
+
+def sealed_frame(cipher: AESGCM, sequence: int, body: bytes) -> bytes:
+    """A frame by itself, as a batch of one."""
+    drawn, at_ms = nonce(), time.time_ns() // 1_000_000
+    sealed = drawn + cipher.encrypt(drawn, body, _PLACE.pack(sequence, sequence - 1, at_ms))
+    return frames.frame(sequence, sequence - 1, sealed, 1, at_ms)
+
+
+def acknowledged(content: bytes, found: frames.Scan, first: int, following: int | None, known: int) -> bool:
     """Whether the frame that should stand at the first bad byte had been acknowledged."""
     expected = found.frames[-1].sequence + 1 if found.frames else first
     if following is not None or known >= expected:

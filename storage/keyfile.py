@@ -147,6 +147,25 @@ def read_lines(content: bytes, path: Path) -> tuple[Sequence[WrappedKey], int]:
     return [_decoder.decode(line.body) for line in found.frames], found.end
 
 
+def salvaged_lines(path: Path) -> int:
+    """Write a damaged keyring anew with the lines that are sound; how many damaged places there were. Keys that stood
+    there are gone. Raises IntegrityError when the file's beginning is damaged."""
+    content = path.read_bytes()
+    frames.read_header(content, _KIND, path)
+    found, mark = frames.scan(content), Mark(path.with_name("mark"), platform.Disk())
+    known = mark.read()
+    mark.close()
+    later = frames.frames_after(content, found.bad) if found.bad is not None else []
+    if found.end >= known and not later:
+        return 0  # whole, or torn where nobody was told of it
+    sound = found.frames + later
+    lines = [_decoder.decode(line.body) for line in sound]
+    missing = set(range(1, max((line.sequence for line in sound), default=0))) - {line.sequence for line in sound}
+    platform.write_atomically(path, b"".join([content[:frames.HEADER.size], *_framed(lines, 1)]))
+    path.with_name("mark").unlink(missing_ok=True)
+    return max(1, len(missing))
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 

@@ -17,7 +17,7 @@ import msgspec
 
 from ruche.storage import platform
 from ruche.storage.errors import Erased, IntegrityError
-from ruche.storage.keyfile import WrappedKey
+from ruche.storage.keyfile import WrappedKey, now_ms
 from ruche.storage.keylines import KeyLines
 from ruche.storage.keysources import (
     CommandKeySource,
@@ -162,7 +162,7 @@ class Keyring:
             return opened
         line = self.lines.get(key_id)
         if line is None or line.kind not in ("person", "gone"):
-            raise IntegrityError("a sealed value names a key that the keyring does not hold")
+            raise IntegrityError("a sealed value names a key that the keyring does not hold", key=key_id.hex())
         if line.kind == "gone":
             raise Erased("this was erased")
         with self.lock:
@@ -188,6 +188,14 @@ class Keyring:
         with self.lock:
             found = [self.lines.get(one) for one in ids]
             self._destroy([line for line in found if line is not None and line.kind == "person"])
+
+    def mourn(self, ids: Iterable[bytes]) -> None:
+        """Note that keys were lost: what they sealed reads as erased from now on. For a salvaged directory."""
+        with self.lock:
+            for one in ids:
+                if self.lines.get(one) is None:
+                    self.lines.put(WrappedKey("gone", one, b"", b"", now_ms(), b""))
+            self.lines.flush()
 
     def signing_seed(self, generation: int) -> bytes:
         """32 bytes: the private key number `generation` of the audit logs' checkpoints."""

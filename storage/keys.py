@@ -68,6 +68,12 @@ class Keys:
         """How many stored values or files name each key; reads everything that is stored."""
         return self._use.counts()
 
+    def mourn(self) -> int:
+        """Note every key that something stored names and the keyring lost, so that the rest can be read; how many."""
+        lost = [key for key in self.uses() if self._ring.lines.get(key) is None]
+        self._ring.mourn(lost)
+        return len(lost)
+
     # --- rotating --------------------------------------------------------------------------------------------
 
     def rotate(self, level: Level, *, tenant: str | None = None, person: str | None = None) -> None:

@@ -151,6 +151,14 @@ class DayFiles:
         body: bytes = _decode(read.body)[-1]
         return body
 
+    def holds(self, place: Place) -> bool:
+        """Whether the entry at a place is sound."""
+        try:
+            self.body(place)
+        except IntegrityError:
+            return False
+        return True
+
     def sync(self) -> None:
         """Wait for the disk. Raises StorageStopped; nothing is written after that."""
         made = False

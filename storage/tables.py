@@ -218,6 +218,15 @@ class Tables:
             f"DELETE FROM {events.name} WHERE (tenant, session) IN (SELECT (tenant, {sessions.model.key}) "  # noqa: S608
             f"FROM {sessions.name} WHERE {_aged(sessions)})", [before_ms, list(held)])
 
+    def forget_unreadable(self, collection: Collection) -> list[str]:
+        """Remove rows of a logged collection whose body the day files do not have; gives their keys."""
+        key = collection.model.key
+        found = self._connection.execute(f"SELECT tenant, {key}, day, place, length FROM {collection.name}").fetchall()  # noqa: S608
+        bad = [(tag, name) for tag, name, *place in found if not self._days.holds(Place(*place))]
+        if bad:
+            self._remove(collection, bad)
+        return [name for _, name in bad]
+
     def _count(self, statement: str, values: list[Any]) -> int:
         found = self._connection.execute(statement, values).fetchone()
         return int(found[0]) if found else 0

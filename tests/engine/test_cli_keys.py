@@ -113,6 +113,20 @@ def test_what_was_backed_up_is_restored_with_the_root_key_and_not_without(capsys
     assert (code, found["runs"]) == (0, 1)
 
 
+def test_a_damaged_directory_is_salvaged_into_a_new_one_and_what_is_lost_is_told(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    anyio.run(talk, "one")
+    day = next(Path("data/runs").glob("*.day"))
+    content = bytearray(day.read_bytes())
+    content[-20] ^= 1
+    day.write_bytes(content)
+    code, found = run(capsys, "restore", "--salvage", "data", "--to", "new")
+    assert (code, found["lost"], [kind for kind, _ in found["entries"]]) == (1, True, ["runs"])
+    assert day.read_bytes() == content
+    code, again = run(capsys, "restore", "--salvage", "data", "--to", "new")
+    assert (code, "there already" in again["error"]["message"]) == (2, True)
+
+
 @pytest.mark.parametrize("time", ["yesterday", "2026-11-20T14:05:00"])
 def test_a_time_without_a_zone_is_refused(time: str, capsys: pytest.CaptureFixture[str]) -> None:
     anyio.run(talk, "one")
