@@ -18,6 +18,7 @@ from ruche.storage.fields import Id, Stored
 from ruche.storage.keyring import Keyring, Tenant
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
+from ruche.storage.model.memory import Remembered
 from ruche.storage.model.record import (
     Accepted,
     AgentPublished,
@@ -35,6 +36,7 @@ from ruche.storage.model.record import (
     SegmentReleased,
     SessionSaved,
     TurnCommitted,
+    UtterancesKept,
 )
 from ruche.storage.model.run import Run, canonical
 from ruche.storage.overlay import Change
@@ -54,6 +56,7 @@ from ruche.storage.rows import (
     RunRow,
     SegmentRow,
     SessionRow,
+    UtteranceRow,
 )
 from ruche.storage.vault import DataKey
 
@@ -128,6 +131,8 @@ class Ledger:
                 return [self._outbox(record.item, tenant, self._keyring.person(record.tenant, record.interlocutor))]
             case OutboxSettled():
                 return self._settled(record, tenant)
+            case UtterancesKept():
+                return [self._utterance(record, one, tenant) for one in record.memories]
             case EpisodeKept():
                 return [self._episode(record, tenant)]
         made = self._audit.changes(record, tenant)
@@ -273,6 +278,12 @@ class Ledger:
 
     def _no_draft(self, agent: str, tenant: Tenant) -> Change:
         return self._remove(AgentRow, f"{agent}:{DRAFT}", tenant)
+
+    def _utterance(self, record: UtterancesKept, one: Remembered, tenant: Tenant) -> Change:
+        body = _encode((tenant.name, record.interlocutor, one))
+        check_size(len(body), EPISODE_BYTES, "a memory")
+        return self._put(UtteranceRow(id=Id(one.utterance.id), person=record.interlocutor, at_ms=one.utterance.at_ms,
+                                      record=body), tenant, self._keyring.person(tenant.name, record.interlocutor))
 
     def _episode(self, record: EpisodeKept, tenant: Tenant) -> Change:
         check_size(len(record.body), EPISODE_BYTES, "an episode")

@@ -24,7 +24,16 @@ from ruche.storage.model.record import Accepted, DeadLettered, EpisodeKept
 from ruche.storage.model.run import Run
 from ruche.storage.overlay import Change
 from ruche.storage.rotation import Progress
-from ruche.storage.rows import DeadRow, EpisodeRow, HoldRow, InboxRow, PersonRow, RunRow, SessionRow
+from ruche.storage.rows import (
+    DeadRow,
+    EpisodeRow,
+    HoldRow,
+    InboxRow,
+    PersonRow,
+    RunRow,
+    SessionRow,
+    UtteranceRow,
+)
 from ruche.storage.tables import Tables
 
 Name = tuple[str, str]
@@ -37,6 +46,7 @@ _accepted = msgspec.msgpack.Decoder(Accepted).decode
 _dead = msgspec.msgpack.Decoder(DeadLettered).decode
 _hold = msgspec.msgpack.Decoder(tuple[str, str, str, str]).decode
 _episode = msgspec.msgpack.Decoder(EpisodeKept).decode
+_said = msgspec.msgpack.Decoder(tuple[str, str, msgspec.Raw]).decode
 _run = msgspec.json.Decoder(Run).decode
 
 
@@ -53,6 +63,7 @@ NAMES: Final[dict[type[Stored], tuple[str, Callable[[bytes], Name]]]] = {
     PersonRow: ("profile", lambda body: _person(_profile(body))),
     SessionRow: ("state", lambda body: _name_of(_state(body))),
     InboxRow: ("accepted", lambda body: _name_of(_accepted(body))),
+    UtteranceRow: ("record", lambda body: _said(body)[:2]),
     EpisodeRow: ("record", lambda body: _person(_episode(body))),
     DeadRow: ("record", lambda body: _name_of(_dead(body))),
     RunRow: ("body", lambda body: _person(_run(body))),

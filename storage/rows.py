@@ -227,7 +227,21 @@ class EpisodeRow(Stored, frozen=True, kw_only=True):
     record: SealedSearch[bytes]
 
 
+class UtteranceRow(Stored, frozen=True, kw_only=True):
+    """Something that was said in a conversation, with the vectors that it is found by; of an agent that remembers."""
+
+    table: ClassVar[str] = "utterances"
+    key: ClassVar[str] = "id"
+    lookup: ClassVar[tuple[str, ...]] = ("person",)
+    aged: ClassVar[str] = "at_ms"
+
+    id: Clear[Id]
+    person: Hash[str]
+    at_ms: Clear[int]
+    record: SealedSearch[bytes]
+
+
 MODELS: tuple[type[Stored], ...] = (SessionRow, PersonRow, RunRow, EventsRow, InboxRow, IdempotencyRow, SegmentRow,
                                     EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow, ErasureRow, HoldRow,
-                                    EpisodeRow)
+                                    EpisodeRow, UtteranceRow)
 """In the order of their numbers in journal frames: only ever append."""

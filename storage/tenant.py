@@ -7,6 +7,7 @@ from ruche.storage.audit import FindHead, Runs, Verification
 from ruche.storage.episodes import Episodes
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
+from ruche.storage.model.memory import Remembered
 from ruche.storage.model.record import (
     AdvisoryAdded,
     AgentPublished,
@@ -19,6 +20,7 @@ from ruche.storage.model.record import (
 )
 from ruche.storage.model.run import Run
 from ruche.storage.people import People
+from ruche.storage.said import Said
 from ruche.storage.secured import Door, Page
 from ruche.storage.sessions import Idempotent, Sessions
 
@@ -30,7 +32,7 @@ class TenantStore:
         """`head` tells of a session how far its oldest runs were dropped."""
         self._sessions = Sessions(door, tenant)
         self._people, self._agents = People(door, tenant), Agents(door, tenant)
-        self._episodes = Episodes(door, tenant)
+        self._episodes, self._said = Episodes(door, tenant), Said(door, tenant)
         self._runs = Runs(door, tenant, self._sessions, head)
         self._tenant = tenant
 
@@ -52,6 +54,10 @@ class TenantStore:
 
     def profile(self, interlocutor: str) -> Profile | None:
         return self._people.profile(interlocutor)
+
+    def memories(self, interlocutor: str, limit: int = 5_000) -> list[Remembered]:
+        """What was said with a person, oldest first; of more than `limit` the newest."""
+        return self._said.of(interlocutor, limit)
 
     def run(self, run_id: str) -> Run | None:
         return self._runs.get(run_id)

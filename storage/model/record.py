@@ -8,6 +8,7 @@ import msgspec
 
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
+from ruche.storage.model.memory import Remembered
 from ruche.storage.model.run import Run
 
 
@@ -179,6 +180,13 @@ class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
     reason: str = ""
 
 
+class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
+    """What was said in a turn of an agent that remembers, ready to be found."""
+
+    interlocutor: str
+    memories: tuple[Remembered, ...]
+
+
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
              | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
-             | EpisodeKept | ReminderSet)
+             | EpisodeKept | ReminderSet | UtterancesKept)
