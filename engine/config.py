@@ -35,6 +35,8 @@ class ServerSettings(Section):
     """The `iss` that such tokens must carry, exactly."""
     token_hours: float = Field(default=24.0, gt=0)
     anonymous_per_hour: int = Field(default=20, ge=0)
+    failed_logins_per_minute: int = Field(default=60, ge=0)
+    """Requests of one address with a token or code that is not valid, before it is told to wait; 0: no limit."""
 
 
 class TenantLimits(Section):

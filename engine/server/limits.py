@@ -57,6 +57,8 @@ class Limits:
         self.tenants = Rate(per_minute / 60, per_minute, "tenant", clock,
                             {tenant: (rate / 60, rate) for tenant, rate in special.items()})
         self.anonymous = Rate(hourly / 3600, hourly, "address", clock) if hourly else _Closed()
+        failed = settings.server.failed_logins_per_minute
+        self.logins = Rate(failed / 60, failed, "address: its tokens are not valid", clock)
         self.header_bytes = settings.server.header_bytes
         self.body_bytes = settings.server.body_bytes
 

@@ -93,6 +93,7 @@ async def open_console(request: web.Request) -> web.Response:
     body = await read(request, ConsoleRequest)
     if not request.app[TOKENS].redeem(body.code):
         log.warning("console.refused", request_id=request[REQUEST_ID])
+        request.app[LIMITS].logins.take(address(request))
         raise Unauthenticated("this link was used already or is too old; start `ruche serve` again for another one")
     token = request.app[TOKENS].access(tenant="default", roles=CONSOLE_ROLES, subject=CONSOLE)
     response = web.Response(headers=JSON_TYPE, body=_encode(

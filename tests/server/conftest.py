@@ -23,7 +23,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, logged: io.StringIO) -> Itera
     """Two tenants: `default` with kiosk (public), frontdesk (public) and closed (not public); `rival` with kiosk."""
     root = tmp_path_factory.mktemp("site")
     agents = make_agents(root / "agents")
-    with served(root / "data", agents, logged, server={"anonymous_per_hour": 1000}) as running:
+    with served(root / "data", agents, logged,
+                server={"anonymous_per_hour": 1000, "failed_logins_per_minute": 100_000}) as running:
         yield running
 
 

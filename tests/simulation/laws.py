@@ -97,7 +97,8 @@ def chained(history: History, attempts: list[Attempt]) -> Iterator[str]:
 
 
 def buried(history: History, attempts: list[Attempt]) -> Iterator[str]:
-    """A turn that was replaced has a run that names its successor and what was said to it, and no other does."""
+    """A turn that was replaced has a run that names its successor and what was said to it, and no other does; where
+    the successor was given up there is none."""
     replaced = {event.turn_id for record in history.records for event in events_of(record)
                 if event.kind == "turn.superseded"}
     runs: Counter[str] = Counter()
@@ -108,7 +109,8 @@ def buried(history: History, attempts: list[Attempt]) -> Iterator[str]:
                 yield f"turn {short(run.id)} was replaced and does not say by {short(record.run.id)}"
             if not set(run.message_ids) < set(record.run.message_ids):
                 yield f"turn {short(run.id)} was replaced by one that does not answer what was said to it"
-    asked = {event.turn_id for record in history.accepted for event in record.events if event.kind == "turn.accepted"}
+    asked = {event.turn_id for record in history.accepted if record.message.id not in history.dead
+             for event in record.events if event.kind == "turn.accepted"}
     for turn in replaced:
         if runs.pop(turn, 0) != (turn in asked) or turn in history.runs:
             yield f"turn {short(turn)} was replaced and does not have the one run of such a turn"
