@@ -96,6 +96,15 @@ class ExactVectors:
     def ids(self) -> tuple[str, ...]:
         return tuple(self._ids)
 
+    def rows_of(self, ids: Sequence[str]) -> Rows:
+        """The rows of ids that are there, in their order."""
+        return self._matrix[np.fromiter((self._place[key] for key in ids), dtype=np.intp, count=len(ids))]
+
+    def holds(self, id: str, row: Rows) -> bool:
+        """Whether this is the row of an id now."""
+        place = self._place.get(id)
+        return place is not None and bool(np.array_equal(self._matrix[place], row))
+
     def _grow(self, needed: int) -> None:
         if needed > len(self._matrix):
             larger = np.zeros((max(needed, 2 * len(self._matrix), 64), self._dimensions), dtype=np.float32)
