@@ -94,6 +94,10 @@ class Sessions:
         row = self._effects.get(key)
         return None if row is None else _effect(row["record"])
 
+    def effects_of(self, turn_id: str) -> list[EffectReserved | EffectSettled]:
+        """The last that is known of each tool call of a turn."""
+        return [_effect(row["record"]) for row in self._effects.find(Filter("turn", "=", turn_id), order=("at_ms",))]
+
     def dead_letters(self, limit: int) -> list[DeadLettered]:
         """Newest first."""
         rows = self._dead.find(order=("at_ms", "id"), descending=True, limit=limit)

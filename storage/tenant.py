@@ -91,6 +91,10 @@ class TenantStore:
     def effect(self, key: str) -> EffectReserved | EffectSettled | None:
         return self._sessions.effect(key)
 
+    def effects_of(self, turn_id: str) -> list[EffectReserved | EffectSettled]:
+        """What is known of the tool calls of a turn, oldest first."""
+        return self._sessions.effects_of(turn_id)
+
     def agent(self, agent_id: str, version: int | None = None) -> AgentPublished | None:
         """A published version, the newest when `version` is None."""
         return self._agents.get(agent_id, version)

@@ -71,6 +71,8 @@ class EffectSettled(Record, frozen=True, kw_only=True, tag="settled"):
     key: str
     status: Literal["ok", "error", "timeout", "unknown"]
     result: Any = None
+    policy: str = ""
+    arguments: dict[str, Any] = {}
 
 
 class SessionSaved(Record, frozen=True, kw_only=True, tag="session"):

@@ -85,7 +85,8 @@ async def converse(it: Rig, brain: ScriptedBrain, actions: list[tuple[int, bool]
     turns = await all_of(*begun)
     assert brain.most_at_once == 1
     assert it.store.unanswered() == []
-    runs = [run for session in dict.fromkeys(turn.session_id for turn in turns) for run in await it.runs(session)]
+    runs = [run for session in dict.fromkeys(turn.session_id for turn in turns) for run in await it.runs(session)
+            if run.status != "superseded"]
     assert [text for run in runs for text in run.said] == texts
     for text, turn in zip(texts, turns, strict=True):
         assert isinstance(turn, Turn)
@@ -101,7 +102,10 @@ async def _check(it: Rig, session: str) -> None:
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     runs = await it.runs(session)
     ended = [event.turn_id for event in events if event.kind in ("turn.completed", "turn.failed")]
-    assert ended == [run.id for run in runs]
+    assert ended == [run.id for run in runs if run.status != "superseded"]
+    replaced = {event.turn_id: event.data["superseded_by"] for event in events if event.kind == "turn.superseded"}
+    assert replaced.keys() == {run.id for run in runs if run.status == "superseded"}
+    assert all(run.superseded_by in ended for run in runs if run.status == "superseded")
     for run in runs:
         said = [e.data["text"] for e in events if e.kind == "message.segment" and e.turn_id == run.id]
         assert not said or run.reply == "".join(said)
