@@ -15,7 +15,7 @@ from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, SureText
 from ruche.engine.brain.ranked import Applied
 from ruche.engine.brain.sense import Sensed
-from ruche.engine.brain.walk import Standing, asks_freely, lacks, missing
+from ruche.engine.brain.walk import Standing, asks_freely, holds_back, lacks, missing
 from ruche.engine.brain.words import saying
 from ruche.plugins.sentences import sentences
 from ruche.plugins.templates import TemplateError
@@ -165,8 +165,7 @@ def of_steps(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list
             if not _carried_out(step, one, ran, acted) or (one.silent and step is one.step):
                 continue
             told = one.told.get(step.key)
-            if told is None and (any(field.name not in known for field in step.requires)
-                                 or lacks(step, speaker.names, known)):
+            if told is None and holds_back(step, known, speaker.names, one.instance.offered):
                 continue
             text = speaker.render(step.say, told)
             if text:
@@ -180,7 +179,7 @@ def _carried_out(step: CompiledStep, standing: Standing, ran: set[str], acted: A
     if step.key in acted.failed:
         return False
     tools = [binding.tool for binding in step.spec.tools if binding.when != "AFTER"]
-    return any(tool in ran for tool in tools) if tools else step in standing.entered
+    return any(tool in ran for tool in tools) if tools else step in standing.entered or step.key == standing.unsaid
 
 
 def question(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list[Contribution]:

@@ -64,7 +64,8 @@ class Desk:
             if scenario is None or instance.step not in scenario.steps:
                 self.notes.setdefault("gone", []).append(f"{instance.scenario}/{instance.step}")
                 continue
-            standing = Standing(scenario=scenario, instance=instance)
+            standing = Standing(scenario=scenario, instance=instance,
+                                unsaid=f"{scenario.id}/{instance.step}" if instance.unsaid else "")
             self.standings.append(msgspec.structs.replace(
                 standing, silent=not_wanted(standing.step, self.view, self.known)))
 

@@ -11,10 +11,12 @@ from ruche.engine.brain.contributions import RECENT
 from ruche.engine.brain.enforce import Enforced
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
+from ruche.engine.brain.memory import explained, hits
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.plan import Planned
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.walk import Standing, holds_back
 from ruche.plugins.contracts import TurnOutput
 from ruche.storage.model.conversation import Exchange, Handover, ScenarioInstance, SessionState
 from ruche.storage.model.handoff import is_away
@@ -37,6 +39,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     planned: Planned
     enforced: Enforced
     usage: Usage
+    withheld: str = ""
+    """What kept models from speaking in this turn: `message` or `values`."""
 
 
 def record(decided: Decided, engine: str, timings: dict[str, float], tape: tuple[TapeEntry, ...]) -> TurnOutput:
@@ -87,8 +91,16 @@ def _instances(decided: Decided) -> tuple[ScenarioInstance, ...]:
         asked = decided.planned.asked if pending is not None and pending.scenario == one.scenario.id else ()
         touched = one.instance.status == "active" and bool(one.actions)
         found.append(msgspec.structs.replace(one.instance, asked=asked, version=one.scenario.spec.version,
+                                             unsaid=_unsaid(decided, one),
                                              last_turn=turn if touched else one.instance.last_turn))
     return tuple(sorted(found, key=lambda one: one.scenario))
+
+
+def _unsaid(decided: Decided, one: Standing) -> bool:
+    """True while what the current step says waits for something that the step requires."""
+    knowledge, step = decided.acted.knowledge, one.step
+    return ((one.fresh or one.unsaid == step.key) and step.say is not None and not step.spec.tools
+            and holds_back(step, knowledge.known, decided.acted.names, one.instance.offered))
 
 
 def _counters(decided: Decided) -> tuple[dict[str, int], dict[str, int]]:
@@ -127,7 +139,8 @@ def _run(decided: Decided, session: SessionState, engine: str, timings: dict[str
         said=session.history[-1].said, reply=enforced.text, segments=enforced.segments, categories=categories,
         rules=decided.matched.matches(), scenarios=decided.orchestrated.moves(), tools=decided.acted.calls,
         enforcement=enforced.enforcement,
-        memory=tuple(MemoryHit(chunk_id=hit.id, score=hit.score) for hit in decided.retrieved.hits.knowledge[:5]),
+        memory=(*hits(who), *(MemoryHit(chunk_id=hit.id, score=hit.score)
+                              for hit in decided.retrieved.hits.knowledge[:5])),
         timings_ms=timings, usage=decided.usage, decisions=_decisions(decided), tape=tape,
         turn_group_id=group_of(turn.turn_id, turn.turn_group),
         hashes=RunHashes(configuration=who.agent.configuration, input=digest(turn.messages),
@@ -158,6 +171,7 @@ def _decisions(decided: Decided) -> dict[str, Any]:
         "match": decided.matched.notes, "orchestrate": decided.orchestrated.notes,
         "act": _filled(lacking=decided.acted.lacking),
         "plan": decided.planned.notes,
+        **_filled(recall=explained(decided.who), withheld=decided.withheld),
     }
 
 

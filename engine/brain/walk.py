@@ -35,6 +35,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """(START | CONTINUE | PAUSE | RESUME | COMPLETE | CANCEL, why), in order."""
     returned: bool = False
     """True when the scenario was taken up again in this turn, so that its question is asked anew."""
+    unsaid: str = ""
+    """The key of the step that was come to earlier, and is carried out once it has what it requires."""
     told: dict[str, Names] = {}
     """Keys of steps that were carried out before values were forgotten, with the names as they were then."""
 
@@ -68,6 +70,14 @@ def lacks(step: CompiledStep, names: Names, known: Known) -> bool:
     """True while something that the step requires has no value, and nobody can or may be asked for it."""
     return any(name not in names for name in step.awaits) or (bool(step.demands) and any(
         one.spec.level == "HARD" and one.spec.fallback == "BLOCK" for one in open_demands(step, known, names)))
+
+
+def holds_back(step: CompiledStep, known: Known, names: Names, offered: tuple[str, ...] = ()) -> bool:
+    """True while the step is not to be carried out, because something that it requires is unknown."""
+    if any(field.name not in known for field in step.requires) or lacks(step, names, known):
+        return True
+    return bool(step.demands) and any(one.spec.fallback in ("ASK", "EXTRACT") and not (
+        one.spec.level == "SOFT" and one.field.name in offered) for one in open_demands(step, known, names))
 
 
 def waits(standing: Standing, known: Known, names: Names, confirmed: bool) -> bool:
@@ -111,7 +121,7 @@ def enter(standing: Standing, step: CompiledStep, turn: int, why: str) -> Standi
     visit = StepVisit(step=step.id, turn=turn, reason=why)
     left = (*standing.left, standing.step) if old.step and not standing.silent else standing.left
     instance = msgspec.structs.replace(old, step=step.id, status="active", last_turn=turn, asked=(), done_tools=(),
-                                       confirmed=(), visits=(*old.visits, visit)[-VISITS:])
+                                       confirmed=(), unsaid=False, visits=(*old.visits, visit)[-VISITS:])
     return msgspec.structs.replace(standing, instance=instance, entered=(*standing.entered, step), left=left,
                                    silent=False, returned=False)
 

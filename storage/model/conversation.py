@@ -95,6 +95,8 @@ class ScenarioInstance(Struct, frozen=True, kw_only=True):
     """Where it goes on once it has made up for what a later version asks before that."""
     within: str = ""
     """The scenario that waits for this one to end."""
+    unsaid: bool = False
+    """True while the step was come to and not carried out, because something that it requires is unknown."""
 
 
 class FieldValue(Struct, frozen=True, kw_only=True):
