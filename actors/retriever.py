@@ -21,8 +21,10 @@ from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.errors import ProviderFailed, RucheError, Unavailable
 from ruche.storage.index.agent import AgentIndex, Found, Teaching
 from ruche.storage.index.background import BACKGROUND
+from ruche.storage.index.general import shipped
 from ruche.storage.index.passages import passages, vocabulary
 from ruche.storage.index.spelling import Spelling
+from ruche.storage.index.telling import telling_texts
 from ruche.storage.model.agent import AgentBundle
 
 KEPT_VERSIONS = 2
@@ -86,6 +88,11 @@ class EmbeddingService(ServiceActor):
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
         return encoded(self._embedder, texts)
+
+
+def sentences_of(bundle: AgentBundle) -> list[str]:
+    """The rules' own sentences, by id."""
+    return [rule.if_ for rule in sorted(bundle.rules, key=lambda rule: rule.id) if rule.enabled]
 
 
 def answer(search: Search, row: Vectors) -> Hits:
@@ -180,12 +187,16 @@ class Retriever:
         return hits
 
     async def _teaching(self, bundle: AgentBundle) -> Teaching | None:
-        """None without examples: then the background is not needed either."""
-        if not any(rule.examples for rule in bundle.rules) and not any(intent.examples for intent in bundle.intents):
+        """None where nothing is to be told apart but by likeness: then the background is not needed either."""
+        several = bundle.agent.several_rules
+        examples = any(rule.examples for rule in bundle.rules) or any(intent.examples for intent in bundle.intents)
+        if not several and not examples:
             return None
         if self._background is None:
             self._background = await self._rows(BACKGROUND, {}, None)
-        return Teaching(self.embedder.rule_threshold, self._background, bundle.agent.several_rules)
+        general = shipped(self.embedder.name) if several else None
+        telling = None if general is None else await self._rows(telling_texts(sentences_of(bundle)), {}, None)
+        return Teaching(self.embedder.rule_threshold, self._background, several, general, telling)
 
     def _index(self, tenant: str, agent: str, version: int) -> AgentIndex:
         versions = self._indexes.get((tenant, agent))

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruche.storage.index.background import BACKGROUND
-from ruche.storage.index.head import Head, drawn, fit_head
+from ruche.storage.index.general import General, Untaught
+from ruche.storage.index.head import Head, drawn, fit_head, scaled_to
 from ruche.storage.index.hybrid import DOCUMENTS, RULES, Blend
 from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
+from ruche.storage.index.logistic import sigmoid
 from ruche.storage.index.passages import Passage
 from ruche.storage.index.ranking import Scores, rounded, top_places
 from ruche.storage.index.spelling import Spelling
@@ -44,6 +46,10 @@ class Teaching(NamedTuple):
     """The vectors of BACKGROUND, in its order."""
     several: bool | None = None
     """Whether rules may fire together; None: they do when two of them share an example."""
+    general: General | None = None
+    """What ships for this embedder about rules without examples; used where `several` is True."""
+    telling: Rows | None = None
+    """One vector per rule, in the order of their ids: of the words by which their sentences differ."""
 
 
 class AgentIndex:
@@ -76,9 +82,9 @@ class AgentIndex:
 
     @property
     def several(self) -> bool:
-        """True when a head decides each rule for itself."""
-        head = self._shelves["rule"].head if "rule" in self._shelves else None
-        return head is not None and head.intercepts is not None
+        """True when each rule is decided for itself."""
+        rules = self._shelves.get("rule")
+        return rules is not None and rules.each
 
     def search(self, vector: NDArray[np.float32], text: str, limit: int,
                scopes: Sequence[str] | None = None) -> dict[str, Found]:
@@ -111,17 +117,21 @@ class _Shelf:
         self._everywhere = np.ones(len(self._ids), dtype=bool)
         for places in self._scoped.values():
             self._everywhere[places] = False
+        self._untaught = None if teaching is None else self._told_apart(kind, entries, teaching)
+        self._threshold = teaching.threshold if teaching is not None else 0.0
         self.head = None if self._single or teaching is None else self._taught(entries, teaching)
+        self.each = self._untaught is not None or (self.head is not None and self.head.intercepts is not None)
 
     def search(self, vector: NDArray[np.float32], asked: list[str], limit: int,
                scopes: Sequence[str] | None) -> Found:
         if limit <= 0:
             return NOTHING
         cosines, bm25 = self._likeness(vector, asked)
+        told = None if self._untaught is None else self._untaught.evidence(vector, asked)
         if scopes is None or not self._scoped:
-            return self._ranked(vector, cosines, bm25, None, limit)
+            return self._ranked(vector, cosines, bm25, told, None, limit)
         allowed = self._allowed(scopes)
-        return self._ranked(vector, cosines, bm25, allowed, limit) if len(allowed) else NOTHING
+        return self._ranked(vector, cosines, bm25, told, allowed, limit) if len(allowed) else NOTHING
 
     def _likeness(self, vector: Rows, asked: list[str]) -> tuple[Rows, Scores]:
         cosines = dots(self._matrix, vector)
@@ -129,17 +139,27 @@ class _Shelf:
             cosines = np.maximum.reduceat(cosines, self._starts)
         return cosines, self._lexical.weigh(asked)
 
-    def _ranked(self, vector: Rows, cosines: Rows, bm25: Scores, allowed: NDArray[np.intp] | None,
-                limit: int) -> Found:
+    def _ranked(self, vector: Rows, cosines: Rows, bm25: Scores, told: Scores | None,
+                allowed: NDArray[np.intp] | None, limit: int) -> Found:
         if allowed is not None:
-            cosines, bm25 = cosines[allowed], bm25[allowed]
+            cosines, bm25, told = cosines[allowed], bm25[allowed], None if told is None else told[allowed]
         scores, lexical = self._blend(cosines, bm25)
-        if self.head is not None:
+        if told is not None:
+            told = told if self.head is None else self.head.weighed(vector, told, allowed)
+            scores = scaled_to(sigmoid(told), 0.5, self._threshold)
+        elif self.head is not None:
             scores = self.head.scores(vector, scores, allowed)
         places = top_places(scores, limit)
         parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
         ids = places if allowed is None else allowed[places]
         return Found([self._ids[place] for place in ids.tolist()], *parts)
+
+    def _told_apart(self, kind: str, entries: list[Passage], teaching: Teaching) -> Untaught | None:
+        """Rules that may fire together by their sentences alone, until examples tell more."""
+        if kind != "rule" or not teaching.several or teaching.general is None or teaching.telling is None:
+            return None
+        return Untaught([entries[start].text for start in self._starts.tolist()], self._matrix[self._starts],
+                        teaching.telling, teaching.background, teaching.general)
 
     def _taught(self, entries: list[Passage], teaching: Teaching) -> Head | None:
         owners = np.repeat(np.arange(len(self._ids)), np.diff(self._starts, append=len(entries)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ruche.storage.index.logistic import Matrix, fit_each, fit_one, sigmoid
+from ruche.storage.index.logistic import Matrix, fit_each, fit_one, logit, sigmoid
 from ruche.storage.index.ranking import Scores
 from ruche.storage.index.vectors import Rows, dots
 
@@ -25,6 +25,10 @@ AHEAD = 0.15
 On visible clinc150 rows the best line between in and out of scope lies 0.10 to 0.23 above it, for 5 to 150 rules of 1
 to 100 examples, with MiniLM and with hashing alike.
 """
+
+SENTENCE = 20.0
+"""With 49 sentences to learn from, heads of other topics raise the F1 of 48 rules from 58 to 70; 10 to 30 do equally
+well."""
 
 _MOST_LINE = 0.9
 _INTERCEPT = 0.3
@@ -39,8 +43,8 @@ class Head:
     """Items x dimensions."""
     intercepts: Scores | None
     """Given where every item is decided for itself; None where one of them is meant."""
-    taught: NDArray[np.bool_]
-    """The items that have examples; the others keep their likeness."""
+    counts: Places
+    """How many examples each item has."""
     share: float
     """Of the head in the score, 0 to 1; the likeness has the rest."""
     own: float
@@ -48,6 +52,22 @@ class Head:
     line: float
     """The unscaled score where a match begins."""
     threshold: float
+
+    @property
+    def taught(self) -> NDArray[np.bool_]:
+        """The items that have examples; the others keep their likeness."""
+        found: NDArray[np.bool_] = self.counts > 0
+        return found
+
+    def weighed(self, vector: Rows, told: Scores, allowed: Places | None = None) -> Scores:
+        """Where every item is decided for itself: evidence that examples and the items' own sentences give together.
+
+        `told` is the sentences' (see `Untaught.evidence`); it weighs as much as SENTENCE examples.
+        """
+        counts = self.counts if allowed is None else self.counts[allowed]
+        share = counts / (counts + SENTENCE)
+        result: Scores = share * (self._logits(vector, allowed) - logit(self.line)) + (1.0 - share) * told
+        return result
 
     def scores(self, vector: Rows, likeness: Scores, allowed: Places | None = None) -> Scores:
         """One score per item; `likeness` holds the blended scores of all items, or of the `allowed` ones."""
@@ -80,12 +100,12 @@ def fit_head(rows: Rows, owners: Places, texts: Sequence[str], count: int, *, se
     sentence. `several` says that rules may fire together; None: they do when two of them share an example. `background`
     shows to those rules what none of them means. Where one is meant the line is still to be drawn: see `drawn`.
     """
-    taught = np.bincount(owners, minlength=count) > 1
-    if int(taught.sum()) < 2:
+    counts = np.bincount(owners, minlength=count) - 1
+    if int((counts > 0).sum()) < 2:
         return None
     if several if several is not None else _shared(owners, texts):
-        return _each(rows, owners, texts, taught, threshold, background)
-    return _one(rows, owners, taught, threshold)
+        return _each(rows, owners, texts, counts, threshold, background)
+    return _one(rows, owners, counts, threshold)
 
 
 def drawn(head: Head, background: Sequence[float]) -> Head:
@@ -105,20 +125,20 @@ def scaled_to(scores: Scores, line: float, threshold: float) -> Scores:
     return result
 
 
-def _one(rows: Rows, owners: Places, taught: NDArray[np.bool_], threshold: float) -> Head:
+def _one(rows: Rows, owners: Places, counts: Places, threshold: float) -> Head:
     wide = rows.astype(np.float64)
-    weights = fit_one(wide, owners, len(taught)).weights
+    weights = fit_one(wide, owners, len(counts)).weights
     own = max(float(np.mean(np.einsum("ij,ij->i", wide, weights[owners]))), 1e-6)
-    return Head(weights=weights.astype(np.float32), intercepts=None, taught=taught,
-                share=0.5 * _trust(taught, 100), own=own, line=threshold, threshold=threshold)
+    return Head(weights=weights.astype(np.float32), intercepts=None, counts=counts,
+                share=0.5 * _trust(counts, 100), own=own, line=threshold, threshold=threshold)
 
 
-def _trust(taught: NDArray[np.bool_], full: int) -> float:
+def _trust(counts: Places, full: int) -> float:
     """0 for a single taught item to 1 from `full` of them, by the logarithm.
 
     A head tells which item is meant, not whether any is: among few items even nonsense is nearest to one.
     """
-    return min(1.0, math.log(int(taught.sum())) / math.log(full))
+    return min(1.0, math.log(int((counts > 0).sum())) / math.log(full))
 
 
 def _shared(owners: Places, texts: Sequence[str]) -> bool:
@@ -126,7 +146,7 @@ def _shared(owners: Places, texts: Sequence[str]) -> bool:
     return any(home.setdefault(text, owner) != owner for text, owner in zip(texts, owners.tolist(), strict=True))
 
 
-def _each(rows: Rows, owners: Places, texts: Sequence[str], taught: NDArray[np.bool_], threshold: float,
+def _each(rows: Rows, owners: Places, texts: Sequence[str], counts: Places, threshold: float,
           background: Rows) -> Head:
     """Texts that several items share become one row that belongs to all of them; the background belongs to none.
 
@@ -135,7 +155,7 @@ def _each(rows: Rows, owners: Places, texts: Sequence[str], taught: NDArray[np.b
     firsts = list(dict.fromkeys(texts))
     row_of = {text: number for number, text in enumerate(firsts)}
     size = len(firsts) + len(background)
-    owned = np.zeros((size, len(taught)), dtype=bool)
+    owned = np.zeros((size, len(counts)), dtype=bool)
     wide: Matrix = np.full((size, rows.shape[1] + 1), _INTERCEPT)
     wide[len(firsts):, :-1] = background
     for text, owner, row in zip(texts, owners.tolist(), rows, strict=True):
@@ -143,5 +163,5 @@ def _each(rows: Rows, owners: Places, texts: Sequence[str], taught: NDArray[np.b
         wide[row_of[text], :-1] = row
     weights = fit_each(wide, owned).weights
     own = float(np.mean((wide @ weights.T)[owned]))
-    return Head(weights=weights[:, :-1].astype(np.float32), intercepts=_INTERCEPT * weights[:, -1], taught=taught,
-                share=_trust(taught, 50), own=own, line=min(max(0.08 + 0.1 * own, 0.15), 0.4), threshold=threshold)
+    return Head(weights=weights[:, :-1].astype(np.float32), intercepts=_INTERCEPT * weights[:, -1], counts=counts,
+                share=_trust(counts, 50), own=own, line=min(max(0.08 + 0.1 * own, 0.15), 0.4), threshold=threshold)

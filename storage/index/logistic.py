@@ -6,6 +6,7 @@ the same weights. (Liu and Nocedal, 1989; bound on the Hessian: Boehning, 1992.)
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -68,6 +69,11 @@ def sigmoid(values: NDArray[Real]) -> NDArray[Real]:
     """1 / (1 + e^-x), without overflow."""
     result: NDArray[Real] = 0.5 * (1.0 + np.tanh(0.5 * values))
     return result
+
+
+def logit(share: float) -> float:
+    """The inverse of `sigmoid`, between 0 and 1."""
+    return math.log(share / (1.0 - share))
 
 
 def steps_for(rows: int, dimensions: int, labels: int) -> int:
