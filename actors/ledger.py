@@ -11,6 +11,7 @@ from ruche.actors.feed import Feeds
 from ruche.plugins.errors import RucheError
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted, AnyRecord, DeadLettered, SegmentReleased, SessionSaved, TurnCommitted
+from ruche.storage.model.told import told
 
 Numbered = Accepted | TurnCommitted | SegmentReleased | SessionSaved | DeadLettered
 Build = Callable[[int], Numbered]
@@ -124,13 +125,18 @@ class Ledger:
             for record, _, done in group:
                 if error is None:
                     self.seq += len(events_of(record))
-                    self._feeds.publish(self._session_id, events_of(record))
+                    if self._feeds.watched(self._session_id):
+                        self._feeds.publish(self._session_id, _as_told(record))
                 done(error)
         self._send()
 
 
 def events_of(record: Numbered) -> tuple[Event, ...]:
     return (record.event,) if isinstance(record, SegmentReleased) else record.events
+
+
+def _as_told(record: Numbered) -> tuple[Event, ...]:
+    return told(record.events, {record.run.id: record.run}) if isinstance(record, TurnCommitted) else events_of(record)
 
 
 def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:

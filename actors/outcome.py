@@ -117,5 +117,5 @@ def _news(turn: LogicalTurn, outcome: Outcome, replaces: tuple[str, ...]
     if run.status == "failed":
         news.append(("turn.failed", run.id, {"error": {"code": run.error}, "turn": msgspec.to_builtins(run.turn())}))
     else:
-        news.append(("turn.completed", run.id, msgspec.to_builtins(run.turn())))
+        news.append(("turn.completed", run.id, {}))
     return news

@@ -53,6 +53,12 @@ class Runs:
         row = self._runs.get(run_id)
         return None if row is None else _run(row["body"])
 
+    def between(self, session_id: str, first: str, last: str) -> dict[str, Run]:
+        """Runs of a session by id, from id `first` to `last`; those of an erased person are not in it."""
+        rows = self._runs.find(Filter("session", "=", session_id), Filter("id", ">=", first), Filter("id", "<=", last),
+                               limit=1_000_000)
+        return {row["id"]: _run(row["body"]) for row in rows}
+
     def canonical(self, run_id: str) -> bytes | None:
         """The run's bytes as they were hashed."""
         row = self._runs.get(run_id)

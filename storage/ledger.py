@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -86,12 +87,20 @@ class Ledger:
         self._keyring, self._inbox, self._person_of = keyring, inbox, person_of
         self._persons: Recent[tuple[str, str], DataKey] = Recent(_SESSIONS)
         self._staged = Inbox()
+        self._at_once: dict[tuple[str, str], tuple[Event, ...]] = {}
+        """Messages that the batch takes and answers, with the events that their turn's come after."""
         self._audit = AuditRows(collections, keyring, find)
 
-    def begin(self) -> None:
-        """A new batch: what an earlier, failed one staged is forgotten."""
+    def begin(self, records: Sequence[AnyRecord]) -> None:
+        """A new batch of these records: what an earlier, failed one staged is forgotten.
+
+        A batch is on disk wholly or not at all. So a message whose turn follows it there at once never waits in the
+        inbox, and its events are kept in one row with those of the turn.
+        """
         self._staged.waiting.clear()
         self._staged.segments.clear()
+        self._at_once = {(one.tenant, one.message.id): one.events for one, following in pairwise(records)
+                         if isinstance(one, Accepted) and _answers(following, one)}
         self._audit.begin()
 
     def forget_persons(self) -> None:
@@ -189,7 +198,7 @@ class Ledger:
                                 body=body), tenant, key)
         self._audit.stage(kept)
         made = [self._session(record.session, tenant, key), kept]
-        made += self._events(record.session.id, record.events, tenant, key)
+        made += self._events(record.session.id, (*self._earlier(record), *record.events), tenant, key)
         made += [self._superseded(one, tenant, key) for one in record.superseded]
         for message in record.answered:
             made += self._answered(message, run.id, record, tenant, key)
@@ -200,6 +209,12 @@ class Ledger:
                  for inbox in (self._inbox, self._staged)
                  for number in inbox.segments.get((record.tenant, run.id), ())]
         return made
+
+    def _earlier(self, record: TurnCommitted) -> tuple[Event, ...]:
+        """Events of the message that came with the turn."""
+        found = [self._at_once[record.tenant, message] for message in record.answered
+                 if (record.tenant, message) in self._at_once]
+        return found[0] if found else ()
 
     def _superseded(self, run: Run, tenant: Tenant, key: DataKey) -> Change:
         kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
@@ -212,7 +227,7 @@ class Ledger:
                   key: DataKey) -> list[Change]:
         name = (record.tenant, message)
         accepted = self._inbox.waiting.get(name) or self._staged.waiting.get(name)
-        made = [self._remove(InboxRow, message, tenant)]
+        made = [] if name in self._at_once else [self._remove(InboxRow, message, tenant)]
         if accepted is not None and accepted.message.idempotency_key is not None:
             made.append(self._request(accepted, turn, tenant, key))
         return made
@@ -221,6 +236,8 @@ class Ledger:
         key = self._person(record.tenant, record.key, record.session_id)
         self._inbox.count += 1
         self._staged.waiting[record.tenant, record.message.id] = record
+        if (record.tenant, record.message.id) in self._at_once:
+            return []
         made = [self._put(InboxRow(id=Id(record.message.id), session=Id(record.session_id), number=self._inbox.count,
                                    accepted=_encode(record)), tenant, key)]
         if record.message.idempotency_key is not None:
@@ -327,6 +344,14 @@ def request_name(interlocutor: str, idempotency_key: str) -> str:
 def episode_name(kind: str, id: str) -> str:
     """One episode as one string that no other pair gives."""
     return f"{kind}:{id}"
+
+
+def _answers(record: Record, accepted: Accepted) -> bool:
+    """Whether a record is the turn of one message, with events that follow upon that message's."""
+    return (isinstance(record, TurnCommitted) and record.answered == (accepted.message.id,)
+            and record.tenant == accepted.tenant and record.session.id == accepted.session_id
+            and bool(accepted.events and record.events)
+            and accepted.events[-1].seq + 1 == record.events[0].seq)
 
 
 def is_ending(record: Record) -> bool:

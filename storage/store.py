@@ -108,13 +108,14 @@ class Store:
         """
         self._check()
         with self._writing:
-            self._ledger.begin()
-            made = [self._ledger.changes(record) for record in records]
+            self._ledger.begin(records)
+            made = [changes for record in records if (changes := self._ledger.changes(record))]
             self._write(made, last_resort=all(is_ending(record) for record in records))
-            first = self._journal.sequence - len(records)
-            for place, (record, changes) in enumerate(zip(records, made, strict=True), 1):
-                self._overlay.add(first + place, changes)
-                self._feed.add(first + place, changes)
+            first = self._journal.sequence - len(made)
+            for sequence, changes in enumerate(made, first + 1):
+                self._overlay.add(sequence, changes)
+                self._feed.add(sequence, changes)
+            for record in records:
                 self._ledger.note(record)
 
     def apply(self, *, snapshots: bool = True) -> int:

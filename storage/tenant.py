@@ -19,6 +19,7 @@ from ruche.storage.model.record import (
     SegmentReleased,
 )
 from ruche.storage.model.run import Run
+from ruche.storage.model.told import is_bare, told
 from ruche.storage.people import People
 from ruche.storage.said import Said
 from ruche.storage.secured import Door, Page
@@ -79,7 +80,9 @@ class TenantStore:
 
     def events(self, session_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
         """Events with a seq above `after`, in order."""
-        return self._sessions.events(session_id, after, limit)
+        events = self._sessions.events(session_id, after, limit)
+        bare = [event.turn_id for event in events if is_bare(event)]
+        return list(told(events, self._runs.between(session_id, min(bare), max(bare)))) if bare else events
 
     def segments(self, turn_id: str) -> list[SegmentReleased]:
         """What was released of a turn that a crash interrupted, in order; empty once the turn is committed."""
