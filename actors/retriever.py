@@ -13,6 +13,7 @@ import anyio
 import msgspec
 import numpy as np
 
+from ruche.actors.remembered import Remembered
 from ruche.actors.service import ServiceActor
 from ruche.actors.supervised import SupervisedService
 from ruche.actors.system import ActorSystem
@@ -119,12 +120,15 @@ def encoded(embedder: Embedder, texts: Sequence[str]) -> Vectors:
 class Retriever:
     """`contracts.Retrieval`: one index per tenant, agent and version; the last two versions prepared are kept."""
 
-    def __init__(self, embedder: Embedder, system: ActorSystem | None = None) -> None:
-        """Starts the service thread in `system` (the running one when absent), which stops it at its end."""
+    def __init__(self, embedder: Embedder, system: ActorSystem | None = None,
+                 remembered: Remembered | None = None) -> None:
+        """Starts the service thread in `system` (the running one when absent), which stops it at its end. Vectors of
+        what authors wrote are looked for in `remembered` first, unless the embedder is immediate."""
         self.embedder = embedder
         self._service = SupervisedService(EmbeddingService, embedder, system=system)
         self._immediate = bool(getattr(embedder, "immediate", False))
         self._words: frozenset[str] | None = getattr(embedder, "words", None)
+        self._remembered = None if self._immediate else remembered
         self._background: Vectors | None = None
         self._indexes: dict[tuple[str, str], OrderedDict[int, AgentIndex]] = {}
 
@@ -145,6 +149,8 @@ class Retriever:
 
         index = await anyio.to_thread.run_sync(build, abandon_on_cancel=True)
         self._keep((bundle.tenant, bundle.id), version, index)
+        if self._remembered is not None:
+            await self._remembered.save()
 
     async def retrieve(self, tenant: str, agent: str, version: int, text: str, limit: int = 30,
                        scopes: Sequence[str] | None = None) -> Hits:
@@ -214,11 +220,14 @@ class Retriever:
             versions.popitem(last=False)
 
     async def _rows(self, texts: Sequence[str], known: dict[str, Vectors], progress: Progress | None) -> Vectors:
-        rows = dict(known)
+        rows = dict(known) if self._remembered is None else {**await self._remembered.of(texts), **known}
         new = [text for text in dict.fromkeys(texts) if text not in rows]
         for start in range(0, len(new), SLICE):
             part = new[start:start + SLICE]
-            rows.update(zip(part, await self._service.ask_async(Encode(part), wait=True), strict=True))
+            made = await self._service.ask_async(Encode(part), wait=True)
+            rows.update(zip(part, made, strict=True))
+            if self._remembered is not None:
+                self._remembered.add(part, made)
             if progress is not None:
                 progress(start + len(part), len(new))
         if not texts:

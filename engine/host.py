@@ -22,6 +22,7 @@ from ruche.actors.fair import FairGate
 from ruche.actors.feed import Feeds
 from ruche.actors.hosting import REFUSAL, Hosting
 from ruche.actors.recovery import recover
+from ruche.actors.remembered import Remembered
 from ruche.actors.retriever import Retriever
 from ruche.actors.scribe import Scribe
 from ruche.actors.session import SessionActor
@@ -163,7 +164,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     registry = Registry()
     embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
                         else await anyio.to_thread.run_sync(partial(open_embedder, settings.models, registry)))
-    retriever = Retriever(embedder)
+    retriever = Retriever(embedder, remembered=Remembered(scribe.read, embedder.name, embedder.dimensions))
     installed = Installed(registry, plugins.enforcers, any_generator=plugins.generator is not None)
     catalog = Catalog(scribe, retriever, installed, plugins.clock_ms)
     tools = plugins.tools or Tools(secrets=tool_secrets(os.environ))

@@ -22,6 +22,7 @@ from ruche.storage import forks, platform, vault
 from ruche.storage.auditor import Auditor
 from ruche.storage.backup import Backup
 from ruche.storage.collection import Collection, Values
+from ruche.storage.computed import Computed
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
 from ruche.storage.errors import Erased, RucheError, StorageStopped
 from ruche.storage.feed import Feed
@@ -91,6 +92,7 @@ class Store:
         self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock,
                           self._check)
         self._tenants: Recent[str, TenantStore] = Recent(1024)
+        self._computed = Computed(files.directory / "computed", files.keyring.derive("computed"))
         self._auditor = Auditor(files, self._feed, self._lock, self.append)
         self._writing = threading.Lock()
         self._keys = Keys(files, self._lock, self._writing, self._feed.drain, self.checkpoint)
@@ -222,6 +224,12 @@ class Store:
                     known = found.get((one.tenant, one.agent))
                     found[one.tenant, one.agent] = one if known is None or known.version < one.version else known
         return [found[key] for key in sorted(found)]
+
+    @property
+    def computed(self) -> Computed:
+        """What can be computed again: a cache that may be lost at any time."""
+        self._check()
+        return self._computed
 
     def derive_key(self, purpose: str) -> bytes:
         """32 bytes for one purpose, the same after every restart (HKDF of the root key)."""

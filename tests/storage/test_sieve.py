@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ruche.storage.model.record import ProfileSaved
@@ -16,6 +16,7 @@ from tests.storage.records import NOW_MS, Conversation, accepted, profile, sessi
 TOKENS = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(st.one_of(TOKENS, st.binary(min_size=32, max_size=32)), max_size=20), max_size=5))
 def test_what_was_added_is_never_taken_for_missing(batches: list[list[int | bytes]]) -> None:
     sieve = Sieve()
