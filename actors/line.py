@@ -212,7 +212,8 @@ class Line:
         running.epitaph = Former(running.turn_id, tuple(running.messages))
         turn = LogicalTurn(running.open, self.hosting.new_id(), running.group, running.messages, running.callers,
                            running.writing, [*running.replaces, running.turn_id],
-                           [*running.former, running.epitaph], opened=running.opened, changed=running.changed)
+                           [*running.former, running.epitaph], running.earlier, opened=running.opened,
+                           changed=running.changed)
         running.replaced = True
         return self._rethink(running, turn)
 

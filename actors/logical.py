@@ -15,6 +15,7 @@ from ruche.actors.ledger import Ledger
 from ruche.actors.stage import SessionStage
 from ruche.storage.model.conversation import Message, SessionState
 from ruche.storage.model.handoff import Intervention
+from ruche.storage.model.record import EffectSettled
 from ruche.storage.model.run import Run, TapeEntry
 from ruche.storage.model.turn import Turn
 
@@ -94,6 +95,8 @@ class LogicalTurn:
     """Turns that this one answers instead, until subscribers have been told."""
     former: list[Former] = field(default_factory=list)
     """The same turns, until they are recorded together with this one."""
+    earlier: list[EffectSettled] = field(default_factory=list)
+    """What earlier attempts did that can be undone. Undone is what the attempt that is kept did not ask for."""
     epitaph: Former | None = None
     """This turn among those, once another replaces it."""
     opened: float = 0.0
@@ -138,6 +141,7 @@ class LogicalTurn:
     def put_off(self) -> None:
         """Nothing came of thinking: to be thought again, or closed with what was said, when its time comes again."""
         if self.stage is not None:
+            self.earlier += self.stage.done
             self.interrupted = self.interrupted or tuple(self.stage.segments)
         self.begun = self.sealed = self.held = False
         self.stage, self.lost = None, None

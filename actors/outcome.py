@@ -13,6 +13,7 @@ from ruche.actors.hosting import Hosting
 from ruche.actors.logical import LogicalTurn
 from ruche.actors.people import merged
 from ruche.actors.thinking import TIMEOUT, Thought
+from ruche.actors.undoing import to_undo
 from ruche.plugins.errors import DeadlineExceeded
 from ruche.storage.model.conversation import Profile, SessionState
 from ruche.storage.model.event import Event, EventKind, OutboxItem
@@ -81,6 +82,7 @@ def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, hos
     at_ms, notices = hosting.clock_ms(), hosting.notices
     run, replaces = outcome.run, tuple(turn.replaces)
     session, former = _with_former(turn, outcome)
+    undoing = tuple(to_undo(turn, hosting)) if turn.earlier else ()
 
     def build(seq: int) -> TurnCommitted:
         events = tuple(
@@ -90,7 +92,7 @@ def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, hos
             tenant=run.tenant, at_ms=at_ms, run=run, answered=tuple(message.id for message in turn.messages),
             session=replace(session, event_seq=events[-1].seq, processing_turn=""), profile=profile,
             events=events, superseded=former,
-            outbox=outcome.outbox if notices is None else (*outcome.outbox, *notices(run, events)))
+            outbox=(*outcome.outbox, *undoing, *(() if notices is None else notices(run, events))))
 
     return build
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ruche.actors.stage import can_be_undone
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
+from ruche.storage.model.record import EffectSettled
 from ruche.storage.model.run import Run
 
 if TYPE_CHECKING:
@@ -57,6 +60,12 @@ def last_event(tenant: TenantStore, session_id: str, after: int) -> int:
 def released(store: Store, tenant: str, turn_id: str) -> tuple[str, ...]:
     """The segments of a turn that were journalled, in order."""
     return tuple(segment.text for segment in sorted(store.tenant(tenant).segments(turn_id), key=lambda s: s.number))
+
+
+def performed(store: Store, tenant: str, turns: Iterable[str]) -> list[EffectSettled]:
+    """What these turns did that can be undone."""
+    return [effect for turn in turns for effect in store.tenant(tenant).effects_of(turn)
+            if isinstance(effect, EffectSettled) and can_be_undone(effect)]
 
 
 def look_up(store: Store, key: SessionKey, idempotency_key: str) -> Earlier | None:

@@ -17,7 +17,7 @@ from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
-from ruche.actors.recall import Earlier, look_up, recall, recall_session, released
+from ruche.actors.recall import Earlier, look_up, performed, recall, recall_session, released
 from ruche.actors.worker import work_through
 from ruche.plugins.errors import IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
 from ruche.storage.model.conversation import Message, SessionKey, SessionState
@@ -324,7 +324,9 @@ class SessionActor(AioActor):
         if orphan.crashes >= self._hosting.most_crashes:
             return await bury(line.opened(), orphan, self._hosting)
         segments = await scribe.read(lambda store: released(store, line.key.tenant, orphan.turn_id))
-        line.take_up(orphan, segments=segments)
+        turn = line.take_up(orphan, segments=segments)
+        turns = (orphan.turn_id, *(former.turn_id for former in orphan.former))
+        turn.earlier += await scribe.read(lambda store: performed(store, line.key.tenant, turns))
 
     async def _hand_over(self) -> None:
         """What is under way must have landed before another activation reads; what is unanswered waits for it."""

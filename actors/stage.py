@@ -32,6 +32,10 @@ class SessionStage:
         self.segments: list[str] = []
         self.commit_reached = False
         self.effects = 0
+        self.claimed: set[str] = set()
+        """Keys of the effects that this attempt has asked for."""
+        self.done: list[EffectSettled] = []
+        """Those that went well and can be undone."""
         self._turn_id = turn_id
         self._state = state
         self._ledger = ledger
@@ -84,6 +88,7 @@ class SessionStage:
         if effect.policy == "PURE":
             return EffectOutcome(status="new")
         self.effects += 1
+        self.claimed.add(effect.key)
         if effect.key in self._reserving:
             return EffectOutcome(status="unknown")
         self._reserving.add(effect.key)
@@ -97,10 +102,14 @@ class SessionStage:
         if effect.policy == "PURE":
             return
         status = "unknown" if outcome.status == "new" else outcome.status
+        settled = EffectSettled(
+            tenant=self._state.key.tenant, at_ms=self._clock_ms(), session_id=self._state.id, turn_id=self._turn_id,
+            tool=effect.tool, key=effect.key, status=status, result=outcome.result, policy=effect.policy,
+            arguments=effect.arguments)
+        if can_be_undone(settled):
+            self.done.append(settled)
         with anyio.CancelScope(shield=True):
-            await self._scribe.commit(EffectSettled(
-                tenant=self._state.key.tenant, at_ms=self._clock_ms(), session_id=self._state.id,
-                turn_id=self._turn_id, tool=effect.tool, key=effect.key, status=status, result=outcome.result))
+            await self._scribe.commit(settled)
 
     async def _reserve(self, effect: Effect) -> EffectOutcome:
         tenant = self._state.key.tenant
@@ -128,6 +137,11 @@ class SessionStage:
     def _refuse_when_over(self) -> None:
         if self._over:
             raise RuntimeError("the turn has ended; a brain must stop when it is cancelled")
+
+
+def can_be_undone(effect: EffectReserved | EffectSettled) -> bool:
+    """It has happened, and there is a tool that takes it back."""
+    return isinstance(effect, EffectSettled) and effect.policy == "COMPENSATABLE" and effect.status == "ok"
 
 
 def _known(store: Store, tenant: str, key: str) -> EffectReserved | EffectSettled | None:

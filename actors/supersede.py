@@ -5,11 +5,14 @@ The decider is an argument of the session: a host may hand in another function o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 from ruche.storage.model.conversation import Message
+
+log = logging.getLogger(__name__)
 
 
 class Decision(Enum):
@@ -50,8 +53,15 @@ def default_decider(situation: Situation) -> Decision:
 
 
 def decide(decider: Decider, situation: Situation) -> Decision:
-    """The decider's word, bounded by the law: after the commit point no turn is thought again."""
-    decision = decider(situation)
+    """The decider's word, bounded by the law: after the commit point no turn is thought again.
+
+    A decider is a plugin: one that raises or answers nonsense leaves it to the default.
+    """
+    try:
+        decision = Decision(decider(situation))
+    except Exception as error:
+        log.error("the decider failed of %s; the default decides", type(error).__name__)
+        decision = default_decider(situation)
     if situation.commit_reached and decision in (Decision.SUPERSEDE, Decision.ABSORB):
         return Decision.QUEUE
     return decision

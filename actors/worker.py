@@ -63,6 +63,8 @@ async def _think_and_finish(line: Line, turn: LogicalTurn) -> None:
         profile = line.person.profile
         thought = await think(turn, profile, hosting)
         turn.sealed = not turn.again()
+        if turn.again() and turn.stage is not None:
+            turn.earlier += turn.stage.done
         if turn.epitaph is not None:
             turn.epitaph.tape, turn.epitaph.ms = thought.tape, round(thought.ms, 3)
     if turn.sealed:

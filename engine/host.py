@@ -26,6 +26,7 @@ from ruche.actors.remembered import Remembered
 from ruche.actors.retriever import Retriever
 from ruche.actors.scribe import Scribe
 from ruche.actors.session import SessionActor
+from ruche.actors.supersede import Decider, default_decider
 from ruche.actors.system import ActorSystem
 from ruche.engine.authoring.samples import served_samples
 from ruche.engine.brain.turn import PhasedBrain
@@ -75,6 +76,8 @@ class Plugins:
     generator: Callable[[ModelUse], Generator] | None = None
     enforcers: dict[str, Enforcer] = field(default_factory=dict)
     tools: ToolGateway | None = None
+    decider: Decider = default_decider
+    """What becomes of a turn when a newer message arrives while it thinks."""
     clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     entropy: Callable[[int], bytes] = random_bytes
 
@@ -187,7 +190,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms)
     stack.push_async_callback(webhooks.close)
     hosting.notices = webhooks.notices if settings.webhooks else None
-    host.standing = Standing(host, webhooks)
+    host.standing = Standing(host, webhooks, tools)
     return host
 
 
@@ -203,7 +206,7 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
         except RucheError:
             return REFUSAL
 
-    return Hosting(brain=brain, scribe=scribe, feeds=feeds, on_turn=quotas.count,
+    return Hosting(brain=brain, scribe=scribe, feeds=feeds, on_turn=quotas.count, decider=plugins.decider,
                    gate=FairGate(limits.turns_at_once, limits.turns_at_once_per_tenant, limits=at_once),
                    engine=engine_name(), turn_seconds=limits.turn_seconds, waiting_limit=limits.mailbox,
                    refusal=refusal, clock_ms=plugins.clock_ms, entropy=plugins.entropy,

@@ -9,6 +9,8 @@ from ruche.actors.arrears import Arrears
 from ruche.actors.clock import Clock
 from ruche.actors.courier import Courier
 from ruche.actors.reminders import Reminders
+from ruche.actors.undoing import KIND as COMPENSATION
+from ruche.engine.compensating import Compensation
 from ruche.engine.custody import Custody
 from ruche.engine.followups import KIND as FOLLOW_UP
 from ruche.engine.followups import FollowUps
@@ -19,6 +21,7 @@ from ruche.plugins.errors import RucheError
 
 if TYPE_CHECKING:
     from ruche.engine.host import Host
+    from ruche.plugins.contracts import ToolGateway
     from ruche.storage.model.event import OutboxItem
 
 log = logging.getLogger(__name__)
@@ -34,13 +37,14 @@ _AGAIN_MS: Final = 600_000
 class Standing:
     """Made inside the actor system, once the host is there. Its clock stops before anything else does."""
 
-    def __init__(self, host: Host, webhooks: Webhooks) -> None:
+    def __init__(self, host: Host, webhooks: Webhooks, tools: ToolGateway) -> None:
         hosting, scribe = host.hosting, host.scribe
         self.clock = Clock(host.sessions, scribe)
         self.courier = Courier(scribe, {}, timeout=_DELIVERY_S, clock_ms=hosting.clock_ms)
         self.reminders = Reminders(scribe, self.courier, hosting.clock_ms, hosting.new_id)
         self._sweeper, self._host = Sweeper(host), host
         self.courier.route(WEBHOOK, webhooks.deliver)
+        self.courier.route(COMPENSATION, Compensation(scribe, host.catalog, tools).deliver)
         self.courier.route(FOLLOW_UP, FollowUps(host).deliver)
         self.courier.route(RETENTION, self._retain)
         hosting.due = self.courier.expect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import anyio.to_thread
@@ -71,17 +72,23 @@ async def test_a_dead_letter_is_not_answered_by_a_restart_and_its_request_may_be
 
 async def test_a_message_that_crashes_its_session_is_refused_and_kept_and_the_turn_in_hand_goes_on(
         tmp_path: Path) -> None:
-    def torn(situation: object) -> object:
-        raise KeyError
+    torn = False
+
+    def entropy(size: int) -> bytes:
+        if torn:
+            raise KeyError
+        return os.urandom(size)
 
     gate = Gate()
     brain = ScriptedBrain(gate)
-    async with rig(tmp_path, brain, decider=torn, channel_bases=AT_ONCE, policy=QUICK) as it:
+    async with rig(tmp_path, brain, entropy=entropy, channel_bases=AT_ONCE, policy=QUICK) as it:
         first = await it.say("one", WEB, want="accepted")
         await brain.begun.wait()
         gate.open.set()
+        torn = True
         with pytest.raises(KeyError):
             await it.turn("two", WEB)
+        torn = False
         await ended(it, first.session_id, 1)
         await it.turn("three", WEB)  # journalled behind the letter
         [letter] = await dead(it)

@@ -95,10 +95,14 @@ async def test_a_tenant_is_shown_nothing_that_names_another(tmp_path: Path) -> N
         assert engine.actors("another")["sessions"]["longest"] == {}
 
 
-async def test_a_dead_letter_is_listed_for_its_tenant(tmp_path: Path) -> None:
-    def torn(situation: object) -> object:
+class Torn(dict[str, int]):
+    """Settings that the engine fails on."""
+
+    def get(self, *_: object) -> int:
         raise KeyError
 
+
+async def test_a_dead_letter_is_listed_for_its_tenant(tmp_path: Path) -> None:
     again = asyncio.Event()
 
     async def signal(turn: TurnInput, stage: Stage, tape: Tape) -> str:
@@ -107,12 +111,13 @@ async def test_a_dead_letter_is_listed_for_its_tenant(tmp_path: Path) -> None:
         return await never_again(turn, stage, tape)
 
     async with hosted(tmp_path, ScriptedBrain(signal)) as (engine, host):
-        host.hosting.decider = torn  # type: ignore[assignment]
         first = await engine.chat(agent="desk", user="kim", message="one")
         await engine.accept(agent="desk", user="kim", message="two")
         await again.wait()
-        with pytest.raises(KeyError):
+        host.hosting.channel_bases = Torn()
+        with pytest.raises(Unavailable):
             await engine.accept(agent="desk", user="kim", message="three")
+        host.hosting.channel_bases = {}
         await engine.chat(agent="desk", user="lee", message="journalled behind the letter")
         [letter] = await engine.dead_letters("default")
         assert (letter.message.text, letter.key.interlocutor, first.status) == ("three", "kim", "complete")

@@ -40,3 +40,11 @@ def test_no_decider_can_restart_a_turn_past_its_commit_point(wish: Decision, eff
 @pytest.mark.parametrize("wish", list(Decision))
 def test_before_the_commit_point_a_decider_is_free(wish: Decision) -> None:
     assert decide(lambda _: wish, _situation(effects=2)) is wish
+
+
+def test_a_decider_that_raises_or_answers_nonsense_leaves_it_to_the_default() -> None:
+    def torn(situation: Situation) -> Decision:
+        raise LookupError
+
+    assert decide(torn, _situation()) is Decision.SUPERSEDE
+    assert decide(lambda _: "whatever", _situation(effects=1)) is Decision.QUEUE  # type: ignore[arg-type,return-value]

@@ -244,6 +244,9 @@ class SimulatedTenant:
     def effect(self, key: str) -> EffectReserved | EffectSettled | None:
         return self._effects.get(key)
 
+    def effects_of(self, turn_id: str) -> list[EffectReserved | EffectSettled]:
+        return [effect for effect in self._effects.values() if effect.turn_id == turn_id]
+
     def put(self, record: AnyRecord) -> None:
         for event in events_of(record):
             self._events.setdefault(event.session_id, []).append(event)
