@@ -203,8 +203,10 @@ def trip(*, checkpoint: bool = False) -> Any:
                         {"id": "ask", "collects": ["city"], "next": [{"to": "seat"}]},
                         {"id": "seat", "say": "Held.", "next": [{"to": "done"}], "tools": [
                             {"tool": "hold"}, {"tool": "pay", "depends_on": ["hold"]}]},
-                        {"id": "done", "say": "Booked {{ seat }}.", "checkpoint": checkpoint, "ask": "Anything else about the trip?",
-                         "next": [{"to": "end", "if": "the user says that is all"}]}, {"id": "end", "say": "Bye."}]}],
+                        {"id": "done", "say": "Booked {{ seat }}.", "checkpoint": checkpoint,
+                         "ask": "Anything else about the trip?",
+                         "next": [{"to": "end", "if": "the user says that is all"}]},
+                        {"id": "end", "say": "Bye."}]}],
         tools=[{"id": "hold", "python": "t.py:hold", "policy": "COMPENSATABLE", "compensation": "release",
                 "outputs": {"seat": "seat"}, "parameters": {"type": "object", "properties": {"city": {}}}},
                {"id": "release", "python": "t.py:release", "policy": "IDEMPOTENT",
