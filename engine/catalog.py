@@ -65,6 +65,16 @@ class Catalog:
         """As `published`, None where there is none."""
         return self._agents.get((tenant, agent))
 
+    def field_days(self) -> dict[str, dict[str, int]]:
+        """By tenant, the days that fields of profiles are kept: the fewest that an agent of the tenant asks for."""
+        found: dict[str, dict[str, int]] = {}
+        for (tenant, _), agent in self._agents.items():
+            for field in agent.bundle.fields:
+                if field.retention_days is not None:
+                    days = found.setdefault(tenant, {})
+                    days[field.name] = min(field.retention_days, days.get(field.name, field.retention_days))
+        return found
+
     def of_tenant(self, tenant: str) -> list[PublishedAgent]:
         """All agents of a tenant, by id."""
         return [agent for key, agent in sorted(self._agents.items()) if key[0] == tenant]

@@ -74,7 +74,8 @@ async def hold(host: Host, tenant: str, interlocutor: str, *, held: bool, reason
 
 
 class Sweeper:
-    """Lets go once a day of what is older than the settings allow; asked more often, so that a restart skips no day."""
+    """Lets go once a day of what is older than the settings and the agents' fields allow; asked more often, so that a
+    restart skips no day."""
 
     def __init__(self, host: Host) -> None:
         self._host, self._rules = host, host.settings.storage.retention.rules()
@@ -83,9 +84,12 @@ class Sweeper:
     async def sweep(self) -> Dropped | None:
         """None when there is nothing to do today any more. Raises Unavailable and OSError."""
         now = self._host.hosting.clock_ms()
-        today = now // round(_DAY_S * 1000)
-        if not self._rules or today == self._last:
+        today, days = now // round(_DAY_S * 1000), self._host.catalog.field_days()
+        if not (self._rules or days) or today == self._last:
             return None
+        if days:
+            for stale in await self._host.scribe.read(lambda store: store.audit.stale_fields(days, now)):
+                await self._host.scribe.commit(stale)
         dropped = await self._host.scribe.read(lambda store: store.audit.retain(self._rules, now))
         self._last = today
         return dropped

@@ -12,14 +12,16 @@ from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import Conflict, NotFound
 from ruche.storage.fields import Id, Stored
 from ruche.storage.keyring import Keyring, Tenant
+from ruche.storage.model.conversation import Profile
 from ruche.storage.model.record import AdvisoryAdded, AnyRecord, HoldSet, PersonErased
 from ruche.storage.model.run import canonical
 from ruche.storage.overlay import Change
-from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, RunRow
+from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, PersonRow, RunRow
 from ruche.storage.runs import entry
 from ruche.storage.vault import DataKey, key_id
 
 _encode = msgspec.msgpack.Encoder().encode
+_profile = msgspec.msgpack.Decoder(Profile).decode
 
 FindRows = Callable[[type[Stored], int, str, object], Sequence[Values]]
 """(model, tenant tag, field, stored value) -> the stored rows with this value."""
@@ -32,14 +34,22 @@ class AuditRows:
         self._collections = {collection.model: collection for collection in collections}
         self._keyring, self._find = keyring, find
         self._staged: list[Change] = []
+        self._building = {self._collections[model].number for model in (RunRow, AdvisoryRow, PersonRow)}
 
     def begin(self) -> None:
         self._staged.clear()
 
     def stage(self, change: Change) -> None:
         """A row of this batch that later records of the batch may build on."""
-        if change.collection in (self._collections[RunRow].number, self._collections[AdvisoryRow].number):
+        if change.collection in self._building:
             self._staged.append(change)
+
+    def profile(self, tenant: Tenant, interlocutor: str) -> Profile | None:
+        """A person's profile with what this batch made of it. Raises Erased."""
+        collection = self._collections[PersonRow]
+        person = collection.stored(collection.by_name["person"], interlocutor, tenant)
+        found = self._rows(PersonRow, tenant.tag, "person", person)
+        return _profile(collection.open("profile", found[-1], self._keyring.opener)) if found else None
 
     def changes(self, record: AnyRecord, tenant: Tenant) -> list[Change] | None:
         """The rows of a record of one of these kinds, None for every other kind."""

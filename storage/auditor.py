@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -11,17 +11,20 @@ import msgspec
 from ruche.storage import platform, vault
 from ruche.storage.audit import Head as SessionStart
 from ruche.storage.checkpoints import PublicKey
+from ruche.storage.collection import Values
 from ruche.storage.datafiles import DataFiles
 from ruche.storage.errors import Erased, IntegrityError, NotFound, StorageFull, StorageStopped
+from ruche.storage.expiry import Days, expired
 from ruche.storage.feed import Feed
 from ruche.storage.fields import Stored
 from ruche.storage.heads import COLUMN, SessionHead
-from ruche.storage.model.record import AnyRecord, HoldSet, PersonErased
+from ruche.storage.model.conversation import Profile
+from ruche.storage.model.record import AnyRecord, FieldsExpired, HoldSet, PersonErased
 from ruche.storage.notary import KeyLine
 from ruche.storage.proofs import Audit, Head, Proof, sign
 from ruche.storage.query import Query
 from ruche.storage.retention import Dropped, Retention, Rules
-from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, RunRow
+from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, PersonRow, RunRow
 
 KEY_BACKUP_DAYS: Final = 30
 """How long a backup of the keyring may be kept: only when the last one is gone, an erasure is complete."""
@@ -30,6 +33,7 @@ _EVERYTHING: Final = Query(limit=1_000_000_000)
 _KINDS: Final[dict[str, type[Stored]]] = {"run": RunRow, "advisory": AdvisoryRow, "erasure": ErasureRow}
 
 
+_profile = msgspec.msgpack.Decoder(Profile).decode
 _hold = msgspec.msgpack.Decoder(tuple[str, str, str, str]).decode
 
 
@@ -187,6 +191,28 @@ class Auditor:
         with self._lock:
             self._feed.drain()
             return Retention(self._files, rules, self._held()).sweep(now_ms)
+
+    def stale_fields(self, rules: Mapping[str, Days], now_ms: int) -> list[FieldsExpired]:
+        """What of the profiles is older than its tenant's rules allow, for whoever appends; of held persons nothing."""
+        collection = self._models[PersonRow]
+        with self._lock:
+            self._feed.drain()
+            held, found = self._held(), list[FieldsExpired]()
+            for tenant, days in rules.items():
+                for row in self._files.tables.find(collection, self._files.keyring.tenant(tenant).tag, _EVERYTHING):
+                    profile = self._profile(row, held)
+                    limits = {} if profile is None else expired(profile, days, now_ms)
+                    if profile is not None and limits:
+                        found.append(FieldsExpired(tenant=tenant, at_ms=now_ms, interlocutor=profile.interlocutor,
+                                                   fields=limits))
+        return found
+
+    def _profile(self, row: Values, held: frozenset[bytes]) -> Profile | None:
+        try:
+            opened = self._models[PersonRow].open("profile", row, self._files.keyring.opener)
+        except Erased:
+            return None
+        return None if vault.key_id(row[-1]) in held else _profile(opened)
 
     def forget_unreadable(self) -> list[tuple[str, str]]:
         """Let go of index rows whose entry in the day files is damaged, so that the rest can be listed: kind and id of

@@ -15,6 +15,7 @@ import msgspec
 from ruche.storage.auditing import AuditRows, FindRows
 from ruche.storage.collection import Collection
 from ruche.storage.errors import RucheError
+from ruche.storage.expiry import without
 from ruche.storage.fields import Id, Stored
 from ruche.storage.keyring import Keyring, Tenant
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
@@ -29,6 +30,7 @@ from ruche.storage.model.record import (
     EffectReserved,
     EffectSettled,
     EpisodeKept,
+    FieldsExpired,
     OutboxSettled,
     PersonErased,
     ProfileSaved,
@@ -142,6 +144,8 @@ class Ledger:
                 return self._settled(record, tenant)
             case UtterancesKept():
                 return [self._utterance(record, one, tenant) for one in record.memories]
+            case FieldsExpired():
+                return self._expired(record, tenant)
             case EpisodeKept():
                 return [self._episode(record, tenant)]
         made = self._audit.changes(record, tenant)
@@ -286,8 +290,16 @@ class Ledger:
                                     events=_encode(events)), tenant, key)]
 
     def _profile(self, profile: Profile, tenant: Tenant) -> Change:
-        return self._put(PersonRow(person=profile.interlocutor, profile=_encode(profile)), tenant,
-                         self._keyring.person(tenant.name, profile.interlocutor))
+        put = self._put(PersonRow(person=profile.interlocutor, profile=_encode(profile)), tenant,
+                        self._keyring.person(tenant.name, profile.interlocutor))
+        self._audit.stage(put)
+        return put
+
+    def _expired(self, record: FieldsExpired, tenant: Tenant) -> list[Change]:
+        """From the profile as it is now: nothing that was learned meanwhile is lost."""
+        known = self._audit.profile(tenant, record.interlocutor)
+        left = None if known is None else without(known, record.fields)
+        return [] if left is None or left is known else [self._profile(left, tenant)]
 
     def _agent(self, record: AgentPublished | DraftSaved, version: int, tenant: Tenant) -> Change:
         return self._put(AgentRow(published=f"{record.agent}:{version}", agent=record.agent, version=version,

@@ -161,6 +161,13 @@ class HoldSet(Record, frozen=True, kw_only=True, tag="hold"):
     by: str
 
 
+class FieldsExpired(Record, frozen=True, kw_only=True, tag="expired"):
+    """Fields of a profile are older than they may be kept: what is as old as the time given (ms) goes."""
+
+    interlocutor: str
+    fields: dict[str, int]
+
+
 class EpisodeKept(Record, frozen=True, kw_only=True, tag="episode"):
     """Something remembered that was brought in from elsewhere; `body` is its canonical JSON, `interlocutor` empty when
     it is about nobody. `at_ms` is when it happened."""
@@ -191,4 +198,4 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
 
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
              | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
-             | EpisodeKept | ReminderSet | UtterancesKept)
+             | FieldsExpired | EpisodeKept | ReminderSet | UtterancesKept)

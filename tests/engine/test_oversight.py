@@ -57,6 +57,27 @@ async def test_old_days_go_once_a_day_by_the_engines_own_clock(settings: Setting
 
 
 @pytest.mark.anyio
+async def test_fields_of_profiles_go_by_the_days_that_their_agent_asks_for(settings: Settings) -> None:
+    from ruche.storage.model.conversation import FieldValue, Profile
+    from ruche.storage.model.record import ProfileSaved
+
+    clock, folder = Time(), settings.agents
+    assert folder is not None
+    (folder / "fields.yaml").write_text("- {name: phone, retention_days: 10}\n- {name: city}\n")
+    async with Engine.open(settings=settings, clock_ms=clock) as engine:
+        known = {name: FieldValue(value="x", source="user_provided", at_ms=clock.now) for name in ("phone", "city")}
+        await engine._host.scribe.commit(ProfileSaved(tenant="default", at_ms=clock.now, profile=Profile(
+            interlocutor="ada", tenant="default", fields=known)))
+        sweeper = Sweeper(engine._host)
+        for days, left in ((9, {"phone", "city"}), (2, {"city"})):
+            clock.now += days * DAY
+            await sweeper.sweep()
+            profile = await engine._host.scribe.read(lambda store: store.tenant("default").profile("ada"))
+            assert profile is not None
+            assert set(profile.fields) == left
+
+
+@pytest.mark.anyio
 async def test_without_rules_nothing_ever_goes(settings: Settings) -> None:
     bare = settings.model_copy(update={"storage": read_settings(environment={}).storage})
     clock = Time()
