@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, TypeVar, get_args
 
-from ruche.storage.collection import Collection, Values
 from ruche.storage.datafiles import DataFiles
 from ruche.storage.errors import ConfigurationError, Conflict, NotFound, StorageStopped
 from ruche.storage.keyring import KeySource
@@ -35,13 +34,11 @@ class KeyStatus(NamedTuple):
 class Keys:
     """Any thread; one rotation step at a time."""
 
-    def __init__(self, files: DataFiles, lock: threading.RLock, writing: threading.Lock,
-                 drain: Callable[[], object], checkpoint: Callable[[], None]) -> None:
-        """Under the store's lock `drain` applies what was appended, which is never while `writing` is held;
-        `checkpoint` makes the tables durable."""
+    def __init__(self, files: DataFiles, lock: threading.RLock, writing: threading.Lock, use: KeyUse,
+                 checkpoint: Callable[[], None]) -> None:
+        """Nothing is appended while `writing` is held; `checkpoint` makes the tables durable."""
         self._ring, self._stop, self._tables = files.keyring, files.journal.stop, files.tables
-        self._checkpoint = checkpoint
-        self._use = KeyUse(files.collections, files.tables, files.journal, files.snapshots, files.keyring, lock, drain)
+        self._checkpoint, self._use = checkpoint, use
         self._rehash = Rehash(files.keyring, files.collections, files.tables, self._use, lock, writing, self._kept)
         self._rotation, self._one = Rotation(files.keyring), threading.Lock()
 
@@ -59,10 +56,6 @@ class Keys:
         """Levels whose rotation is not finished; costs next to nothing."""
         return tuple(level for level in LEVELS if level in ("root", "tenant", "users")
                      and self._rotation.older(level))
-
-    def rows(self, collection: Collection) -> Iterator[list[Values]]:
-        """Every row of a collection, whoever's it is, in parts that hold the lock for milliseconds."""
-        return self._use.rows(collection)
 
     def uses(self) -> Counter[bytes]:
         """How many stored values or files name each key; reads everything that is stored."""

@@ -29,6 +29,7 @@ from ruche.storage.feed import Feed
 from ruche.storage.fields import Id, Stored
 from ruche.storage.keyring import KeySource
 from ruche.storage.keys import Keys
+from ruche.storage.keyuse import KeyUse
 from ruche.storage.ledger import Inbox, Ledger, is_ending
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
@@ -95,7 +96,9 @@ class Store:
         self._computed = Computed(files.directory / "computed", files.keyring.derive("computed"))
         self._auditor = Auditor(files, self._feed, self._lock, self.append)
         self._writing = threading.Lock()
-        self._keys = Keys(files, self._lock, self._writing, self._feed.drain, self.checkpoint)
+        self._use = KeyUse(files.collections, files.tables, files.journal, files.snapshots, files.keyring, self._lock,
+                           self._feed.drain)
+        self._keys = Keys(files, self._lock, self._writing, self._use, self.checkpoint)
         self._upkeep = Upkeep(files, limits, self._feed, self._ledger, self._auditor, self._lock, self._keys.recovered)
         self._backup = Backup(files, self._upkeep.settle)
         self._recovered = self._recover()
@@ -204,7 +207,7 @@ class Store:
     def all_sessions(self) -> Iterator[tuple[str, str]]:
         """Tenant and id of every session, but for those of erased persons: for proving the whole."""
         self._check()
-        for rows in self._keys.rows(self._by_model[SessionRow]):
+        for rows in self._use.rows(self._by_model[SessionRow]):
             for row in rows:
                 opened = self._opened(SessionRow, "state", row)
                 if opened is not None:
@@ -216,7 +219,7 @@ class Store:
         self._check()
         found: dict[tuple[str, str], AgentPublished] = {}
         version = self._by_model[AgentRow].columns.index("version")
-        for rows in self._keys.rows(self._by_model[AgentRow]):
+        for rows in self._use.rows(self._by_model[AgentRow]):
             for row in rows:
                 opened = self._opened(AgentRow, "record", row) if row[version] != DRAFT else None
                 if opened is not None:

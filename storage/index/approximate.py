@@ -19,8 +19,8 @@ from ruche.storage.index.ranking import best
 from ruche.storage.index.vectors import ExactVectors, Rows, dots
 
 CROSSOVER: Final = 20_000
-"""Rows from which on the graph is faster: `python -m bench.crossover` gave 0.24 against 0.20 ms at 10,000 rows of 384
-and 0.97 against 0.24 ms at 20,000 (half of one core of two, clustered vectors)."""
+"""Rows from which on the graph is faster: `python -m bench.crossover` gave 0.45 ms (exact) against 0.51 at 10,000 rows
+of 384, 1.1 against 0.78 at 20,000 and 2.0 against 0.85 at 40,000, with all of the ten nearest (load 12 on 2 cores)."""
 _LINKS, _BREADTH = 16, 200
 _WIDEST: Final = 200
 """Candidates that a query looks at: all of the exact answer at 20,000 clustered rows (`bench.crossover`)."""
