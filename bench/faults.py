@@ -1,6 +1,6 @@
 """What the store does when its disk, its power or its process fails: a table of fault, outcome and count.
 
-python -m bench.faults [--quick] [--kills N] [--only KIND ...] [--json]
+python -m bench.faults [--quick] [--kills N] [--first N] [--only KIND ...] [--json]
 
 Each run is a short life of a store (18 turns: applied, checkpointed, snapshotted, rotated, shipped) with one fault in
 it, after which the directory is opened again and everything that was acknowledged is looked for.
@@ -21,7 +21,7 @@ from tests.storage.faults import Faults
 KINDS = ("death", "failure", "power", "flip", "truncation", "full", "clock", "kill")
 
 
-def works(faults: Faults, quick: bool, kills: int) -> dict[str, Callable[[], None]]:
+def works(faults: Faults, quick: bool, kills: int, first: int = 0) -> dict[str, Callable[[], None]]:
     """What to run for each kind; every point, or with `quick` a choice that meets each kind of call."""
     calls = range(1, len(faults.calls) + 1)
     return {
@@ -32,7 +32,7 @@ def works(faults: Faults, quick: bool, kills: int) -> dict[str, Callable[[], Non
         "truncation": lambda: faults.cuts(2 if quick else 20),
         "full": faults.full_disk,
         "clock": faults.clock_jumps,
-        "kill": lambda: faults.kills(kills),
+        "kill": lambda: faults.kills(kills, first),
     }
 
 
@@ -45,6 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.faults", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a choice of points instead of every one")
     parser.add_argument("--kills", type=int, default=20, help="real processes to kill")
+    parser.add_argument("--first", type=int, default=0, help="the fault point to begin with, so that runs add up")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--directory", type=Path, help="where the files go (default: memory, if there is some)")
     parser.add_argument("--json", action="store_true")
@@ -52,7 +53,7 @@ def main() -> int:
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=chosen.directory or (memory if memory.is_dir() else None)) as folder:
         faults = Faults(Path(folder))
-        for name, work in works(faults, chosen.quick, chosen.kills).items():
+        for name, work in works(faults, chosen.quick, chosen.kills, chosen.first).items():
             if name in chosen.only:
                 began = time.monotonic()
                 work()

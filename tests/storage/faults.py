@@ -162,10 +162,11 @@ class Faults:
                 journal.time = kept
             self._note(f"clock {name}", directory, said, name, SOUND)
 
-    def kills(self, count: int, seed: int = 0) -> None:
-        """A real process is killed with signal 9 at a call, each time another one; then examined by another process."""
-        choice = random.Random(seed)
-        for turn in range(count):
+    def kills(self, count: int, first: int = 0) -> None:
+        """A real process is killed with signal 9 at a call, each time another one, from `first` on; then what it left
+        is opened here."""
+        choice = random.Random(first)
+        for turn in range(first, first + count):
             number, when = 1 + turn % len(self.calls), choice.choice(("before", "half", "after"))
             directory = self._copy(self.base)
             child = subprocess.run([sys.executable, "-c", _CHILD, str(directory), str(number), when], check=False,
