@@ -7,7 +7,9 @@ from typing import Any
 
 from ruche.engine.authoring.document import Path
 from ruche.engine.authoring.origin import Origins
+from ruche.engine.authoring.possible import can_be_true
 from ruche.engine.authoring.problem import Problem, suggest
+from ruche.engine.authoring.rivals import check_rivals
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.enforcers import prepare_rule
 from ruche.plugins.errors import ConfigurationError
@@ -22,10 +24,12 @@ def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabul
     for index, rule in enumerate(bundle.rules):
         place: Path = ("rules", index)
         yield from _check_judged(place, rule, bundle, origins)
-        yield from _check_fires(place, rule, bundle, origins)
+        yield from _check_fires(place, rule, bundle, vocabulary, origins)
+        yield from _check_kept(place, rule, vocabulary, origins)
         yield from _check_certain(place, rule, bundle, vocabulary, origins)
         if isinstance(rule.enforce, EnforcerUse):
             yield from _check_enforcer(place, rule, rule.enforce, vocabulary, origins)
+    yield from check_rivals(bundle, origins)
     yield from _check_fallback(bundle, origins)
     yield from _check_same_condition(bundle, origins)
     yield from _check_relationships(bundle, origins)
@@ -71,8 +75,15 @@ def _bare(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _check_fires(place: Path, rule: Rule, bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
-    if rule.when is not None and _always_false(rule.when):
+def _check_kept(place: Path, rule: Rule, vocabulary: Vocabulary, origins: Origins) -> Iterator[Problem]:
+    if rule.enabled and isinstance(rule.enforce, str) and _never(rule.enforce, vocabulary):
+        yield origins.problem((*place, "enforce"), "W612", f"no reply can keep rule {rule.id}: {rule.enforce}",
+                              "mend the expression")
+
+
+def _check_fires(place: Path, rule: Rule, bundle: AgentBundle, vocabulary: Vocabulary,
+                 origins: Origins) -> Iterator[Problem]:
+    if rule.when is not None and _never(rule.when, vocabulary):
         yield origins.problem((*place, "when"), "W605", f"rule {rule.id} can never fire: {rule.when} is never true",
                               "mend the expression, or write enabled: false")
     scenario_id = (rule.scope_id or "").partition("/")[0]
@@ -82,10 +93,11 @@ def _check_fires(place: Path, rule: Rule, bundle: AgentBundle, origins: Origins)
                               "enable the scenario, or write enabled: false")
 
 
-def _always_false(text: str) -> bool:
+def _never(text: str, vocabulary: Vocabulary) -> bool:
+    """Whether an expression is false whatever the values are."""
     try:
         expression = compile_expression(text)
-        return not expression.names and not expression.evaluate({})
+        return not (can_be_true([expression.tree], vocabulary.limits) if expression.names else expression.evaluate({}))
     except Exception:  # whatever it is, check_texts reports it with its place
         return False
 

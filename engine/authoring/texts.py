@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from ruche.engine.authoring.comparisons import check_comparisons
 from ruche.engine.authoring.document import Path
+from ruche.engine.authoring.operands import check_operands
 from ruche.engine.authoring.origin import Origins
+from ruche.engine.authoring.possible import can_be_true
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.enforcers import VOCABULARY
@@ -80,6 +82,9 @@ def _check_expression(place: Path, text: str, origins: Origins, vocabulary: Voca
     for name in sorted(expression.names - known):
         yield _unknown(place, "E402", name, text, origins, known)
     yield from check_comparisons(place, expression.tree, vocabulary.fields_by_name, origins)
+    if place[-1] == "when" and place[0] != "rules" and not can_be_true([expression.tree], vocabulary.limits):
+        yield origins.problem(place, "W408", f"this is never true: {text}", "mend the expression, or take it out")
+    yield from check_operands(place, expression.tree, vocabulary.fields_by_name, origins)
 
 
 def _check_text(place: Path, text: str, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:

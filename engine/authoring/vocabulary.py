@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property
 
+from ruche.engine.authoring.possible import limits_of
 from ruche.engine.brain.results import outcome_name, status_name
 from ruche.plugins.enforcers import VOCABULARY as REPLY
 from ruche.plugins.installed import Installed
@@ -39,6 +40,11 @@ class Vocabulary:
     @cached_property
     def fields_by_name(self) -> dict[str, InterlocutorField]:
         return {field.name: field for field in self._bundle.fields}
+
+    @cached_property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """What numbers a name can be, where that is known."""
+        return limits_of(self._bundle.fields)
 
     @cached_property
     def fields(self) -> frozenset[str]:

@@ -186,6 +186,29 @@ CASES = [
     case("W611", "rules.yaml:1", "q and r exclude each other", rules=RULE + RULE.replace("id: r", "id: q"),
          relationships="- {source: r, kind: excludes, target: q}\n- {source: q, kind: excludes, target: r}\n"),
     case("W605", "rules.yaml:4", "can never fire", rules=RULE + "  when: 1 > 2\n"),
+    case("W605", "rules.yaml:4", "can never fire", fields="- {name: age, type: number}\n",
+         rules=RULE + "  when: age > 50 and age < 20\n"),
+    case("W605", "rules.yaml:4", "can never fire", fields="- {name: age, type: number, maximum: 120}\n",
+         rules=RULE + "  when: profile.age >= 130 or now.hour > 23\n"),
+    case("W605", "rules.yaml:4", "can never fire", fields="- {name: tier}\n",
+         rules=RULE + "  when: tier in ['a', 'b'] and not (tier != 'c')\n"),
+    case("W612", "rules.yaml:5", "no reply can keep rule r", templates=FALLBACK,
+         rules=RULE + "  hard: true\n  enforce: amount > 50 and amount <= 50\n"),
+    case("W613", "rules.yaml:10", "rules r and q cannot both be kept where amount has a value", templates=FALLBACK,
+         rules=RULE + "  hard: true\n  enforce: amount <= 50\n" + RULE.replace("id: r", "id: q") +
+         "  hard: true\n  enforce: amount > 60\n"),
+    case("W407", "rules.yaml:4", "lower() takes text, and this is a number", fields="- {name: age, type: number}\n",
+         rules=RULE + "  when: lower(age) == 'x'\n"),
+    case("W407", "rules.yaml:4", "text and a number cannot be added", fields="- {name: tier}\n",
+         rules=RULE + "  when: len(tier + 1) > 3\n"),
+    case("W407", "rules.yaml:4", "a number and text cannot be compared",
+         fields="- {name: age, type: number}\n- {name: tier}\n", rules=RULE + "  when: age > tier\n"),
+    case("W407", "rules.yaml:4", "only numbers are calculated with", fields="- {name: tier}\n",
+         rules=RULE + "  when: tier - 1 > 3\n"),
+    case("W408", "scenarios/s.yaml:3", "this is never true", fields="- {name: age, type: number}\n",
+         s=STEPS + "  - {id: a, say: x, next: [{to: b, when: age < 1 and age > 2}]}\n  - {id: b, say: x}\n"),
+    case("W408", "templates.yaml:1", "this is never true",
+         templates="- {id: t, text: x, when: now.minute > 60}\n"),
     case("W605", "rules.yaml:4", "s is not enabled", rules=RULE + "  scope: {scenario: s}\n",
          s="enabled: false\n" + STEPS + "  - {id: a, say: x}\n"),
     case("E606", "relationships.yaml:2", "both needs and excludes", rules=RULE + RULE.replace("id: r", "id: q"),
@@ -263,6 +286,14 @@ QUIET = {
     "with a preset that has models the agent's own endpoint judges": {
         "agent.yaml": "name: A\npreset: balanced\nmodels: {generator: openai, url: 'http://x/v1', model: m}\n",
         "rules.yaml": RULE + "  hard: true\n"},
+    "what may be true is not called impossible": {
+        "rules.yaml": RULE + "  when: (price > 5 and price < 7) or tier == 'a' or tier != 'a'\n"
+                             "  hard: true\n  enforce: amount >= 5 and amount <= 5 and lower(tier + 'x') != 'y'\n"
+                             "  requires: [tier]\n"},
+    "hard rules that can be kept together": {
+        "rules.yaml": "".join(f"- {{id: {name}, if: Somebody asks, then: A, hard: true, enforce: {text}}}\n"
+                              for name, text in (("a", "amount <= 5"), ("b", "amount >= 5"), ("c", "amount != 4"),
+                                                 ("d", "amount < 3 or amount > 4"), ("e", "not contains_link")))},
     "a hard rule need not require what a reply names": {
         "rules.yaml": RULE + "  hard: true\n  enforce: amount <= 5 and reply.percent < 3\n"},
 }
