@@ -35,6 +35,7 @@ COMMANDS = {
     "check": Entry("Find every fault in agent folders, with file and line."),
     "test": Entry("Play the conversations in an agent's tests, and say what came out differently."),
     "publish": Entry("Publish agent folders into a data directory."),
+    "eval": Entry("Measure an agent on messages of your own, and see what would help."),
     "explain": Entry("Show which rules and scenarios a text would match, and why."),
     "replay": Entry("Run a recorded turn again from its tape, and find the first difference."),
     "verify": Entry("Prove that the records are whole, unchanged and complete."),
