@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ruche.engine.config import Settings
     from ruche.engine.drafts import Drafts
     from ruche.engine.host import Component, Host
+    from ruche.engine.migrations import Migrations
     from ruche.engine.replay import Replayed
     from ruche.storage.audit import Verification
     from ruche.storage.auditor import Erasure
@@ -247,6 +248,11 @@ class Engine:
     async def publish(self, folder: Path | str) -> list[PublishedAgent]:
         """Publish an agent folder, or every one below it; nothing when one does not check (ConfigurationError)."""
         return await self._host.catalog.publish_all(Path(folder))
+
+    @property
+    def migrations(self) -> Migrations:
+        """Plans for conversations that run while an agent changes: made, reviewed, deployed."""
+        return self._host.migrations
 
     async def versions(self, tenant: str, agent_id: str, *, below: int | None = None,
                        limit: int = 20) -> list[AgentPublished]:

@@ -34,6 +34,7 @@ from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
 from ruche.engine.drafts import Drafts
 from ruche.engine.limits import Quotas
+from ruche.engine.migrations import Migrations
 from ruche.engine.rerunning import Rerunner
 from ruche.engine.speakers import Speakers
 from ruche.engine.standing import Standing
@@ -109,6 +110,7 @@ class Host:
         self.quotas = quotas
         self.rerunner = Rerunner(self)
         self.standing: Standing
+        self.migrations: Migrations
         """Made once the host is there."""
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
@@ -174,9 +176,11 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     speakers = Speakers(registry, os.environ)
     stack.push_async_callback(tools.close)
     stack.push_async_callback(speakers.close)
+    migrations = Migrations(scribe, catalog, installed, plugins.clock_ms)
     brain = plugins.brain or PhasedBrain(
         agents=catalog, retrieval=retriever, tools=tools, generators=plugins.generator or speakers,
-        enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name())
+        enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name(),
+        changes=migrations.changes)
     limits = settings.limits
     quotas = Quotas(limits, scribe, plugins.clock_ms)
     hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas, feeds)
@@ -187,6 +191,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     drafts = Drafts(catalog, scribe, installed, plugins.clock_ms)
     host = kind(settings, store, scribe, catalog, drafts, installed, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
+    host.migrations = migrations
     webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms)
     stack.push_async_callback(webhooks.close)
     hosting.notices = webhooks.notices if settings.webhooks else None

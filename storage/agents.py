@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from ruche.storage.model.record import AgentPublished, DraftSaved
-from ruche.storage.rows import DRAFT, AgentRow
+from ruche.storage.model.migration import MigrationPlan
+from ruche.storage.model.record import AgentPublished, DraftSaved, MigrationSaved
+from ruche.storage.rows import DRAFT, PLAN, AgentRow
 from ruche.storage.secured import Door, Filter
 
 _published = msgspec.msgpack.Decoder(AgentPublished).decode
+_plan = msgspec.msgpack.Decoder(MigrationSaved).decode
 _draft = msgspec.msgpack.Decoder(DraftSaved).decode
 
 
@@ -39,6 +41,17 @@ class Agents:
     def draft(self, agent_id: str) -> DraftSaved | None:
         row = self._agents.get(f"{agent_id}:{DRAFT}")
         return None if row is None else _draft(row["record"])
+
+    def plan(self, agent_id: str, plan_id: str) -> MigrationPlan | None:
+        """A plan for running conversations."""
+        row = self._agents.get(f"{agent_id}:{PLAN}:{plan_id}")
+        return None if row is None else _plan(row["record"]).plan
+
+    def plans(self, agent_id: str | None = None) -> list[MigrationPlan]:
+        """Newest first."""
+        by_agent = [] if agent_id is None else [Filter("agent", "=", agent_id)]
+        rows = self._agents.find(Filter("version", "=", PLAN), *by_agent, limit=1_000_000)
+        return sorted((_plan(row["record"]).plan for row in rows), key=lambda plan: (-plan.created_ms, plan.id))
 
     def drafts(self) -> list[DraftSaved]:
         """By the agent's id."""

@@ -31,6 +31,7 @@ from ruche.storage.model.record import (
     EffectSettled,
     EpisodeKept,
     FieldsExpired,
+    MigrationSaved,
     OutboxSettled,
     PersonErased,
     ProfileSaved,
@@ -47,6 +48,7 @@ from ruche.storage.payload import EPISODE_BYTES, RUN_BYTES, check_size
 from ruche.storage.recent import Recent
 from ruche.storage.rows import (
     DRAFT,
+    PLAN,
     AgentRow,
     DeadRow,
     EffectRow,
@@ -136,6 +138,10 @@ class Ledger:
                 if record.bundle is None:
                     return [self._no_draft(record.agent, tenant)]
                 return [self._agent(record, DRAFT, tenant)]
+            case MigrationSaved():
+                return [self._put(AgentRow(published=f"{record.plan.agent}:{PLAN}:{record.plan.id}",
+                                           agent=record.plan.agent, version=PLAN, record=_encode(record)),
+                                  tenant, self._keyring.person(record.tenant, ""))]
             case DeadLettered():
                 return self._dead(record, tenant)
             case ReminderSet():

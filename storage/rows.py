@@ -128,8 +128,12 @@ DRAFT = 0
 """The version under which an agent's draft is kept."""
 
 
+PLAN = -1
+"""The version under which plans for running conversations are kept."""
+
+
 class AgentRow(Stored, frozen=True, kw_only=True):
-    """A published version of an agent, or its draft."""
+    """A published version of an agent, its draft, or a plan for its running conversations."""
 
     table: ClassVar[str] = "agents"
     key: ClassVar[str] = "published"

@@ -221,7 +221,7 @@ class Store:
         version = self._by_model[AgentRow].columns.index("version")
         for rows in self._use.rows(self._by_model[AgentRow]):
             for row in rows:
-                opened = self._opened(AgentRow, "record", row) if row[version] != DRAFT else None
+                opened = self._opened(AgentRow, "record", row) if row[version] > DRAFT else None
                 if opened is not None:
                     one = _published(opened)
                     known = found.get((one.tenant, one.agent))

@@ -8,6 +8,7 @@ from ruche.storage.episodes import Episodes
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.memory import Remembered
+from ruche.storage.model.migration import MigrationPlan
 from ruche.storage.model.record import (
     AdvisoryAdded,
     AgentPublished,
@@ -109,6 +110,14 @@ class TenantStore:
     def draft(self, agent_id: str) -> DraftSaved | None:
         """What an author is working on over the API."""
         return self._agents.draft(agent_id)
+
+    def migration(self, agent_id: str, plan_id: str) -> MigrationPlan | None:
+        """A plan for conversations that run while an agent changes."""
+        return self._agents.plan(agent_id, plan_id)
+
+    def migrations(self, agent_id: str | None = None) -> list[MigrationPlan]:
+        """Newest first."""
+        return self._agents.plans(agent_id)
 
     def drafts(self) -> list[DraftSaved]:
         """By the agent's id."""

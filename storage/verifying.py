@@ -240,7 +240,7 @@ class Verifier:
         known, faults, agents = set[tuple[int, str]](), list[Fault](), self._evidence.by_name["agents"]
         version = agents.columns.index("version")
         for tag, values in tables.published:
-            if values[version] == DRAFT:
+            if values[version] <= DRAFT:
                 continue
             opened = self._evidence.open(agents, values)
             record = None if opened is None else _published(opened)

@@ -139,8 +139,6 @@ def walk(standing: Standing, view: View, known: Known, turn: int, reopen: Reopen
         if standing.instance.back is not None and not waiting:
             standing = returning(standing, view, known, turn)
             view, confirmed, blocked = msgspec.structs.replace(view, words=False), False, False
-            if standing.instance.back is None:
-                return standing
             continue
         choice = _leave(standing, msgspec.structs.replace(view, satisfied=not waiting), known, blocked=blocked)
         standing = msgspec.structs.replace(standing, choices=(*standing.choices, choice))

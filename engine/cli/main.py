@@ -34,6 +34,7 @@ COMMANDS = {
     "import": Entry("Make an agent folder from task graphs or workflows.", module="importing"),
     "check": Entry("Find every fault in agent folders, with file and line."),
     "test": Entry("Play the conversations in an agent's tests, and say what came out differently."),
+    "migration": Entry("Plan what becomes of running conversations when an agent changes."),
     "publish": Entry("Publish agent folders into a data directory."),
     "eval": Entry("Measure an agent on messages of your own, and see what would help."),
     "explain": Entry("Show which rules and scenarios a text would match, and why."),

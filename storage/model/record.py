@@ -9,6 +9,7 @@ import msgspec
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.memory import Remembered
+from ruche.storage.model.migration import MigrationPlan
 from ruche.storage.model.run import Run
 
 
@@ -114,6 +115,12 @@ class DraftSaved(Record, frozen=True, kw_only=True, tag="draft"):
     by: str = ""
 
 
+class MigrationSaved(Record, frozen=True, kw_only=True, tag="migration"):
+    """A plan for conversations that run while an agent changes, as it stands now."""
+
+    plan: MigrationPlan
+
+
 class DeadLettered(Record, frozen=True, kw_only=True, tag="dead"):
     """A message that could not be answered, kept with the reason."""
 
@@ -198,4 +205,4 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
 
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
              | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
-             | FieldsExpired | EpisodeKept | ReminderSet | UtterancesKept)
+             | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept)
