@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ruche.engine import Engine
@@ -114,6 +114,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_says_what_to_do(tmp_pa
         write_habits(tmp_path / "nowhere", [Habit(scenario="g", moment="a|", step="b", times=1, expected=0)])
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.builds(Habit, scenario=st.text(min_size=1, max_size=8), moment=st.text(max_size=8),
                           step=st.text(min_size=1, max_size=8), times=st.floats(0, 1e6), expected=st.floats(0, 1e6)),
                 min_size=1, max_size=5))

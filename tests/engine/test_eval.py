@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ruche.engine.cli.main import main
@@ -167,10 +167,14 @@ ids = st.frozensets(st.sampled_from("abcd"), max_size=3)
 
 
 texts = st.sampled_from(["", "one", "<script>", "two words", "\U0001f642", "x" * 300])
-answered = st.builds(lambda wanted, fired, text: Answer(Row(text, wanted), tuple(sorted(fired)), {}, 0.5), ids, ids, texts)
 
 
-@given(st.lists(answered, min_size=1, max_size=12))
+def plain(wanted: frozenset[str], fired: frozenset[str], text: str) -> Answer:
+    return Answer(Row(text, wanted), tuple(sorted(fired)), {}, 0.5)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.builds(plain, ids, ids, texts), min_size=1, max_size=12))
 def test_any_answers_make_a_whole_report_and_a_page(answers: list[Answer]) -> None:
     found: Report = report(answers, frozenset("abcd"))
     assert bool(found.confusions) == any(not one.row.wanted <= set(one.fired) or bool(one.fired and not one.row.wanted)

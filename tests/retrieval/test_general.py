@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ruche.plugins.embedders.hashing import HashingEmbedder
@@ -103,6 +103,7 @@ def test_a_telling_word_is_recognised_in_its_other_forms() -> None:
     assert overlap.shares(["park", "can"]).tolist() == [0.0, 1.0]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=6), st.lists(st.text(max_size=12), max_size=6))
 def test_shares_of_any_words_lie_between_0_and_1(sentences: list[str], asked: list[str]) -> None:
     shares = Overlap(sentences).shares(asked)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.suites import star
@@ -91,6 +91,7 @@ def test_confidence_rises_with_the_share_and_stays_a_share() -> None:
 words = st.text(alphabet=st.characters(codec="utf-8"), max_size=60)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from([place.id for place in PLACES] + ["elsewhere"]), max_size=12), words,
        st.lists(words, max_size=4), st.booleans(), st.dictionaries(words, words, max_size=3))
 def test_any_moment_has_finite_features_and_the_same_forecast_twice(
