@@ -87,6 +87,16 @@ class ModelSettings(Section):
     threads: int = Field(default=1, ge=1)
 
 
+class ToolSettings(Section):
+    """What tools of agents may reach, whatever the agents say."""
+
+    hosts: tuple[str, ...] = ()
+    """Host names that HTTP tools may call, `*.example.org` for all below one; any where it is empty. Private addresses
+    need `allow_private` of the tool besides."""
+    at_once: int = Field(default=4, ge=1)
+    """Calls of one tool at the same time."""
+
+
 class RetentionSettings(Section):
     """Days after which something goes by itself; what is not set is kept for ever. A legal hold keeps it anyway."""
 
@@ -154,6 +164,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     models: ModelSettings = ModelSettings()
     storage: StorageSettings = StorageSettings()
+    tools: ToolSettings = ToolSettings()
     webhooks: dict[str, WebhookSettings] = {}
     log: LogSettings = LogSettings()
 

@@ -172,7 +172,8 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     retriever = Retriever(embedder, remembered=Remembered(scribe.read, embedder.name, embedder.dimensions))
     installed = Installed(registry, plugins.enforcers, any_generator=plugins.generator is not None)
     catalog = Catalog(scribe, retriever, installed, plugins.clock_ms)
-    tools = plugins.tools or Tools(secrets=tool_secrets(os.environ))
+    tools = plugins.tools or Tools(secrets=tool_secrets(os.environ), hosts=settings.tools.hosts,
+                                   at_once=settings.tools.at_once)
     speakers = Speakers(registry, os.environ)
     stack.push_async_callback(tools.close)
     stack.push_async_callback(speakers.close)

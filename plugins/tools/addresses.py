@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Sequence
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -46,6 +47,12 @@ def _embedded(address: _Address) -> list[_Address]:
     if any(address in network for network in _TRANSLATED):
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return found
+
+
+def may_call(host: str, listed: Sequence[str]) -> bool:
+    """Whether a host is on the list: by its name, or below `*.name`; everything is where the list is empty."""
+    name = host.lower().rstrip(".")
+    return not listed or any(name == one or (one.startswith("*.") and name.endswith(one[1:])) for one in listed)
 
 
 class PublicResolver(AbstractResolver):

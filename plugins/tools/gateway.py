@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jsonschema.protocols import Validator
@@ -23,11 +23,12 @@ MAX_POOLS = 16
 
 
 class Tools:
-    """Implements ToolGateway. `secrets` fill `${NAME}` in headers; `at_once` bounds the calls of one tool."""
+    """Implements ToolGateway. `secrets` fill `${NAME}` in headers; `at_once` bounds the calls of one tool; `hosts` are
+    those that HTTP tools may call, any where there is none."""
 
-    def __init__(self, *, secrets: Mapping[str, str] | None = None, at_once: int = 4,
+    def __init__(self, *, secrets: Mapping[str, str] | None = None, at_once: int = 4, hosts: Sequence[str] = (),
                  breaker: Callable[[], Breaker] = Breaker) -> None:
-        self._http = HttpTools(secrets)
+        self._http = HttpTools(secrets, hosts)
         self._at_once = at_once
         self._new_breaker = breaker
         self._lines: dict[tuple[str, str, str], _Line] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
-from ruche.plugins.tools.addresses import PublicResolver, Refused, is_public
+from ruche.plugins.tools.addresses import PublicResolver, Refused, is_public, may_call
 from ruche.storage.model.agent import Tool
 
 MAX_BODY = 1_000_000
@@ -26,15 +26,18 @@ _LITERAL = re.compile(r"^(?:[0-9.]+|0x[0-9a-f.x]+|\[.*\]|.*:.*)$", re.IGNORECASE
 
 
 class HttpTools:
-    """Calls HTTP tools over pooled connections. `secrets` fill `${NAME}` in a tool's headers."""
+    """Calls HTTP tools over pooled connections. `secrets` fill `${NAME}` in a tool's headers; `hosts` as in Tools."""
 
-    def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
+    def __init__(self, secrets: Mapping[str, str] | None = None, hosts: Sequence[str] = ()) -> None:
         self._secrets = secrets or {}
+        self._hosts = tuple(host.lower().rstrip(".") for host in hosts)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def call(self, tool: Tool, arguments: dict[str, Any], key: str) -> Any:
         """The answer's data. `key` travels as Idempotency-Key. Raises ProviderFailed; the caller sets the deadline."""
         address, rest = _address(tool, arguments)
+        if not may_call(address.raw_host or "", self._hosts):
+            raise Refused("this installation lets tools call listed hosts only; add the tool's to tools.hosts")
         if not tool.allow_private:
             _check_literal(address)
         headers = {name: _filled(value, self._secrets) for name, value in tool.headers.items()}

@@ -20,7 +20,7 @@ from ruche.plugins.contracts import ToolResult
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.testing import check_tools
 from ruche.plugins.tools import Tools, check_tool
-from ruche.plugins.tools.addresses import PublicResolver, Refused, is_public
+from ruche.plugins.tools.addresses import PublicResolver, Refused, is_public, may_call
 from ruche.storage.model.agent import AgentBundle, Tool
 
 pytestmark = pytest.mark.anyio
@@ -449,6 +449,28 @@ async def test_aiohttp_asks_nobody_but_the_resolver_that_checks() -> None:
 ])
 async def test_only_addresses_on_the_open_internet_are_public(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+@pytest.mark.parametrize(("host", "listed", "allowed"), [
+    ("api.example.org", (), True), ("api.example.org", ("api.example.org",), True),
+    ("API.Example.Org.", ("api.example.org",), True), ("api.example.org", ("*.example.org",), True),
+    ("a.b.example.org", ("*.example.org",), True), ("example.org", ("*.example.org",), False),
+    ("evilexample.org", ("*.example.org",), False), ("example.org.evil.com", ("example.org", "*.example.org"), False),
+    ("10.0.0.1", ("api.example.org",), False), ("xn--exmple-cua.org", ("example.org",), False),
+])
+async def test_a_host_is_called_when_it_is_on_the_list(host: str, listed: tuple[str, ...], allowed: bool) -> None:
+    """Security item 39."""
+    assert may_call(host, listed) is allowed
+
+
+async def test_a_host_that_is_not_listed_is_not_called_though_the_tool_may_reach_private_addresses() -> None:
+    async with site() as (served, url):
+        agent = bundle({"id": "ask", "http": f"{url}/text", "allow_private": True})
+        for hosts, status in ((("api.example.org",), "error"), (("127.0.0.1",), "ok")):
+            async with gateway(hosts=hosts) as tools:
+                result = await call(tools, agent, "ask")
+                assert result.status == status, result.error
+        assert len(served.seen) == 1
 
 
 async def test_a_secret_that_is_not_set_is_an_error_and_nothing_is_sent() -> None:
