@@ -12,7 +12,7 @@ from typing import Any
 import pykka
 import pytest
 from pykka._envelope import Envelope
-from pykka.messages import ProxyCall, _ActorStop
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from ruche.actors.actor import AioActor
 from ruche.actors.service import ServiceActor
@@ -134,6 +134,17 @@ async def test_a_proxy_reaches_the_actor_through_ask_and_the_weak_reference_of_o
         assert await proxy.on_receive("x") == "x"
         assert await proxy.fail_on_start is False
         assert ref._actor_weakref() is proxy._actor
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", [Ours, OursOnThread])
+async def test_a_proxy_sets_an_attribute_by_a_message_of_its_own_type(kind: Any) -> None:
+    assert tuple(ProxySetAttr.__annotations__) == ("attr_path", "value")
+    assert tuple(ProxyGetAttr.__annotations__) == ("attr_path",)
+    async with ActorSystem():
+        proxy = kind.start().proxy()
+        await proxy._actor.actor_ref.ask(ProxySetAttr(("failed",), "set"), block=False)
+        assert await proxy.failed == "set"
 
 
 @pytest.mark.anyio
