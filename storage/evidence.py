@@ -54,6 +54,8 @@ class TableFacts:
     """Tenant tag, message, turn (empty while unanswered), time of every request with an idempotency key."""
     waiting: set[tuple[int, str]] = field(default_factory=set)
     published: list[tuple[int, Values]] = field(default_factory=list)
+    effects: dict[tuple[int, Any], Values] = field(default_factory=dict)
+    """The last that is kept of every tool call, by tenant tag and key."""
 
 
 class Evidence:
@@ -66,11 +68,14 @@ class Evidence:
         self.directory, self.faults = directory, list[Fault]()
         self.collections = collections(MODELS)
         self.by_name: dict[str, Collection] = {one.name: one for one in self.collections}
+        self._endings = {self.by_name[name].number for name in ("runs", "dead_letters")}
         self.keyring = None if keys is None else self._open_keyring(keys)
         self.live, self.gone = self._key_ids()
         self.tables = self._read_tables()
         self.tail = dict[Order, Entry]()
         self.removed = set[tuple[int, str]]()
+        self.let_go = list[tuple[int, str]]()
+        """Accepted messages that a journal frame took out without a run or a dead letter in their place."""
         self.torn = False
         self._read_journal()
         self.history: list[KeyLine] = self._sound("log/keys", lambda path: list(read_history(path))) or []
@@ -185,8 +190,13 @@ class Evidence:
                     facts.logged[one.number, tag, key] = tuple(rest)
         facts.requests = [tuple(row) for row in rows("SELECT tenant, message, turn, at_ms FROM idempotency")]
         facts.waiting = {(tag, key) for tag, key in rows("SELECT tenant, id FROM inbox")}
-        columns = ", ".join(self.by_name["agents"].columns)
-        facts.published = [(tag, tuple(values)) for tag, *values in rows(f"SELECT tenant, {columns} FROM agents")]  # noqa: S608
+        for name in ("agents", "effects"):
+            columns = ", ".join(self.by_name[name].columns)
+            found = [(tag, tuple(values)) for tag, *values in rows(f"SELECT tenant, {columns} FROM {name}")]  # noqa: S608
+            if name == "agents":
+                facts.published = found
+            else:
+                facts.effects = {(tag, values[self.by_name[name].key]): values for tag, values in found}
         return facts
 
     # --- journal, checkpoints --------------------------------------------------------------------------------
@@ -205,23 +215,31 @@ class Evidence:
 
     def _read_segment(self, path: Path, content: bytes, found: list[frames.Frame], keyring: Keyring) -> None:
         applied = self.tables.applied if self.tables is not None else 0
-        fresh = [frame for frame in found if frame.sequence > applied]
-        if not fresh:
-            return
         try:
             cipher = segment_cipher(content, path, keyring)
         except RucheError as error:
             self._fault(error.message, f"journal/{path.name}", 0)
             return
-        for frame in fresh:
+        for frame in found:
             try:
-                self._take(frame.sequence, open_frame(cipher, frame))
+                changes = _decode(open_frame(cipher, frame))
             except (InvalidTag, ValueError):
                 self._fault("a frame was changed", f"journal/{path.name}", frame.start)
+                continue
+            self._check_answers(changes)
+            if frame.sequence > applied:
+                self._take(frame.sequence, changes)
 
-    def _take(self, sequence: int, body: bytes) -> None:
+    def _check_answers(self, changes: list[Any]) -> None:
+        """Whoever takes a message out of the inbox puts a run or a dead letter in its place, in the same frame."""
+        if any(one[0] in self._endings for one in changes):
+            return
+        inbox = -1 - self.by_name["inbox"].number
+        self.let_go += [(one[1], str(one[2])) for one in changes if one[0] == inbox]
+
+    def _take(self, sequence: int, changes: list[Any]) -> None:
         part = 0
-        for number, tag, *values in _decode(body):
+        for number, tag, *values in changes:
             if number < 0:
                 self.removed.add((tag, str(values[0])))
                 continue
@@ -231,8 +249,22 @@ class Evidence:
                 self.tail[sequence, part] = Entry(sequence, tag, number, collection.model.schema, tuple(values),
                                                   Place(0, 0, 0), leaf_hash(content), part)
                 part += 1
-            elif collection.name == "agents" and self.tables is not None:
-                self.tables.published.append((tag, tuple(values)))
+            elif self.tables is not None:
+                self._take_row(self.tables, collection, tag, tuple(values))
+
+    def _take_row(self, tables: TableFacts, collection: Collection, tag: int, values: Values) -> None:
+        match collection.name:
+            case "agents":
+                tables.published.append((tag, values))
+            case "effects":
+                tables.effects[tag, values[collection.key]] = values
+            case "inbox":
+                tables.waiting.add((tag, values[collection.key]))
+            case "idempotency":
+                named = dict(zip(collection.columns, values, strict=True))
+                tables.requests.append((tag, named["message"], named["turn"], named["at_ms"]))
+            case _:
+                pass
 
     def _read_notes(self, found: list[str]) -> list[tuple[Checkpoint, Note]]:
         notes = []

@@ -37,6 +37,8 @@ class RunFacts(NamedTuple):
     outcome: str
     messages: tuple[str, ...]
     status: str
+    tools: tuple[tuple[str, str], ...]
+    """Key and status of each tool call."""
     foreign: bool
     """It was brought in from elsewhere: what it was decided by is kept there."""
 
@@ -99,6 +101,7 @@ class Looking:
                 self.faults.append(Fault(f"its {name} hash is a placeholder", file, offset, run.id))
         return RunFacts(hashlib.sha256(opened).hexdigest(), run.previous, genesis(run.tenant, run.session, run.engine),
                         run.hashes.configuration, run.outcome, run.message_ids, run.status,
+                        tuple((one.key, one.status) for one in run.tools),
                         run.engine.split(" ")[0] == IMPORTED)
 
     def _check_index(self, entry: Entry, file: str, name: str) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from ruche.storage import advisories, merkle
 from ruche.storage.checkpoints import Checkpoint, Note, PublicKey
+from ruche.storage.effects import unsettled
 from ruche.storage.evidence import Evidence, Fault
 from ruche.storage.log import tenant_name, tenant_tag
 from ruche.storage.looking import Looking, Seen
@@ -171,7 +172,8 @@ class Verifier:
         return _result("authenticity", len(notes), faults, note, unless=not notes)
 
     def completeness(self) -> Result:
-        """6: every acknowledged request has exactly one run, or still waits."""
+        """6: every acknowledged request has exactly one run, or still waits; every tool call that a finished turn began
+        has its outcome on record."""
         tables = self._evidence.tables
         if tables is None:
             return Result("completeness", "not checkable", 0, (), "the tables are missing")
@@ -186,7 +188,10 @@ class Verifier:
             if not turn and (tag, message) not in tables.waiting and (tag, message) not in self._evidence.removed:
                 faults.append(Fault("was acknowledged, has no answer, and waits no more", id=message))
         faults += [Fault("is answered by two runs", id=message) for _, message in _twice(answered)]
-        return _result("completeness", len(tables.requests) + len(answered), faults,
+        faults += [Fault("was let go without a run or a dead letter", "journal", id=message)
+                   for _, message in self._evidence.let_go]
+        faults += unsettled(self._evidence, self._seen)
+        return _result("completeness", len(tables.requests) + len(answered) + len(tables.effects), faults,
                        "runs of dropped days are counted, not named" if dropped else "")
 
     @staticmethod

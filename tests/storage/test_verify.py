@@ -16,8 +16,9 @@ from ruche.storage.checkpoints import Checkpoint, PublicKey, Signer, read_checkp
 from ruche.storage.errors import ConfigurationError
 from ruche.storage.evidence import Evidence
 from ruche.storage.keyfile import WrappedKey, read_lines
-from ruche.storage.model.record import TurnCommitted
+from ruche.storage.model.record import EffectReserved, EffectSettled, TurnCommitted
 from ruche.storage.notary import read_history
+from ruche.storage.overlay import Change
 from ruche.storage.verifying import verify
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation, StaticKey, accepted, session_key
@@ -279,6 +280,48 @@ def test_an_acknowledged_request_without_a_run_is_noticed(data: Path, open_store
         connection.execute("UPDATE idempotency SET turn = 'gone' WHERE message = 'w1'")
     assert {fault["id"] for fault in report(data)["completeness"]["faults"]} == {"gone", "w2"}
     assert failed(data, keys=False) == {"completeness"}
+
+
+def test_a_message_that_a_frame_let_go_without_a_run_is_noticed(open_store: Opener, tmp_path: Path) -> None:
+    store = open_store()
+    store.append([accepted("w1"), accepted("w2"), Conversation("s7").turn(answered=("w2",))])
+    inbox = next(one for one in store._files.collections if one.name == "inbox")
+    gone = Change(inbox.number, store._keyring.tenant("acme").tag, "w1", None)
+    store._journal.append([store._ledger.body([gone])])
+    store.close()
+    found = report(tmp_path / "data")["completeness"]
+    assert [(fault["what"], fault["id"]) for fault in found["faults"]] == [
+        ("was let go without a run or a dead letter", "w1")]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_tool_call_of_a_finished_turn_without_an_outcome_is_noticed(open_store: Opener, tmp_path: Path,
+                                                                       applied: bool) -> None:
+    def call(number: int, turn: str) -> EffectReserved:
+        return EffectReserved(tenant="acme", at_ms=NOW_MS, session_id="s1", turn_id=turn, tool="book",
+                              key=f"e{number}", policy="IRREVERSIBLE")
+
+    store, talk = open_store(), Conversation()
+    store.append([call(1, "s1-t00000"), call(2, "s1-t00000"), call(3, "s1-t00001"), call(4, "later")])
+    store.append([EffectSettled(tenant="acme", at_ms=NOW_MS, session_id="s1", turn_id="s1-t00000", tool="book",
+                                key="e1", status="ok")])
+    store.append([talk.turn(), talk.turn(status="interrupted")])
+    if applied:
+        store.apply()
+        store.checkpoint()
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    if not applied:
+        store.close()  # the copy has everything in its journal alone
+        (tmp_path / "copy" / "tables.duckdb").unlink()
+        assert report(tmp_path / "copy")["completeness"]["status"] == "not checkable"
+        return
+    found = report(tmp_path / "copy")["completeness"]
+    assert [(fault["what"], fault["id"]) for fault in found["faults"]] == [
+        ("began the call of book, and its outcome is not on record", "s1-t00000")]
+    store.append([EffectSettled(tenant="acme", at_ms=NOW_MS, session_id="s1", turn_id="s1-t00000", tool="book",
+                                key="e2", status="unknown")])
+    shutil.copytree(tmp_path / "data", tmp_path / "later")
+    assert report(tmp_path / "later")["completeness"]["status"] == "pass"
 
 
 def test_a_run_that_is_there_twice_or_a_message_answered_twice_is_noticed(open_store: Opener, tmp_path: Path) -> None:
