@@ -10,14 +10,20 @@ from msgspec.structs import replace
 from ruche.actors.hosting import Hosting
 from ruche.actors.logical import Open, Orphan
 from ruche.actors.supervise import DeadLetter
+from ruche.plugins.errors import RucheError
 from ruche.storage.model.conversation import Message, SessionKey
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import DeadLettered
 
 log = logging.getLogger(__name__)
 
-CODE = "DEAD_LETTERED"
 CRASHED = "the engine failed each time that it was to be answered"
+
+
+class Dead(RucheError):
+    """The message was given up; what its turn had done by then stays done."""
+
+    code = "DEAD_LETTERED"
 
 
 async def bury(opened: Open, orphan: Orphan, hosting: Hosting) -> None:
@@ -54,7 +60,7 @@ def _given_up(opened: Open, orphan: Orphan, message: Message, hosting: Hosting, 
 
     def build(seq: int) -> DeadLettered:
         event = Event(seq=seq, kind="turn.failed", session_id=opened.state.id, turn_id=orphan.turn_id, at_ms=now,
-                      data={"error": {"code": CODE}})
+                      data={"error": {"code": Dead.code}})
         return DeadLettered(tenant=key.tenant, at_ms=now, key=key, message=message, reason=CRASHED,
                             attempts=orphan.crashes, session_id=opened.state.id, events=(event,) if ends else ())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ruche.actors.stage import can_be_undone
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
-from ruche.storage.model.record import EffectSettled
+from ruche.storage.model.record import GIVEN_UP, EffectSettled
 from ruche.storage.model.run import Run
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Earlier:
     message_id: str
     session_id: str
     run: Run | None
+    given_up: bool = False
+    """The message is a dead letter."""
 
 
 def recall(store: Store, key: SessionKey) -> tuple[SessionState | None, Profile | None, int]:
@@ -73,5 +75,6 @@ def look_up(store: Store, key: SessionKey, idempotency_key: str) -> Earlier | No
     known = tenant.idempotent(key.interlocutor, idempotency_key)
     if known is None:
         return None
-    run = None if known.turn_id is None else tenant.run(known.turn_id)
-    return Earlier(known.fingerprint or "", known.message_id, known.session_id, run)
+    given_up = known.turn_id == GIVEN_UP
+    run = None if known.turn_id is None or given_up else tenant.run(known.turn_id)
+    return Earlier(known.fingerprint or "", known.message_id, known.session_id, run, given_up)

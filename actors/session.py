@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from msgspec.structs import replace
 
 from ruche.actors.actor import AioActor
-from ruche.actors.dead_letters import bury
+from ruche.actors.dead_letters import Dead, bury
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
@@ -209,6 +209,8 @@ class SessionActor(AioActor):
             return None
         line.forget(message)
         _same(earlier.fingerprint, message.fingerprint)
+        if earlier.given_up:
+            raise Dead("this request could not be answered and was given up; send it with a new idempotency key")
         return earlier.run or (self._retake(earlier), earlier.message_id)
 
     def _retake(self, earlier: Earlier) -> LogicalTurn:

@@ -22,6 +22,7 @@ from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.memory import Remembered
 from ruche.storage.model.record import (
+    GIVEN_UP,
     Accepted,
     AgentPublished,
     AnyRecord,
@@ -273,9 +274,11 @@ class Ledger:
         made = [self._put(DeadRow(id=Id(record.message.id), at_ms=record.at_ms,
                                   record=_encode(msgspec.structs.replace(record, events=()))), tenant, key),
                 self._remove(InboxRow, record.message.id, tenant)]
-        if record.message.idempotency_key is not None:
-            made.append(self._remove(IdempotencyRow, request_name(record.key.interlocutor,
-                                                                  record.message.idempotency_key), tenant))
+        if record.message.idempotency_key is not None:  # what it had done already must not be done by a repetition
+            made.append(self._put(IdempotencyRow(
+                request=request_name(record.key.interlocutor, record.message.idempotency_key),
+                message=Id(record.message.id), session=Id(record.session_id), turn=Id(GIVEN_UP), at_ms=record.at_ms,
+                fingerprint=(record.message.fingerprint or "").encode()), tenant, key))
         return made + self._events(record.session_id, record.events, tenant, key)
 
     def _settled(self, record: OutboxSettled, tenant: Tenant) -> list[Change]:

@@ -121,6 +121,10 @@ class MigrationSaved(Record, frozen=True, kw_only=True, tag="migration"):
     plan: MigrationPlan
 
 
+GIVEN_UP = "given-up"
+"""Stands where the id of the turn would be, for a request whose message is a dead letter."""
+
+
 class DeadLettered(Record, frozen=True, kw_only=True, tag="dead"):
     """A message that could not be answered, kept with the reason."""
 

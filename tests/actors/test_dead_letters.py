@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio.to_thread
 import pytest
 
+from ruche.actors.dead_letters import Dead
 from ruche.actors.directory import Policy
 from ruche.actors.recovery import recover
 from ruche.actors.session import Say
@@ -59,14 +60,16 @@ async def test_a_message_on_which_the_engine_fails_again_and_again_is_given_up_a
         assert [letter.message.text for letter in store.dead_letters()] == ["poison"]
 
 
-async def test_a_dead_letter_is_not_answered_by_a_restart_and_its_request_may_be_repeated(tmp_path: Path) -> None:
+async def test_a_dead_letter_is_not_answered_by_a_restart_and_its_request_needs_a_new_key(tmp_path: Path) -> None:
     async with rig(tmp_path, ScriptedBrain(fails_on_poison), refusal=no_words, policy=QUICK) as it:
         before = await it.turn("one")
         await all_of(it.turn("poison", idempotency_key="p"))
         await ended(it, before.session_id, 2)
     async with rig(tmp_path, ScriptedBrain()) as it:
         assert await recover(it.directory, it.hosting, it.store.unanswered()) == 0
-        again = await it.turn("poison", idempotency_key="p")
+        with pytest.raises(Dead, match="new idempotency key"):
+            await it.turn("poison", idempotency_key="p")
+        again = await it.turn("poison", idempotency_key="q")
         assert again.reply == "you said: poison"
 
 

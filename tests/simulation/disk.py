@@ -14,6 +14,7 @@ from ruche.plugins.errors import StorageFull, StorageStopped
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import (
+    GIVEN_UP,
     Accepted,
     AnyRecord,
     DeadLettered,
@@ -25,6 +26,7 @@ from ruche.storage.model.record import (
     TurnCommitted,
 )
 from ruche.storage.model.run import Run
+from ruche.storage.model.told import told
 from tests.simulation.schedule import SimulatedThreads
 from tests.simulation.world import World
 
@@ -232,7 +234,8 @@ class SimulatedTenant:
         return self._runs.get(run_id)
 
     def events(self, session_id: str, after: int = 0, limit: int = 1000) -> list[Event]:
-        return [event for event in self._events.get(session_id, ()) if event.seq > after][:limit]
+        found = [event for event in self._events.get(session_id, ()) if event.seq > after][:limit]
+        return list(told(found, self._runs))
 
     def segments(self, turn_id: str) -> list[SegmentReleased]:
         found = self._segments.get(turn_id, {})
@@ -274,7 +277,8 @@ class SimulatedTenant:
             case DeadLettered():
                 self._messages.pop(record.message.id, None)
                 if record.message.idempotency_key is not None:
-                    self._requests.pop((record.key.interlocutor, record.message.idempotency_key), None)
+                    self._requests[record.key.interlocutor, record.message.idempotency_key] = Known(
+                        record.message.fingerprint or None, record.message.id, record.session_id, GIVEN_UP)
 
     def _request(self, accepted: Accepted, turn: str | None) -> None:
         message = accepted.message
