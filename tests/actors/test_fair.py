@@ -27,7 +27,7 @@ async def enter(gate: FairGate, tenant: str, order: list[str]) -> None:
 
 @pytest.mark.anyio
 async def test_a_flood_of_one_tenant_lets_every_other_have_its_turn() -> None:
-    gate, order = FairGate(total=2, per_tenant=2), list[str]()
+    gate, order = FairGate(total=2, per_tenant=2, pace=4), list[str]()
     async with gate.slot("big"), gate.slot("big"):
         waiting = [asyncio.ensure_future(enter(gate, tenant, order)) for tenant in ["big"] * 50 + ["small", "tiny"]]
         await anyio.wait_all_tasks_blocked()
@@ -157,7 +157,7 @@ def test_limits_hold_and_no_slot_stays_free_while_somebody_may_have_it(steps: li
             running = gate.snapshot()["running"]
             assert sum(running.values()) == gate.busy <= total
             assert all(count <= per_tenant for count in running.values())
-        for _ in range(3):
+        for _ in range(2 + total):  # one slot a round
             await asyncio.sleep(0)
         held = gate.snapshot()
         for tenant in held["waiting"]:
@@ -168,3 +168,66 @@ def test_limits_hold_and_no_slot_stays_free_while_somebody_may_have_it(steps: li
         await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
     asyncio.run(play())
+
+
+async def request(gate: FairGate, tenant: str, order: list[str]) -> None:
+    """As a message comes: it is taken, and its turn waits for a slot."""
+    await gate.outside(tenant)
+    order.append(f"{tenant} taken")
+    async with gate.slot(tenant):
+        order.append(tenant)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
+async def test_most_of_a_flood_stays_outside_while_another_tenant_is_taken_at_once() -> None:
+    gate, order = FairGate(total=1, per_tenant=1, near=3), list[str]()
+    async with gate.slot("big"):
+        early = [asyncio.ensure_future(request(gate, "big", order)) for _ in range(3)]
+        await anyio.wait_all_tasks_blocked()
+        flood = [asyncio.ensure_future(request(gate, "big", order)) for _ in range(100)]
+        await anyio.wait_all_tasks_blocked()
+        assert order == ["big taken"] * 3
+        small = asyncio.ensure_future(request(gate, "small", order))
+        await anyio.wait_all_tasks_blocked()
+        assert order[3:] == ["small taken"]
+    await asyncio.gather(*early, *flood, small)
+    assert Counter(order) == {"big taken": 103, "big": 103, "small taken": 1, "small": 1}
+    assert gate.snapshot() == {"running": {}, "waiting": {}}
+
+
+@pytest.mark.anyio
+async def test_whoever_is_taken_and_wants_no_slot_does_not_keep_the_others_outside() -> None:
+    gate, taken = FairGate(total=1, per_tenant=1, near=1), list[int]()
+
+    async def come(number: int) -> None:
+        await gate.outside("big")
+        taken.append(number)
+
+    async with gate.slot("big"):
+        waiter = asyncio.ensure_future(enter(gate, "big", []))
+        await anyio.wait_all_tasks_blocked()
+        callers = [asyncio.ensure_future(come(number)) for number in range(20)]
+        await anyio.wait_all_tasks_blocked()
+        assert taken == []
+        for number in (0, 7, 19):
+            callers[number].cancel()
+        await anyio.wait_all_tasks_blocked()
+    await asyncio.gather(waiter, *callers, return_exceptions=True)
+    assert taken == [number for number in range(20) if number not in (0, 7, 19)]
+    gate.leave("big")
+
+
+@pytest.mark.anyio
+async def test_one_who_is_called_and_gives_up_in_the_same_breath_calls_the_next() -> None:
+    gate = FairGate(total=1, per_tenant=1, pace=4, near=1)
+    await gate.enter("big")
+    waiter = asyncio.ensure_future(gate.enter("big"))
+    await anyio.wait_all_tasks_blocked()
+    first, second = (asyncio.ensure_future(gate.outside("big")) for _ in range(2))
+    await anyio.wait_all_tasks_blocked()
+    gate.leave("big")
+    first.cancel()
+    await asyncio.wait([first, second, waiter])
+    assert second.exception() is None
+    gate.leave("big")
