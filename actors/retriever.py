@@ -23,6 +23,7 @@ from ruche.plugins.errors import ProviderFailed, RucheError, Unavailable
 from ruche.storage.index.agent import AgentIndex, Found, Teaching
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.general import shipped
+from ruche.storage.index.kept import KeptHead, read_heads
 from ruche.storage.index.passages import passages, vocabulary
 from ruche.storage.index.spelling import Spelling
 from ruche.storage.index.telling import telling_texts
@@ -132,8 +133,11 @@ class Retriever:
         self._background: Vectors | None = None
         self._indexes: dict[tuple[str, str], OrderedDict[int, AgentIndex]] = {}
 
-    async def prepare(self, bundle: AgentBundle, version: int, progress: Progress | None = None) -> None:
+    async def prepare(self, bundle: AgentBundle, version: int, progress: Progress | None = None, *,
+                      taught: bytes = b"") -> bytes:
         """Embed what the version before did not hold, fit heads to the examples, and build the index.
+
+        Heads in `taught` that were fitted to the same examples are taken as they are; the answer holds all of them.
 
         The loop and the service are free meanwhile. Cancelled or failed (ProviderFailed, ConfigurationError), it
         leaves the earlier versions as they were.
@@ -142,7 +146,7 @@ class Retriever:
         versions = self._indexes.get((bundle.tenant, bundle.id), OrderedDict())
         known = next(reversed(versions.values())).rows() if versions else {}
         rows = await self._rows([passage.text for passage in found], known, progress)
-        teaching = await self._teaching(bundle)
+        teaching = await self._teaching(bundle, read_heads(taught))
 
         def build() -> AgentIndex:
             return AgentIndex(found, rows, teaching, _spelling(bundle))
@@ -151,6 +155,7 @@ class Retriever:
         self._keep((bundle.tenant, bundle.id), version, index)
         if self._remembered is not None:
             await self._remembered.save()
+        return index.heads()
 
     async def retrieve(self, tenant: str, agent: str, version: int, text: str, limit: int = 30,
                        scopes: Sequence[str] | None = None) -> Hits:
@@ -192,7 +197,7 @@ class Retriever:
         hits: Hits = await self._service.ask_async(search)
         return hits
 
-    async def _teaching(self, bundle: AgentBundle) -> Teaching | None:
+    async def _teaching(self, bundle: AgentBundle, kept: dict[str, KeptHead]) -> Teaching | None:
         """None where nothing is to be told apart but by likeness: then the background is not needed either."""
         several = bundle.agent.several_rules
         examples = any(rule.examples for rule in bundle.rules) or any(intent.examples for intent in bundle.intents)
@@ -202,7 +207,8 @@ class Retriever:
             self._background = await self._rows(BACKGROUND, {}, None)
         general = shipped(self.embedder.name) if several else None
         telling = None if general is None else await self._rows(telling_texts(sentences_of(bundle)), {}, None)
-        return Teaching(self.embedder.rule_threshold, self._background, several, general, telling)
+        return Teaching(self.embedder.rule_threshold, self._background, several, general, self.embedder.name, kept,
+                        telling)
 
     def _index(self, tenant: str, agent: str, version: int) -> AgentIndex:
         versions = self._indexes.get((tenant, agent))

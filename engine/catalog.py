@@ -132,7 +132,8 @@ class Catalog:
             origin = source or (latest.source if latest is not None else "folder")
             record = next_version(bundle, latest, self._clock_ms())
             if record is not None:
-                record = replace(record, source=origin, by=by, note=note, ends_draft=ends_draft)
+                record = replace(record, source=origin, by=by, note=note, ends_draft=ends_draft,
+                                 taught=latest.taught if latest is not None else b"")
             return await self._serve(bundle, record or latest, origin, record)
 
     async def retire(self, tenant: str, agent: str, by: str) -> None:
@@ -151,9 +152,9 @@ class Catalog:
         version, digest = (kept.version, kept.hash) if kept else (1, bundle_hash(bundle))
         compiled = CompiledAgent(bundle, version, self._installed.enforcers, digest)
         agent = PublishedAgent(bundle, version, digest, compiled, source)
-        await self._retrieval.prepare(bundle, version)
+        taught = await self._retrieval.prepare(bundle, version, taught=kept.taught if kept else b"")
         if record is not None:
-            await self._scribe.commit(record)
+            await self._scribe.commit(replace(record, taught=taught))
         self._agents[bundle.tenant, bundle.id] = agent
         return agent
 

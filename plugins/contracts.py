@@ -172,8 +172,12 @@ class Hits(Struct, frozen=True, kw_only=True):
 class Retrieval(Protocol):
     """The retriever as the brain sees it; indexes are per agent version and never shared between tenants."""
 
-    async def prepare(self, bundle: AgentBundle, version: int) -> None:
-        """Build the agent's indexes; called at publish and at start."""
+    async def prepare(self, bundle: AgentBundle, version: int, *, taught: bytes = b"") -> bytes:
+        """Build the agent's indexes; called at publish and at start.
+
+        The answer is what the agent's examples taught, to be kept with the version and given back as `taught`: what was
+        fitted to the same data is not fitted again.
+        """
 
     async def retrieve(self, tenant: str, agent: str, version: int, text: str, limit: int = 30,
                        scopes: Sequence[str] | None = None) -> Hits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,11 @@ from ruche.engine.cli.check import agent_folders, print_problems
 from ruche.engine.cli.command import command as ruche_command
 
 if TYPE_CHECKING:
+    from ruche.actors.retriever import Progress
+    from ruche.engine.config import Settings
+    from ruche.plugins.contracts import Embedder
     from ruche.storage.model.agent import AgentBundle
+    from ruche.storage.model.record import AgentPublished
     from ruche.storage.model.run import Run
     from ruche.storage.store import Store
     from ruche.storage.tenant import TenantStore
@@ -53,7 +58,8 @@ def command(folders: tuple[Path, ...], restored: int | None, source: str | None,
     try:
         if source is not None:
             bundles = [_learned(store, folder, bundle) for folder, bundle in zip(found, bundles, strict=True)]
-        published = _publish(store, bundles if restored is None else [_earlier(store, folders, restored)])
+        published = _publish(store, bundles if restored is None else [_earlier(store, folders, restored)],
+                             settings)
     finally:
         store.close()
     if as_json:
@@ -86,6 +92,32 @@ def _runs(tenant: TenantStore, agent: str) -> Iterator[Run]:
             return
 
 
+def _taught(bundle: AgentBundle, settings: Settings, latest: AgentPublished | None) -> bytes:
+    """What the agent's examples teach; nothing is embedded for an agent without any."""
+    import asyncio
+
+    from ruche.plugins.embedders import open_embedder
+    from ruche.plugins.registry import Registry
+
+    if not any(rule.examples for rule in bundle.rules) and not any(intent.examples for intent in bundle.intents):
+        return b""
+    embedder, _ = open_embedder(settings.models, Registry())
+    with click.progressbar(length=1, label=f"learning {bundle.id}", file=sys.stderr) as bar:
+        def told(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        return asyncio.run(_prepared(embedder, bundle, told, latest.taught if latest else b""))
+
+
+async def _prepared(embedder: Embedder, bundle: AgentBundle, told: Progress, taught: bytes) -> bytes:
+    from ruche.actors.retriever import Retriever
+    from ruche.actors.system import ActorSystem
+
+    async with ActorSystem() as system:
+        return await Retriever(embedder, system).prepare(bundle, 1, told, taught=taught)
+
+
 def _earlier(store: Store, folders: tuple[Path, ...], version: int) -> AgentBundle:
     """What a version of the one named agent held. Raises NotFound, ConfigurationError (not one agent)."""
     from ruche.plugins.errors import ConfigurationError, NotFound
@@ -114,8 +146,10 @@ def _checked(folders: list[Path]) -> list[AgentBundle] | None:
     return [found.require() for _, found in loaded]
 
 
-def _publish(store: Store, bundles: list[AgentBundle]) -> list[dict[str, Any]]:
-    """One durable append for all of them."""
+def _publish(store: Store, bundles: list[AgentBundle], settings: Settings) -> list[dict[str, Any]]:
+    """One durable append for all of them, with what their examples teach."""
+    from msgspec.structs import replace
+
     from ruche.engine.authoring.publish import bundle_hash, next_version
     from ruche.engine.brain.compiled import CompiledAgent
     from ruche.plugins.installed import Installed
@@ -127,7 +161,7 @@ def _publish(store: Store, bundles: list[AgentBundle]) -> list[dict[str, Any]]:
         record = next_version(bundle, latest, time.time_ns() // 1_000_000)
         version = record.version if record else latest.version if latest else 1
         CompiledAgent(bundle, version, enforcers)
-        records += [record] if record else []
+        records += [replace(record, taught=_taught(bundle, settings, latest))] if record else []
         shown.append({"agent": bundle.id, "tenant": bundle.tenant, "version": version, "hash": bundle_hash(bundle),
                       "new": record is not None})
     if records:

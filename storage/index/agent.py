@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.general import General, Untaught
 from ruche.storage.index.head import Head, drawn, fit_head, scaled_to
 from ruche.storage.index.hybrid import DOCUMENTS, RULES, Blend
+from ruche.storage.index.kept import KeptHead, data_hash, halved, kept_heads, restored
 from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
 from ruche.storage.index.logistic import sigmoid
 from ruche.storage.index.passages import Passage
@@ -48,6 +49,10 @@ class Teaching(NamedTuple):
     """Whether rules may fire together; None: they do when two of them share an example."""
     general: General | None = None
     """What ships for this embedder about rules without examples; used where `several` is True."""
+    embedder: str = ""
+    """The name of the embedder whose vectors they are."""
+    kept: Mapping[str, KeptHead] = {}
+    """Heads of an earlier time by kind; one that was fitted to the same data is taken as it is."""
     telling: Rows | None = None
     """One vector per rule, in the order of their ids: of the words by which their sentences differ."""
 
@@ -93,6 +98,11 @@ class AgentIndex:
         found = {kind: shelf.search(vector, asked, limit, scopes) for kind, shelf in self._shelves.items()}
         return {kind: found.get(kind, NOTHING) for kind in KINDS}
 
+    def heads(self) -> bytes:
+        """All heads, to be kept with the agent."""
+        return kept_heads({kind: (shelf.data, shelf.head) for kind, shelf in self._shelves.items()
+                           if shelf.head is not None})
+
     def rows(self) -> dict[str, Rows]:
         """Text to its vector, so that the next version embeds only what is new."""
         return {passage.text: row for passage, row in zip(self._passages, self._matrix, strict=True)}
@@ -119,7 +129,8 @@ class _Shelf:
             self._everywhere[places] = False
         self._untaught = None if teaching is None else self._told_apart(kind, entries, teaching)
         self._threshold = teaching.threshold if teaching is not None else 0.0
-        self.head = None if self._single or teaching is None else self._taught(entries, teaching)
+        self.data = ""
+        self.head = None if self._single or teaching is None else self._kept_or_taught(kind, entries, teaching)
         self.each = self._untaught is not None or (self.head is not None and self.head.intercepts is not None)
 
     def search(self, vector: NDArray[np.float32], asked: list[str], limit: int,
@@ -161,11 +172,20 @@ class _Shelf:
         return Untaught([entries[start].text for start in self._starts.tolist()], self._matrix[self._starts],
                         teaching.telling, teaching.background, teaching.general)
 
+    def _kept_or_taught(self, kind: str, entries: list[Passage], teaching: Teaching) -> Head | None:
+        self.data = data_hash(teaching.embedder, kind, [(entry.id, entry.text) for entry in entries], teaching.several,
+                              teaching.threshold)
+        found = restored(teaching.kept.get(kind), self.data, len(self._ids))
+        return self._taught(entries, teaching) if found is None else found
+
     def _taught(self, entries: list[Passage], teaching: Teaching) -> Head | None:
         owners = np.repeat(np.arange(len(self._ids)), np.diff(self._starts, append=len(entries)))
         head = fit_head(self._matrix, owners, [passage.text for passage in entries], len(self._ids),
                         several=teaching.several, threshold=teaching.threshold, background=teaching.background)
-        if head is None or head.intercepts is not None:
+        if head is None:
+            return None
+        head = halved(head)
+        if head.intercepts is not None:
             return head
         tops = []
         for vector, text in zip(teaching.background, BACKGROUND, strict=True):

@@ -104,6 +104,8 @@ class AgentPublished(Record, frozen=True, kw_only=True, tag="agent"):
     ends_draft: bool = False
     """The agent's draft goes with this frame: it is what was published, or not wanted any more."""
     retired: bool = False
+    taught: bytes = b""
+    """What the examples taught when it was published; see `storage.index.kept`. Empty where nothing was."""
 
 
 class DraftSaved(Record, frozen=True, kw_only=True, tag="draft"):
