@@ -14,6 +14,7 @@ from ruche.storage.model.agent import AgentBundle, Scenario, Step
 
 def check_scenarios(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
     risky = {tool.id for tool in bundle.tools if tool.policy == "IRREVERSIBLE" and tool.confirm is None}
+    yield from _check_nesting(bundle, origins)
     for number, scenario in enumerate(bundle.scenarios):
         place: Path = ("scenarios", number)
         if not scenario.steps:
@@ -22,6 +23,18 @@ def check_scenarios(bundle: AgentBundle, origins: Origins, vocabulary: Vocabular
         yield from _check_graph(place, scenario, origins)
         for index, step in enumerate(scenario.steps):
             yield from _check_step((*place, "steps", index), scenario, step, risky, origins, vocabulary)
+
+
+def _check_nesting(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    """A scenario must not go through itself, however many others lie between."""
+    inner = {scenario.id: [step.scenario for step in scenario.steps if step.scenario is not None]
+             for scenario in bundle.scenarios}
+    for number, scenario in enumerate(bundle.scenarios):
+        for index, step in enumerate(scenario.steps):
+            if step.scenario is not None and scenario.id in _reach(inner, [step.scenario]):
+                yield origins.problem(("scenarios", number, "steps", index, "scenario"), "E511",
+                                      f"{scenario.id} goes through itself by way of {step.scenario}",
+                                      "take one of these steps out")
 
 
 def _check_graph(place: Path, scenario: Scenario, origins: Origins) -> Iterator[Problem]:
@@ -75,7 +88,8 @@ def _reach(edges: Mapping[str, Iterable[str]], start: Iterable[str]) -> set[str]
 
 def _check_step(place: Path, scenario: Scenario, step: Step, risky: set[str], origins: Origins,
                 vocabulary: Vocabulary) -> Iterator[Problem]:
-    silent = not (step.say or step.ask or step.collects or step.tools or step.confirm or step.next)
+    silent = not (step.say or step.ask or step.collects or step.tools or step.confirm or step.scenario or step.needs
+                  or step.next)
     if silent and step.effect == "ANSWER":
         yield origins.problem((*place, "id"), "W506", f"step {step.id} says nothing, does nothing and leads nowhere",
                               "write say: ..., or take it out")
@@ -88,6 +102,7 @@ def _check_step(place: Path, scenario: Scenario, step: Step, risky: set[str], or
                                   f"{binding.tool} cannot be undone, and nobody is asked first",
                                   "write confirm: with a question")
     gathered = {name for other in scenario.steps for name in other.collects}
+    gathered |= {need.field for needs in (scenario.needs, *(one.needs for one in scenario.steps)) for need in needs}
     for index, name in enumerate(step.requires):
         if name in vocabulary.fields and name not in gathered:
             yield origins.problem((*place, "requires", index), "W508", f"no step of {scenario.id} collects {name}",

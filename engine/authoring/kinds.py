@@ -42,7 +42,7 @@ LISTS = (
 SUBFOLDERS = ("scenarios", "knowledge")
 
 MAIN_KEYS: dict[type[BaseModel], str] = {
-    authored.ToolBinding: "tool", authored.Transition: "to", authored.EnforcerUse: "use",
+    authored.Requirement: "field", authored.ToolBinding: "tool", authored.Transition: "to", authored.EnforcerUse: "use",
 }
 """The key that a lone word stands for: `tools: [lookup]` is `tools: [{tool: lookup}]`."""
 

@@ -11,7 +11,7 @@ from ruche.engine.authoring.kinds import LISTS
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
-from ruche.storage.model.agent import AgentBundle, Rule, Step, ToolBinding
+from ruche.storage.model.agent import AgentBundle, Requirement, Rule, Step, ToolBinding
 
 _TEMPLATE_ID = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)+")
 
@@ -33,6 +33,7 @@ def check_references(bundle: AgentBundle, origins: Origins, vocabulary: Vocabula
     for index, field in enumerate(bundle.fields):
         yield from look.text(("fields", index, "ask"), field.ask)
     for number, scenario in enumerate(bundle.scenarios):
+        yield from look.needs(("scenarios", number), scenario.needs)
         for index, step in enumerate(scenario.steps):
             yield from look.step(("scenarios", number, "steps", index), step)
 
@@ -106,6 +107,9 @@ class _Lookup:
         yield from self.many((*place, "collects"), "E301", "field", step.collects, words.fields)
         yield from self.many((*place, "requires"), "E301", "field, output or variable", step.requires, words.known)
         yield from self.bindings(place, step.tools)
+        yield from self.needs(place, step.needs)
+        if step.scenario is not None:
+            yield from self.one((*place, "scenario"), "E304", "scenario", step.scenario, words.steps.keys())
         for name in ("say", "ask", "confirm"):
             yield from self.text((*place, name), getattr(step, name))
         for index, transition in enumerate(step.next):
@@ -113,6 +117,12 @@ class _Lookup:
             if transition.intent is not None:
                 yield from self.one((*place, "next", index, "intent"), "E307", "intent", transition.intent,
                                     words.intents)
+
+    def needs(self, place: Path, needs: Sequence[Requirement]) -> Iterator[Problem]:
+        for index, need in enumerate(needs):
+            here = (*place, "needs", index)
+            yield from self.one((*here, "field"), "E301", "field", need.field, self._vocabulary.fields)
+            yield from self.many((*here, "depends_on"), "E301", "field", need.depends_on, self._vocabulary.fields)
 
     def text(self, place: Path, text: str | None) -> Iterator[Problem]:
         """A text that looks like the id of a template is meant as one."""

@@ -40,9 +40,13 @@ def _expressions(bundle: AgentBundle) -> Iterator[Text]:
         for name, text in tool.arguments.items():
             yield ("tools", index, "arguments", name), text
     for number, scenario in enumerate(bundle.scenarios):
+        for index, need in enumerate(scenario.needs):
+            yield from _given(("scenarios", number, "needs", index, "when"), need.when)
         for index, step in enumerate(scenario.steps):
             place: Path = ("scenarios", number, "steps", index)
             yield from _given((*place, "when"), step.when)
+            for order, need in enumerate(step.needs):
+                yield from _given((*place, "needs", order, "when"), need.when)
             for order, transition in enumerate(step.next):
                 yield from _given((*place, "next", order, "when"), transition.when)
 

@@ -103,6 +103,7 @@ KINDS: dict[str, type[BaseModel]] = {
     **{kind.file: kind.model for kind in (AGENT, *LISTS)}, "scenarios/NAME.yaml": SCENARIO.model,
     "models in agent.yaml": authored.ModelUse, "handoff in agent.yaml": authored.Handoff, "Steps": authored.Step,
     "Transitions": authored.Transition, "Calls of tools": authored.ToolBinding,
+    "Needs": authored.Requirement,
     "tests/NAME.yaml": conversations.Conversation, "Turns": conversations.ScriptedTurn,
 }
 
