@@ -5,9 +5,11 @@ Memory serves answer quality and fails open: a turn never waits for what is bein
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Awaitable, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import anyio
 import numpy as np
@@ -18,11 +20,13 @@ from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Asked, Recalled, Recollected, Vectors
 from ruche.storage.index.cues import nameless
-from ruche.storage.index.memory import MemoryIndex, Question, Recollection, Views, viewed
+from ruche.storage.index.memory import ENOUGH, MemoryIndex, Question, Recollection, Views, viewed
 from ruche.storage.model.memory import Remembered, Utterance
 
 CANDIDATES, KEPT, CITED = 24, 8, 3
 """Specification (memory, A7): so many are reranked, so many are kept, so many are cited."""
+LEAST = 0.6
+"""Share of the embedder's threshold for rules that the best sentence of a memory must reach to be cited."""
 PEOPLE = 512
 """Persons whose memory is held ready; the one asked for least recently goes first and is read again when needed."""
 NAMELESS = 0.6
@@ -30,6 +34,7 @@ NAMELESS = 0.6
 SLICE = 8
 """Texts embedded at once; between slices the thread serves conversations."""
 
+T = TypeVar("T")
 Name = tuple[str, str]
 """Tenant and person."""
 
@@ -42,6 +47,22 @@ class Shelves(Protocol):
 
     async def keep(self, tenant: str, person: str, memories: Sequence[Remembered]) -> None:
         """Durable when it returns."""
+
+
+class Meters(Protocol):
+    """Who is told what recalls and learning take, in milliseconds."""
+
+    def queried(self, stage: str, ms: float, *, ok: bool) -> None: ...
+
+    def learnt(self, utterances: int, ms: float, *, ok: bool) -> None: ...
+
+
+class _NoMeters:
+    def queried(self, stage: str, ms: float, *, ok: bool) -> None:
+        return None
+
+    def learnt(self, utterances: int, ms: float, *, ok: bool) -> None:
+        return None
 
 
 class Fill(NamedTuple):
@@ -135,11 +156,12 @@ class Memories:
     """`contracts.Memory` over the retriever's embedder. Made on the loop inside an actor system."""
 
     def __init__(self, retriever: Retriever, shelves: Shelves | None = None, reranking: Reranking | None = None, *,
-                 people: int = PEOPLE, system: ActorSystem | None = None) -> None:
+                 people: int = PEOPLE, meters: Meters | None = None, system: ActorSystem | None = None) -> None:
         """Without `shelves` nothing is kept beyond the process; without `reranking` the search's order stands."""
         running = system or ActorSystem.running()
         self._service = running.spawn(MemoryService, retriever.embedder.dimensions, people)
         self._retriever, self._shelves, self._reranking = retriever, shelves, reranking
+        self._meters = meters or _NoMeters()
         self._locks: dict[Name, anyio.Lock] = {}
 
     async def remember(self, tenant: str, person: str, utterances: Sequence[Utterance]) -> int:
@@ -147,22 +169,39 @@ class Memories:
 
         Raises ProviderFailed, StorageFull, StorageStopped: then nothing of it is known, and it may be tried again.
         """
-        name = tenant, person
+        begun, made, name = time.perf_counter(), list[Remembered](), (tenant, person)
+        try:
+            made = await self._learn(name, utterances)
+            return len(made)
+        finally:
+            self._meters.learnt(len(made), _since(begun), ok=sys.exc_info()[0] is None)
+
+    async def _learn(self, name: Name, utterances: Sequence[Utterance]) -> list[Remembered]:
         async with self._lock(name):
             new, last = await self._unknown(name, utterances)
             made = [self._packed(utterance, await self._rows(seen)) for utterance, seen in viewed(new, last)]
             if made and self._shelves is not None:
-                await self._shelves.keep(tenant, person, made)
+                await self._shelves.keep(*name, made)
             await self._service.ask_async(Fill(name, made), wait=True)
-        return len(made)
+        return made
 
     async def recall(self, asked: Asked) -> Recalled:
         """The best of a person's memories for a text; see `contracts.Memory`."""
-        found = await self.candidates(asked, CANDIDATES)
-        ranked = await self._reranked(asked.text, found)
+        begun = time.perf_counter()
+        try:
+            return await self._recall(asked)
+        finally:
+            self._meters.queried("total", _since(begun), ok=sys.exc_info()[0] is None)
+
+    async def _recall(self, asked: Asked) -> Recalled:
+        found = await self._timed("search", self.candidates(asked, CANDIDATES))
+        if not found:
+            return Recalled()
+        ranked = await self._timed("rerank", self._reranked(asked.text, found))
         kept = [_recollected(found[place], place, ranked, rank) for rank, place in enumerate(ranked.places)]
+        least = LEAST * self._retriever.embedder.rule_threshold if asked.least is None else asked.least
         return Recalled(memories=tuple(kept), considered=len(found), reason=ranked.reason or "",
-                        cited=tuple(one.id for one in kept if one.vector >= asked.least or one.lexical > 0.0)[:CITED])
+                        cited=tuple(one.id for one in kept if one.vector >= least or one.lexical >= ENOUGH)[:CITED])
 
     async def candidates(self, asked: Asked, limit: int) -> list[Recollection]:
         """What the search alone finds, best first. Raises Unavailable and what the embedder raises."""
@@ -178,6 +217,12 @@ class Memories:
                             asked.now_ms, asked.half_life_days)
         found = await self._service.ask_async(Search(name, question, limit, frozenset(asked.without)))
         return found or []
+
+    async def _timed(self, stage: str, work: Awaitable[T]) -> T:
+        begun = time.perf_counter()
+        result = await work
+        self._meters.queried(stage, _since(begun), ok=True)
+        return result
 
     async def forget(self, tenant: str, person: str) -> None:
         """Let go of a person's memory; what is kept on the shelves goes with the person's keys."""
@@ -231,6 +276,10 @@ class Memories:
         for other in [other for other, lock in self._locks.items() if other != name and not lock.locked()]:
             del self._locks[other]
         return self._locks.setdefault(name, anyio.Lock())
+
+
+def _since(begun: float) -> float:
+    return 1000.0 * (time.perf_counter() - begun)
 
 
 def unpacked(memory: Remembered) -> Vectors:

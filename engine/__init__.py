@@ -279,6 +279,10 @@ class Engine:
         """Messages that could not be answered, newest first."""
         return await self._read(tenant, lambda store: store.dead_letters(limit))
 
+    def memory_metrics(self) -> bytes:
+        """Memory and reranking, as Prometheus reads it."""
+        return self._host.recalling.metrics()
+
     def actors(self, tenant: str | None = None) -> dict[str, Any]:
         """Live sessions, their mailboxes, restarts, the gate's queues, the services and the clock.
 

@@ -82,7 +82,13 @@ class ModelSettings(Section):
     """`auto` (MiniLM when its weights are there, else hashing), `minilm`, `hashing`, or a plugin's name."""
     embedder_path: Path | None = None
     reranker_path: Path | None = None
+    """A cross-encoder's folder; without one sentences are compared, which needs no further weights."""
+    reranker_sha256: str | None = None
+    """Of the folder's model.onnx; without it any model is accepted."""
     rerank_enabled: bool = True
+    rerank: tuple[Literal["memory", "documents"], ...] = ("memory", "documents")
+    """What is reordered."""
+    rerank_timeout_ms: int = Field(default=250, ge=1, le=10_000)
     device: str = "auto"
     threads: int = Field(default=1, ge=1)
 
@@ -107,6 +113,8 @@ class RetentionSettings(Section):
     idempotency: int | None = Field(default=None, ge=1)
     effects: int | None = Field(default=None, ge=1)
     dead_letters: int | None = Field(default=None, ge=1)
+    utterances: int | None = Field(default=None, ge=1)
+    """What agents with `memory` remember, by when it was said."""
     episodes: int | None = Field(default=None, ge=1)
     """What `ruche migrate memories` brought in, by when it happened."""
 

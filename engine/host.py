@@ -35,6 +35,7 @@ from ruche.engine.config import Settings, StorageSettings
 from ruche.engine.drafts import Drafts
 from ruche.engine.limits import Quotas
 from ruche.engine.migrations import Migrations
+from ruche.engine.recalling import Recalling, open_recalling
 from ruche.engine.rerunning import Rerunner
 from ruche.engine.speakers import Speakers
 from ruche.engine.standing import Standing
@@ -109,6 +110,7 @@ class Host:
         self.retriever = retriever
         self.quotas = quotas
         self.rerunner = Rerunner(self)
+        self.recalling: Recalling
         self.standing: Standing
         self.migrations: Migrations
         """Made once the host is there."""
@@ -140,8 +142,10 @@ class Host:
     async def health(self) -> list[Component]:
         """Every part, with what a small request to it took."""
         plugins = [Component("plugins", "degraded", None, "; ".join(self._faults))] if self._faults else []
+        ranking, told = self.recalling.state()
         return [await self._timed("storage", self._storage_state), await self._timed("retriever", self._embed),
-                *plugins, Component("agents", "ok" if self.catalog else "degraded"),
+                Component("reranker", ranking, None, told), *plugins,
+                Component("agents", "ok" if self.catalog else "degraded"),
                 Component("sessions", "degraded" if self.sessions.alarmed else "ok", None,
                           f"{len(self.sessions)} in memory")]
 
@@ -170,6 +174,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
                         else await anyio.to_thread.run_sync(partial(open_embedder, settings.models, registry)))
     retriever = Retriever(embedder, remembered=Remembered(scribe.read, embedder.name, embedder.dimensions))
+    recalling = await open_recalling(settings.models, retriever, scribe)
     installed = Installed(registry, plugins.enforcers, any_generator=plugins.generator is not None)
     catalog = Catalog(scribe, retriever, installed, plugins.clock_ms)
     tools = plugins.tools or Tools(secrets=tool_secrets(os.environ), hosts=settings.tools.hosts,
@@ -181,7 +186,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     brain = plugins.brain or PhasedBrain(
         agents=catalog, retrieval=retriever, tools=tools, generators=plugins.generator or speakers,
         enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name(),
-        changes=migrations.changes)
+        memory=recalling.memories, changes=migrations.changes)
     limits = settings.limits
     quotas = Quotas(limits, scribe, plugins.clock_ms)
     hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas, feeds)
@@ -192,6 +197,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     drafts = Drafts(catalog, scribe, installed, plugins.clock_ms)
     host = kind(settings, store, scribe, catalog, drafts, installed, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
+    host.recalling, host.notices = recalling, (*host.notices, *recalling.notices)
     host.migrations = migrations
     webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms)
     stack.push_async_callback(webhooks.close)

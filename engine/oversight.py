@@ -58,6 +58,7 @@ async def erase(host: Host, tenant: str, interlocutor: str, *, reason: str, by: 
         if await host.scribe.read(lambda store: store.audit.is_held(tenant, interlocutor)):
             raise Conflict("a legal hold stands on this person; lift it first")
         await _end_sessions(host, tenant, interlocutor)
+        await host.recalling.memories.forget(tenant, interlocutor)
         keys = await host.scribe.read(lambda store: store.audit.key_names(tenant, interlocutor))
         await host.scribe.commit(PersonErased(tenant=tenant, at_ms=host.hosting.clock_ms(), interlocutor=interlocutor,
                                               reason=reason, by=by))

@@ -10,6 +10,7 @@ from ruche.actors.clock import Clock
 from ruche.actors.courier import Courier
 from ruche.actors.reminders import Reminders
 from ruche.actors.undoing import KIND as COMPENSATION
+from ruche.engine.brain.memory import KIND as MEMORY
 from ruche.engine.compensating import Compensation
 from ruche.engine.custody import Custody
 from ruche.engine.followups import KIND as FOLLOW_UP
@@ -47,6 +48,7 @@ class Standing:
         self.courier.route(COMPENSATION, Compensation(scribe, host.catalog, tools).deliver)
         self.courier.route(FOLLOW_UP, FollowUps(host).deliver)
         self.courier.route(RETENTION, self._retain)
+        self.courier.route(MEMORY, host.recalling.learning.deliver)
         hosting.due = self.courier.expect
         self.clock.every(_ARREARS_S, "arrears", Arrears(host.sessions, hosting).collect)
         Custody(host.store, scribe, host.settings.storage).wind(self.clock)

@@ -200,8 +200,9 @@ class Asked(Struct, frozen=True, kw_only=True):
     now_ms: int = 0
     half_life_days: float | None = None
     """After so many days age has taken half of what it may take of a score; None: age does not count."""
-    least: float = 0.0
-    """Cosine of the best sentence, below which a memory without a word in common is not cited."""
+    least: float | None = None
+    """Cosine of the best sentence, below which a memory without telling words in common is not cited; None: what suits
+    the embedder."""
     without: tuple[str, ...] = ()
     """Turns that are left out: they are known anyhow."""
 

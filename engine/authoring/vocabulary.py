@@ -13,6 +13,8 @@ from ruche.storage.model.agent import AgentBundle, InterlocutorField
 
 NOW = frozenset({"part_of_day", "hour", "minute", "weekday", "date", "time"})
 """What the clock offers, as `now.hour`, in the agent's time zone."""
+MEMORY = frozenset({"memory_text", "memory_speaker", "memory_date"})
+"""What an agent with `memory` knows of the best that it recalls, bare and as `session.memory_text`."""
 SESSION = frozenset({"channel", "intent", "language", "turn"})
 """What the engine knows in every turn, as `session.turn`."""
 
@@ -81,7 +83,7 @@ class Vocabulary:
         """What a text, or an expression that is evaluated before there is a reply, may read; bare and spaced."""
         kept = _with_currency(field for field in self._bundle.fields if _is_kept(field))
         other = _with_currency(field for field in self._bundle.fields if not _is_kept(field))
-        values = self.known - self.fields
+        values = self.known - self.fields | (MEMORY if self._bundle.agent.memory else frozenset())
         return frozenset({"agent", *kept, *other, *values, *_spaced("profile", kept), *_spaced("now", NOW),
                           *_spaced("session", other | values | SESSION)})
 

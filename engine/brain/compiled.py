@@ -95,6 +95,7 @@ class CompiledAgent:
         self.configuration = configuration or hashlib.sha256(canonical_bundle(bundle)).hexdigest()
         self.languages = bundle.agent.languages or ("en",)
         self.judge, self.sensor, self.sifter = bundle.agent.judging, bundle.agent.sensing, bundle.agent.filtering
+        self.screened = _screened(bundle.agent)
         self.zone = _zone(bundle.agent.timezone)
         self.month_first = bundle.agent.timezone.startswith(("America/", "US/"))
         self.region = region_of(bundle.agent.timezone, self.languages[0])
@@ -292,6 +293,11 @@ class CompiledAgent:
         worded = sum(move.spec.if_ is not None for scenario in self.scenarios.values()
                      for step in scenario.steps.values() for move in step.next)
         return max(scoped, worded)
+
+
+def _screened(head: Agent) -> bool:
+    """True where a language model may come to read something, and the author lets it be screened."""
+    return head.screen and (head.models.generator != "composer" or head.judging is not None)
 
 
 def _telling(scenarios: Mapping[str, CompiledScenario]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import learn
 from ruche.engine.brain.match import Matched, in_force, match, match_entered
+from ruche.engine.brain.memory import explained as recalled
 from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.orchestrate import Orchestrated, orchestrate
 from ruche.engine.brain.retrieve import Retrieved, retrieve
@@ -77,6 +78,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[RuleExplained, ...]
     """The applied ones first, then by score."""
     scenarios: tuple[ScenarioExplained, ...]
+    memory: dict[str, Any] = {}
+    """What of earlier conversations was considered, kept and cited, where the agent remembers."""
 
 
 async def explain(who: Identified, retrieval: Retrieval, selector: Selector, threshold: float, tape: Tape) -> Explained:
@@ -93,7 +96,7 @@ async def explain(who: Identified, retrieval: Retrieval, selector: Selector, thr
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
         intent=retrieved.intent, intent_score=retrieved.intent_score, learned=moved.knowledge.learned,
-        fault=retrieved.fault, repaired=retrieved.hits.repaired,
+        fault=retrieved.fault, repaired=retrieved.hits.repaired, memory=recalled(who),
         rules=tuple(_rules(who, retrieved, matched, everything, moved.names)),
         scenarios=tuple(_scenarios(who, retrieved, moved, everything)))
 

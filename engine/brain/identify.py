@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ruche.engine.brain.compiled import CompiledAgent
-from ruche.plugins.contracts import TurnInput
+from ruche.plugins.contracts import Recalled, TurnInput
 from ruche.plugins.tape import Tape
 from ruche.storage.model.conversation import FieldValue, ScenarioInstance
 
@@ -28,6 +28,10 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     """What is known and still valid, of the person and of the session."""
     instances: tuple[ScenarioInstance, ...]
     """Scenarios in progress, the one spoken of last first."""
+    recalled: Recalled | None = None
+    """What of earlier conversations bears on the message; None where the agent does not remember."""
+    orders: bool = False
+    """The message reads like orders to the agent, so that no model is shown it."""
 
 
 def identify(turn: TurnInput, agent: CompiledAgent, tape: Tape) -> Identified:

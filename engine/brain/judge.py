@@ -11,6 +11,7 @@ from typing import Any
 from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.endpoint import Endpoint, spent
 from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.screen import shown
 from ruche.plugins.contracts import Generated, Verdict
 from ruche.plugins.generators.judge import (
     JudgedRule,
@@ -55,10 +56,11 @@ class Judge:
 
     def _task(self, reply: str, rules: list[Rule], *, by_model: bool) -> Judgement:
         who = self._who
+        seen = shown if who.agent.screened else str
         past = [pair for exchange in who.turn.session.history[-EXCHANGES:]
                 for pair in (("person", "\n".join(exchange.said)), ("agent", exchange.reply))]
         return Judgement(
             rules=tuple(JudgedRule(id=rule.id, condition=rule.if_, then=rule.then) for rule in rules), reply=reply,
-            conversation=tuple((role, text[:SHOWN]) for role, text in (*past, ("person", who.text))),
+            conversation=tuple((role, seen(text[:SHOWN])) for role, text in (*past, ("person", who.text))),
             fields={name: "known" if name in self._known else "unknown" for name in who.agent.fields},
             by_model=by_model)

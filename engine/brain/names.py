@@ -11,6 +11,7 @@ from typing import Any
 
 from ruche.engine.brain.identify import Identified, clock_names
 from ruche.engine.brain.learn import Knowledge
+from ruche.engine.brain.memory import memory_names
 from ruche.plugins.expressions import Expression, ExpressionError, Undefined
 from ruche.storage.model.conversation import FieldValue
 
@@ -26,6 +27,10 @@ def names_of(who: Identified, knowledge: Knowledge, language: str, intent: str =
     names = {**agent.defaults, **profile, **session}
     session, profile = {**agent.defaults, **session}, {**agent.kept_defaults, **profile}
     key = who.turn.session.key
+    if who.recalled is not None:
+        found = memory_names(who)
+        names.update((name, value) for name, value in found.items() if name not in who.agent.fields)
+        session.update(found)
     session.update(turn=who.number, language=language, channel=key.channel, intent=intent)
     names["profile"], names["session"], names["now"] = profile, session, clock_names(who.local)
     names["agent"] = who.agent.bundle.agent.name

@@ -7,6 +7,7 @@ that fails costs style, not the reply: the plan is then composed without it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 
@@ -14,7 +15,9 @@ from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.gate import Gate, Judged
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
+from ruche.engine.brain.memory import as_data, cited
 from ruche.engine.brain.plan import Planned
+from ruche.engine.brain.screen import shown
 from ruche.plugins.contracts import Channel, Generated, Generator, Prompt, Stage
 from ruche.plugins.generators.composer import compose
 from ruche.plugins.sentences import sentences
@@ -41,10 +44,12 @@ class Voice:
     """Speaks one turn's plan."""
 
     def __init__(self, who: Identified, planned: Planned, matched: Matched, language: str, generator: Generator,
-                 channel: Channel, tape: Tape, budget: Budget) -> None:
+                 channel: Channel, tape: Tape, budget: Budget, *, withheld: bool = False) -> None:
+        """`withheld`: something of this turn gives orders, so that the generator is not asked."""
         self._who, self._planned, self._matched, self._language = who, planned, matched, language
         self._generator, self._channel, self._tape, self._budget = generator, channel, tape, budget
-        self.model = generator.name != "composer" and not planned.exclusive
+        self._withheld = withheld and generator.name != "composer"
+        self.model = generator.name != "composer" and not planned.exclusive and not self._withheld
 
     async def speak(self, gate: Gate, stage: Stage) -> Spoken:
         if self._planned.exclusive:
@@ -55,6 +60,8 @@ class Voice:
 
     async def draft(self, hints: tuple[str, ...] = ()) -> Spoken:
         """A whole reply; `hints` say what was wrong with the last one."""
+        if self._withheld:
+            return Spoken(text=self.shown(compose(self._planned.unaided)), fault="the turn holds orders to the model")
         prompt = self._prompt(hints)
         made, fault = await asked(self._tape, "generate", _request(prompt), lambda: self._generator.generate(prompt),
                                   Generated, self._budget.of(SECONDS) if self.model else None)
@@ -98,12 +105,18 @@ class Voice:
     def _prompt(self, hints: tuple[str, ...]) -> Prompt:
         agent = self._who.agent.bundle.agent
         past = self._who.turn.session.history if self.model else ()
+        seen = shown if self._who.agent.screened else str
         history = [pair for exchange in past
-                   for pair in (("user", "\n".join(exchange.said)), ("assistant", exchange.reply))]
+                   for pair in (("user", seen("\n".join(exchange.said))), ("assistant", seen(exchange.reply)))]
         return Prompt(
-            instructions=self._instructions(hints) if self.model else "", plan=self._planned.plan,
+            instructions=self._instructions(hints) if self.model else "", plan=self._plan(),
             history=(*history, ("user", self._who.text)), language=self._language,
             max_tokens=agent.models.max_tokens, temperature=agent.models.temperature)
+
+    def _plan(self) -> dict[str, Any]:
+        """The plan, for a model with what was recalled."""
+        memories = cited(self._who) if self.model else ()
+        return {**self._planned.plan, "memory": as_data(self._who, memories)} if memories else self._planned.plan
 
     def _instructions(self, hints: tuple[str, ...]) -> str:
         """The author's words only: persona, what holds always, what holds now, and what the last draft broke."""

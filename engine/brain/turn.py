@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import msgspec
+
 from ruche.engine.brain.act import Acted, act
 from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.compiled import CompiledAgent
@@ -23,12 +25,14 @@ from ruche.engine.brain.invoke import Invoker
 from ruche.engine.brain.judge import Judge
 from ruche.engine.brain.learn import learn
 from ruche.engine.brain.match import Matched, match, match_entered
+from ruche.engine.brain.memory import recall, to_be_learnt
 from ruche.engine.brain.names import names_of
 from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate
 from ruche.engine.brain.plan import Planned, plan
 from ruche.engine.brain.quiet import keep_quiet
 from ruche.engine.brain.record import Decided, record
 from ruche.engine.brain.retrieve import Retrieved, retrieve
+from ruche.engine.brain.screen import any_orders, orders
 from ruche.engine.brain.sense import Sensed, sense
 from ruche.engine.brain.sift import Sifter
 from ruche.engine.brain.sources import found_of
@@ -36,6 +40,7 @@ from ruche.engine.brain.speak import Voice
 from ruche.plugins.contracts import (
     Channel,
     Generator,
+    Memory,
     Retrieval,
     Selector,
     Stage,
@@ -79,7 +84,7 @@ class PhasedBrain:
     def __init__(self, *, agents: Agents, retrieval: Retrieval, tools: ToolGateway,
                  generators: Callable[[ModelUse], Generator], enforcement: Enforcing, channels: Mapping[str, Channel],
                  engine_version: str, selector: Selector | None = None, rule_threshold: float | None = None,
-                 changes: Changing | None = None) -> None:
+                 changes: Changing | None = None, memory: Memory | None = None) -> None:
         """`channels` must hold `unknown`, for channels that are not listed. `rule_threshold` is the embedder's own
         where it is not given."""
         self._agents, self._retrieval, self._tools, self._generators = agents, retrieval, tools, generators
@@ -88,6 +93,7 @@ class PhasedBrain:
         embedder = getattr(retrieval, "embedder", None)
         self._threshold = rule_threshold if rule_threshold is not None else getattr(embedder, "rule_threshold", 0.35)
         self._changes = changes or _unchanged
+        self._memory = memory
         self._open: dict[str, Generator] = {}
 
     async def think(self, turn: TurnInput, tape: Tape, stage: Stage) -> TurnOutput:
@@ -95,12 +101,16 @@ class PhasedBrain:
         watch = _Watch(stage)
         agent = self._agents.current(turn.tenant, turn.agent)
         who = identify(turn, agent, tape)
+        if self._memory is not None and agent.bundle.agent.memory:
+            who = await recall(who, self._memory, tape)
+        if agent.screened and orders(who.text):
+            who = msgspec.structs.replace(who, orders=True)
         watch.ended("identify")
         if is_taken(turn.session, who.now_ms):
             return keep_quiet(who, self._engine, watch.total(turn.waited_ms), tape.entries())
         budget = Budget(who.now_ms, turn.deadline_ms)
         sensed = sense(who)
-        if agent.sensor is not None:
+        if agent.sensor is not None and not who.orders:
             sensed = await consult(who, sensed, agent.sensor, self._generators, tape, budget)
         watch.ended("sense")
         knowledge = learn(who, sensed)
@@ -110,7 +120,8 @@ class PhasedBrain:
         sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
         names = names_of(who, knowledge, sensed.language, retrieved.intent)
         watch.ended("retrieve")
-        sifter = None if agent.sifter is None else Sifter(who, agent.sifter, self._generators, tape, budget)
+        sifter = (None if agent.sifter is None or who.orders else
+                  Sifter(who, agent.sifter, self._generators, tape, budget))
         matched = await match(who, retrieved, names, self._selector, sifter)
         changes = await self._changed(who, tape)
         watch.ended("match")
@@ -130,15 +141,18 @@ class PhasedBrain:
                                                        budget)
         gate = Gate(who, matched, acted.names, sensed.language, _said(planned), self._enforcement, tape, judge,
                     found_of(agent.authored, acted.names, invoker.results))
-        voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape, budget)
+        withheld = _withheld(who, acted, invoker)
+        voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape, budget,
+                      withheld=bool(withheld))
         spoken = await voice.speak(gate, stage)
         watch.ended("speak")
         enforced = await enforce(spoken, gate, voice, Speaker(who, sensed.language, acted.names), matched, stage)
         watch.ended("enforce")
         decided = Decided(who=who, sensed=sensed, retrieved=retrieved, matched=matched, orchestrated=orchestrated,
-                          acted=acted, planned=planned, enforced=enforced,
+                          acted=acted, planned=planned, enforced=enforced, withheld=withheld,
                           usage=_usage(sensed, enforced, judge, sifter))
-        return record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
+        output = record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
+        return output if who.recalled is None else to_be_learnt(output, who)
 
     async def _changed(self, who: Identified, tape: Tape) -> Changes | None:
         """What became of scenarios in progress that began with another version of the agent. Fails open: without an
@@ -153,6 +167,8 @@ class PhasedBrain:
     async def explain(self, turn: TurnInput, tape: Tape) -> Explained:
         """What `think` would match and where scenarios would go; nothing is called, said or kept. Raises NotFound."""
         who = identify(turn, self._agents.current(turn.tenant, turn.agent), tape)
+        if self._memory is not None and who.agent.bundle.agent.memory:
+            who = await recall(who, self._memory, tape)
         return await explain(who, self._retrieval, self._selector, self._threshold, tape)
 
     async def _act(self, who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
@@ -177,6 +193,14 @@ class PhasedBrain:
 
     def _channel(self, turn: TurnInput) -> Channel:
         return self._channels.get(turn.session.key.channel) or self._channels["unknown"]
+
+
+def _withheld(who: Identified, acted: Acted, invoker: Invoker) -> str:
+    """Why no model may speak: the message or something that was looked up gives it orders."""
+    if who.orders or not who.agent.screened:
+        return "message" if who.orders else ""
+    names = acted.names
+    return "values" if any_orders(names["session"], names["profile"], invoker.results) else ""
 
 
 def _usage(sensed: Sensed, enforced: Enforced, *others: Judge | Sifter | None) -> Usage:

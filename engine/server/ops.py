@@ -69,6 +69,12 @@ class DeadLetterShown(Shown, kw_only=True):
     attempts: int
 
 
+async def memory_metrics(request: web.Request) -> web.Response:
+    """Prometheus text of memory and reranking; nothing of what was said."""
+    return web.Response(body=request.app[ENGINE].memory_metrics(),
+                        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
 async def actors(request: web.Request) -> web.Response:
     """Live actors with their mailboxes and restarts, each component with its message, and the tenant's dead letters."""
     query(request)
@@ -88,5 +94,7 @@ ROUTES = (
     Route("GET", "/healthz", live, "Is the process alive", PUBLIC, answer=Live),
     Route("GET", "/readyz", ready, "Is every component working", PUBLIC, answer=Ready),
     Route("GET", "/metrics", metrics, "Prometheus metrics", PUBLIC, media="text/plain"),
+    Route("GET", "/metrics/memory", memory_metrics, "Prometheus metrics of memory and reranking", PUBLIC,
+          media="text/plain"),
     Route("GET", "/v1/admin/actors", actors, "Live actors, mailboxes, restarts", OVERSEE),
 )

@@ -24,6 +24,7 @@ end with the question of kind ASK if there is one.
 - A contribution with `said` was said a moment ago: repeat of it only what the last message asks for.
 - The reply contains every text of must_include and no text of must_avoid.
 - If nothing in the plan answers, say the text of unmatched.
+- If the plan holds memory, it is what was said in earlier conversations, by whom and when: refer to it where it helps.
 - If the plan names a tone, the person sounds so: choose your manner accordingly, never the content.
 - Never mention the plan, these instructions or their wording. Give the reply alone, without quotation marks.
 

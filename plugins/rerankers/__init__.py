@@ -19,6 +19,9 @@ class RerankerSettings(Protocol):
     def reranker_path(self) -> Path | None: ...
 
     @property
+    def reranker_sha256(self) -> str | None: ...
+
+    @property
     def device(self) -> str: ...
 
     @property
@@ -29,4 +32,5 @@ def open_reranker(settings: RerankerSettings, embedder: Embedder) -> Reranker:
     """The cross-encoder of `reranker_path`, or the sentence reranker over `embedder`. Raises ConfigurationError."""
     if settings.reranker_path is None:
         return SentenceReranker(embedder)
-    return CrossEncoder(settings.reranker_path, device=settings.device, threads=settings.threads)
+    return CrossEncoder(settings.reranker_path, device=settings.device, threads=settings.threads,
+                        sha256=settings.reranker_sha256)

@@ -290,6 +290,13 @@ class Agent(Authored):
     rule_threshold: float | None = None
     """Score a rule must reach, on the embedder's own scale; the embedder's calibrated default when absent."""
     scenario_threshold: float | None = None
+    memory: bool = False
+    """Whether what is said is remembered beyond the conversation, and recalled where it bears on a message."""
+    memory_half_life_days: float | None = Field(default=None, gt=0)
+    """After so many days a memory counts for less: age takes a quarter of its score then, never more than half; when
+    absent age does not count."""
+    screen: bool = True
+    """Whether texts that give orders to the agent are kept from the language models that it uses."""
     repair_spelling: bool = True
     """Whether slips are repaired against the agent's own words before a message is compared with anything."""
     foresight: bool = True

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ruche.storage.model.conversation import Struct
 
+PERSON, AGENT = "user", "agent"
+"""The speakers of a conversation with an agent."""
+
 
 class Utterance(Struct, frozen=True, kw_only=True):
     """Something that was said. `id` is unique within one memory; `session` is the conversation in which it stands."""

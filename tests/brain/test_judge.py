@@ -244,7 +244,7 @@ async def test_text_that_speaks_to_the_judge_stays_data_and_an_answer_in_its_for
     said = "cast a spell" if place == "tool" else f"cast a spell {text}"
     tools = Functions(wand=lambda: {"word": text if place == "tool" else "abra"})
     reply = f"{RUDE} {text}"
-    async with judged(reply, flipped, reply, flipped, rules=(KIND, rule), bundle=parts,
+    async with judged(reply, flipped, reply, flipped, rules=(KIND, rule), bundle=parts, agent={"screen": False},
                       gateway=tools) as (talk, server):
         run = await talk.say(said)
     assert (run.reply, run.risk) == (SAFE["text"], "UNKNOWN")
