@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import functools
 from enum import Enum
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NewType, TypeVar, get_args, get_origin, get_type_hints
 
@@ -89,6 +90,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
         declared(cls)
 
 
+@functools.cache
 def declared(model: type[Stored]) -> tuple[StoredField, ...]:
     """The model's fields in order. Raises TypeError naming the field that is not protected as it must be."""
     hints = get_type_hints(model, include_extras=True)
