@@ -79,8 +79,15 @@ class LimitSettings(Section):
 
 class ModelSettings(Section):
     embedder: str = "auto"
-    """`auto` (MiniLM when its weights are there, else hashing), `minilm`, `hashing`, or a plugin's name."""
+    """`auto` (MiniLM when its weights are there, else hashing), `minilm`, `hashing`, `folder`, or a plugin's name."""
     embedder_path: Path | None = None
+    """Of `folder`: any sentence-embedding model as model.onnx with tokenizer.json; of `minilm`: its weights."""
+    embedder_sha256: str | None = None
+    """Pins the model.onnx of `folder`."""
+    embedder_threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Where a rule matches with `folder`; calibrated on unrelated sentences when absent."""
+    embedder_prefix: str = ""
+    """Stands in front of every text for `folder`, where a model was trained so."""
     reranker_path: Path | None = None
     """A cross-encoder's folder; without one sentences are compared, which needs no further weights."""
     reranker_sha256: str | None = None

@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Protocol
 
 from ruche.plugins.contracts import Embedder
+from ruche.plugins.embedders.folder import FolderEmbedder
 from ruche.plugins.embedders.hashing import HashingEmbedder
 from ruche.plugins.embedders.minilm import MiniLmEmbedder
 from ruche.plugins.embedders.weights import find_weights
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.registry import Registry
 
-__all__ = ["NOTICE", "EmbedderSettings", "HashingEmbedder", "MiniLmEmbedder", "open_embedder"]
+__all__ = ["NOTICE", "EmbedderSettings", "FolderEmbedder", "HashingEmbedder", "MiniLmEmbedder", "open_embedder"]
 
 NOTICE = ("no model weights are installed: rules are matched by their words, not by their meaning; "
           "run `ruche model install` and start again")
 
-_BUILT_IN = ("auto", "minilm", "hashing")
+_BUILT_IN = ("auto", "minilm", "hashing", "folder")
 
 
 class EmbedderSettings(Protocol):
@@ -28,6 +29,15 @@ class EmbedderSettings(Protocol):
 
     @property
     def embedder_path(self) -> Path | None: ...
+
+    @property
+    def embedder_sha256(self) -> str | None: ...
+
+    @property
+    def embedder_threshold(self) -> float | None: ...
+
+    @property
+    def embedder_prefix(self) -> str: ...
 
     @property
     def device(self) -> str: ...
@@ -53,7 +63,17 @@ def open_embedder(settings: EmbedderSettings, registry: Registry | None = None) 
             return HashingEmbedder(), NOTICE
         device = "cuda" if settings.device == "cuda" else "cpu"
         return MiniLmEmbedder(settings.embedder_path, device=device, threads=settings.threads), None
+    if settings.embedder == "folder":
+        return _folder(settings), None
     return _plugin(settings, registry), None
+
+
+def _folder(settings: EmbedderSettings) -> Embedder:
+    if settings.embedder_path is None:
+        raise ConfigurationError("models.embedder is folder, but models.embedder_path names none")
+    return FolderEmbedder(settings.embedder_path, device="cuda" if settings.device == "cuda" else "cpu",
+                          threads=settings.threads, sha256=settings.embedder_sha256,
+                          threshold=settings.embedder_threshold, prefix=settings.embedder_prefix)
 
 
 def _plugin(settings: EmbedderSettings, registry: Registry) -> Embedder:

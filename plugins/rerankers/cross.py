@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
+from ruche.plugins.folders import clean, configuration, model_bytes, positions, tokenizer_of
 from ruche.plugins.inference import open_session, provider_of
 
 TOKENS, CHARACTERS, QUERY_CHARACTERS = 256, 2_048, 512
@@ -31,11 +31,11 @@ class CrossEncoder:
     def __init__(self, folder: Path, *, device: str = "auto", threads: int = 1, tokens: int = TOKENS,
                  sha256: str | None = None) -> None:
         """`sha256` pins model.onnx; without it any model is accepted."""
-        model = _model_bytes(folder, sha256)
-        configuration = _configuration(folder)
+        model = model_bytes(folder, sha256)
+        found = configuration(folder)
         self._name = f"cross-encoder-{hashlib.sha256(model).hexdigest()[:12]}"
-        self._padding = int(configuration.get("pad_token_id") or 0)
-        self._tokenizer = _tokenizer(folder, min(tokens, _positions(configuration)))
+        self._padding = int(found.get("pad_token_id") or 0)
+        self._tokenizer = tokenizer_of(folder, min(tokens, positions(found)))
         self._session = open_session(model, device=device, threads=threads)
         self._inputs = self._checked_inputs(folder)
         self._output = self._session.get_outputs()[0].name
@@ -52,7 +52,7 @@ class CrossEncoder:
 
     def score(self, query: str, passages: Sequence[str]) -> list[float]:
         """One score a passage, in the order given, higher is better. Long texts are cut."""
-        pairs = [(_clean(query, QUERY_CHARACTERS), _clean(passage, CHARACTERS)) for passage in passages]
+        pairs = [(clean(query, QUERY_CHARACTERS), clean(passage, CHARACTERS)) for passage in passages]
         encodings = self._tokenizer.encode_batch(pairs)
         order = sorted(range(len(pairs)), key=lambda place: len(encodings[place].ids))
         scores = np.zeros(len(pairs), dtype=np.float64)
@@ -106,52 +106,3 @@ def _padded(rows: Sequence[Sequence[int]], length: int, fill: int) -> NDArray[np
     for place, row in enumerate(rows):
         result[place, :len(row)] = row
     return result
-
-
-def _model_bytes(folder: Path, pinned: str | None) -> bytes:
-    for path in (folder / "model.onnx", folder / "onnx" / "model.onnx"):
-        if path.is_file():
-            content = path.read_bytes()
-            found = hashlib.sha256(content).hexdigest()
-            if pinned is not None and found != pinned:
-                raise ConfigurationError(f"{path} has SHA-256 {found}, expected {pinned}; the file is damaged or "
-                                         "another model")
-            return content
-    raise ConfigurationError(f"{folder} has no model.onnx and no onnx/model.onnx; export the cross-encoder to ONNX")
-
-
-def _configuration(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ConfigurationError(f"{path} is not JSON: {error}") from None
-    return content if isinstance(content, dict) else {}
-
-
-def _positions(configuration: dict[str, Any]) -> int:
-    """Tokens a model can take; RoBERTa's count two positions that no token can have."""
-    positions = int(configuration.get("max_position_embeddings") or 512)
-    return positions - 2 if "roberta" in str(configuration.get("model_type", "")) else positions
-
-
-def _tokenizer(folder: Path, tokens: int) -> Any:
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise ConfigurationError(f"{folder} has no tokenizer.json; save the fast tokenizer beside the model")
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # the library raises bare Exception
-        raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(tokens, strategy="longest_first")
-    return tokenizer
-
-
-def _clean(text: str, characters: int) -> str:
-    """Cut, and without what UTF-8 cannot carry."""
-    return text[:characters].encode("utf-8", "replace").decode()
