@@ -66,7 +66,7 @@ ALLOWED = {
     "GET /v1/admin/actors": "operator admin",
     "GET /v1/admin/keys": "admin",
     "POST /v1/admin/keys": "admin",
-    **{f"GET {path}": "" for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/", "/console.css",
+    **{f"GET {path}": "" for path in ("/healthz", "/readyz", "/metrics", "/metrics/memory", "/openapi.json", "/", "/console.css",
                                       "/console.js", "/stream.js", "/trace.js", "/graph.js", "/dom.js", "/icon.svg")},
     "POST /v1/token/anonymous": "", "POST /v1/console/session": "",
 }
