@@ -61,7 +61,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Everything that is looked at, in order. A look that fails is a finding, never an exception."""
     looks: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
         ("python", _python), ("libraries", _libraries), ("http parser", _parser), ("onnxruntime", _onnxruntime),
-        ("embedder", _embedder), ("hnswlib", _hnswlib), ("event loop", _loop), ("data directory", _data),
+        ("embedder", _embedder), ("reranker", _reranker), ("hnswlib", _hnswlib), ("event loop", _loop), ("data directory", _data),
         ("dead letters", _dead_letters), ("disk", _disk), ("clock", _clock))
     for name, look in looks:
         try:
@@ -118,6 +118,24 @@ def _embedder(settings: Settings) -> Finding:
     where = getattr(embedder, "provider", "no model")
     return Finding("embedder", "warn" if notice else "ok",
                    f"{embedder.name} ({where}, {spent:.1f} ms a sentence)" + (f"; {notice}" if notice else ""))
+
+
+def _reranker(settings: Settings) -> Finding:
+    """Where it really runs: a session that asks for a GPU falls back to the CPU without an error."""
+    from ruche.plugins.embedders import open_embedder
+    from ruche.plugins.rerankers import open_reranker
+
+    if not settings.models.rerank_enabled:
+        return Finding("reranker", "ok", "switched off")
+    reranker = open_reranker(settings.models, open_embedder(settings.models)[0])
+    begun = time.perf_counter()
+    reranker.score("a question", ["an answer"] * 24)
+    spent = 1000 * (time.perf_counter() - begun)
+    where = getattr(reranker, "provider", "")
+    asked = settings.models.device == "cuda" and bool(where) and not where.startswith("CUDA")
+    return Finding("reranker", "warn" if asked else "ok",
+                   f"{reranker.name} ({where or 'no model of its own'}, {spent:.1f} ms for 24 short passages)"
+                   + ("; a GPU is set and none is used" if asked else ""))
 
 
 def _hnswlib(_: Settings) -> Finding:
