@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import itertools
 import logging
 import math
-import secrets
 from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import anyio
-import pykka
 from anyio.lowlevel import checkpoint_if_cancelled
 from pykka.messages import _ActorStop
 
 from ruche.actors.exits import Exit, HandlerCancelled, Phase, log_crash
 from ruche.actors.future import AioFuture
+from ruche.actors.handlers import Handlers
 from ruche.actors.mailbox import Letter, Mailbox, dead
 from ruche.actors.promise import Promises
 from ruche.actors.ref import AioActorRef
 from ruche.actors.system import ActorSystem
+from ruche.actors.urn import new_urn
 from ruche.actors.work import Work, WorkFailed
-from ruche.plugins.errors import DeadlineExceeded, RucheError, Superseded, Unavailable
+from ruche.plugins.errors import DeadlineExceeded, Superseded, Unavailable
 
 __all__ = ["AioActor", "AioActorRef", "HandlerCancelled", "Work"]
 
@@ -36,33 +34,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_numbers = itertools.count(1)
-_process = secrets.token_hex(6)
 
-
-def new_urn() -> str:
-    """An address that no other actor of any process has; a counter is 15 times cheaper than pykka's UUID."""
-    return f"urn:ruche:{_process}:{next(_numbers)}"
-
-
-class AioActor(pykka.Actor):
+class AioActor(Handlers):
     """Subclass it, implement `on_receive`; `on_start`, `on_stop`, `on_failure` and proxied methods may be coroutines.
 
     An exception in `expected` is an answer and the actor lives on. Any other, under ask and tell alike, ends it: its
     state may be half changed. `on_failure` runs then, `on_stop` after a normal stop.
     """
-
-    mailbox_size: ClassVar[int] = 1000
-    """Ordinary messages that may wait; the next is refused with MailboxFull."""
-    put_timeout: ClassVar[float] = 5.0
-    """Seconds that another thread's tell waits for room."""
-    throughput: ClassVar[int] = 32
-    """Messages handled before other tasks get the loop."""
-    turn_scope: ClassVar[bool] = False
-    """Give each message a cancel scope, for `supersede` and its deadline to cancel (costs 3 us a message)."""
-    expected: ClassVar[tuple[type[Exception], ...]] = (RucheError,)
-    registered: ClassVar[bool] = True
-    """In pykka's ActorRegistry. That is a list: an actor of which there are thousands says False."""
 
     actor_inbox: Mailbox
     _actor_ref: AioActorRef[Any]
@@ -138,20 +116,6 @@ class AioActor(pykka.Actor):
             value = await function(*arguments)
         self._committed = (value,)
         return value
-
-    def on_start(self) -> Any:
-        """Before the first message; a failure here ends the actor without `on_failure`. May be a coroutine."""
-
-    def on_stop(self) -> Any:
-        """After the last message of an actor that was asked to stop. May be a coroutine."""
-
-    def on_failure(self, exception_type: type[BaseException] | None, exception_value: BaseException | None,
-                   traceback: TracebackType | None) -> Any:
-        """After the exception that ended the actor. May be a coroutine."""
-
-    def on_receive(self, message: Any) -> Any:
-        """Handle a message; the return value, or what the coroutine returns, is the answer."""
-        log.warning("%s has no handler for a %s", type(self).__name__, type(message).__name__)
 
     # --- pykka's hooks for implementors of new actor types ----------------------------------------------------------
 

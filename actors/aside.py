@@ -1,4 +1,4 @@
-"""What a person does in a conversation, in its place among the turns: taken over, spoken, given back, one frame each."""
+"""What a person does in a conversation in its place among the turns: taken over, spoken, given back; one frame each."""
 
 from __future__ import annotations
 

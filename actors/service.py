@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Self
 import pykka
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr
 
-from ruche.actors.actor import new_urn
 from ruche.actors.exits import Exit, HandlerCancelled, Phase, log_crash
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import Letter, Mailbox, dead
 from ruche.actors.ref import AioActorRef
 from ruche.actors.system import ActorSystem
+from ruche.actors.urn import new_urn
 from ruche.plugins.errors import RucheError
 
 log = logging.getLogger(__name__)

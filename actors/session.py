@@ -6,84 +6,30 @@ order (`worker.py`). All state is in the store between turns, so going idle writ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
 from ruche.actors.actor import AioActor
+from ruche.actors.asking import Close, Intervene, Look, Resume, Say, Snapshot, Typing
 from ruche.actors.dead_letters import Dead, bury
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
-from ruche.actors.recall import Earlier, look_up, performed, recall, recall_session, released
+from ruche.actors.recall import Earlier, look_up, performed, recall, recall_session, released, stranger
+from ruche.actors.refusals import elsewhere, same_request, unkept
 from ruche.actors.worker import work_through
-from ruche.plugins.errors import IdempotencyMismatch, InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
-from ruche.storage.model.conversation import Message, SessionKey, SessionState
+from ruche.plugins.errors import InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
+from ruche.storage.model.conversation import Message, SessionKey
 from ruche.storage.model.event import Event
-from ruche.storage.model.handoff import Intervention
 from ruche.storage.model.record import Accepted
 from ruche.storage.model.run import Run
 
+__all__ = ["Close", "Intervene", "Look", "Resume", "Say", "SessionActor", "Snapshot", "Typing"]
+
 HOLD_S = 0.01
 """Seconds that a message of a caller who waits may take to become durable together with its turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Something was said. Answered with a Turn (want "reply"), or with Taken once the message is durable.
-
-    `session_id` must be the open session of the key, when it is given. The same idempotency key with the same
-    fingerprint gets the same answer, with another fingerprint IdempotencyMismatch.
-    """
-
-    message: Message
-    want: Want = "reply"
-    new_session: bool = False
-    session_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Typing:
-    """The interlocutor is typing: a window that is open stays open for longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close the open session once its turns are done; answered with its last state. NotFound when it is not open."""
-
-    session_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Intervene:
-    """A person takes part in the open session, after the turns that it has; answered with the run of it.
-
-    NotFound when it is not open, Conflict when its state does not allow this.
-    """
-
-    session_id: str
-    what: Intervention
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Go on with what was put off, if anything is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Ask for a Snapshot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """`session` is None while none is open; its `processing_turn` is the turn in hand. `waiting` counts messages."""
-
-    session: SessionState | None
-    waiting: int
 
 
 class SessionActor(AioActor):
@@ -100,7 +46,9 @@ class SessionActor(AioActor):
 
     async def on_start(self) -> None:  # type: ignore[override]
         key, hosting = self._line.key, self._hosting
-        state, profile, seq = await hosting.scribe.read(lambda store: recall(store, key))
+        state, profile, seq = None, None, 0
+        if not hosting.scribe.glance(lambda store: stranger(store, key)):
+            state, profile, seq = await hosting.scribe.read(lambda store: recall(store, key))
         self._line.person = hosting.people.meet(key.tenant, key.interlocutor, profile)
         if state is not None:
             self._line.resume(state, seq)
@@ -194,10 +142,10 @@ class SessionActor(AioActor):
             return None
         _, first = line.person.requests.get(key, (None, None))
         if first is not None:
-            _same(first.fingerprint, message.fingerprint)
+            same_request(first.fingerprint, message.fingerprint)
             turn = line.find(first.id)
             if turn is None:
-                raise _elsewhere()
+                raise elsewhere()
             return turn, first.id
         line.expect(message)
         try:
@@ -208,7 +156,7 @@ class SessionActor(AioActor):
         if earlier is None:
             return None
         line.forget(message)
-        _same(earlier.fingerprint, message.fingerprint)
+        same_request(earlier.fingerprint, message.fingerprint)
         if earlier.given_up:
             raise Dead("this request could not be answered and was given up; send it with a new idempotency key")
         return earlier.run or (self._retake(earlier), earlier.message_id)
@@ -218,7 +166,7 @@ class SessionActor(AioActor):
         self._pay()
         turn = self._line.find(earlier.message_id)
         if turn is None:
-            raise _elsewhere()
+            raise elsewhere()
         return turn
 
     def _again(self, want: Want, known: Run | tuple[LogicalTurn, str]) -> Any:
@@ -280,11 +228,11 @@ class SessionActor(AioActor):
             turn.messages.remove(message)
             self._line.forget(message)
             if turn.begun:
-                turn.lose(_unkept(error))
+                turn.lose(unkept(error))
             elif turn.replaces and not turn.writing:  # the journal never heard of this turn: it is the first again
                 turn.be_again(turn.replaces[0])
             for caller in callers:
-                caller.fail(_unkept(error))
+                caller.fail(unkept(error))
             return
         turn.replaces = [old for old in turn.replaces if old not in told]
         for caller in callers:
@@ -348,19 +296,3 @@ class SessionActor(AioActor):
         orphans = self._line.orphans()
         if orphans:
             self._hosting.orphans[self._address] = orphans
-
-
-def _same(first: str | None, second: str | None) -> None:
-    if (first or "") != (second or ""):
-        raise IdempotencyMismatch("this idempotency key was used for another request; use a new key")
-
-
-def _elsewhere() -> Unavailable:
-    return Unavailable("another session is answering the first request with this idempotency key; repeat it in a "
-                       "moment", retry_after=1.0)
-
-
-def _unkept(error: BaseException) -> RucheError:
-    if isinstance(error, RucheError):
-        return error
-    return InvalidRequest("the message holds something that cannot be kept; send plain JSON values")
