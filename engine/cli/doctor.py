@@ -61,7 +61,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Everything that is looked at, in order. A look that fails is a finding, never an exception."""
     looks: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
         ("python", _python), ("libraries", _libraries), ("http parser", _parser), ("onnxruntime", _onnxruntime),
-        ("embedder", _embedder), ("reranker", _reranker), ("hnswlib", _hnswlib), ("event loop", _loop), ("data directory", _data),
+        ("embedder", _embedder), ("reranker", _reranker), ("hnswlib", _hnswlib), ("event loop", _loop),
+        ("data directory", _data),
         ("dead letters", _dead_letters), ("disk", _disk), ("clock", _clock))
     for name, look in looks:
         try:
