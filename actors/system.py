@@ -216,7 +216,7 @@ class Drains(Abandonable, Protocol):
 
 
 @contextmanager
-def calm_collector(threshold: int = 2_000) -> Iterator[None]:
+def calm_collector(threshold: int = 1_000) -> Iterator[None]:
     """Keep the garbage collector's pauses short in a process with many long-lived actors.
 
     Freezes what exists now, collects the young often and little (a pause grows with threshold * 5 objects), and the old
