@@ -136,7 +136,7 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
         kept[:] = [build(seq)]
         return kept[0]
 
-    stall = asyncio.get_running_loop().call_later(hosting.commit_seconds, turn.despair, _stalled(turn))
+    stall = asyncio.get_running_loop().call_later(hosting.commit_seconds, _stall, turn)
     try:
         with anyio.CancelScope(shield=True):
             await turn.open.ledger.commit(keep)
@@ -179,6 +179,6 @@ async def _close(line: Line, closing: Closing) -> None:
             closing.promise.set(opened.state)
 
 
-def _stalled(turn: LogicalTurn) -> Unavailable:
-    return Unavailable("the disk does not answer; the turn may still be kept: look it up, or repeat it with its "
-                       "idempotency key", retry_after=5.0, turn_id=turn.turn_id)
+def _stall(turn: LogicalTurn) -> None:
+    turn.despair(Unavailable("the disk does not answer; the turn may still be kept: look it up, or repeat it with its "
+                             "idempotency key", retry_after=5.0, turn_id=turn.turn_id))

@@ -52,7 +52,14 @@ class Tape(Protocol):
 
 def request_hash(request: Any) -> str:
     """64 bits of BLAKE2b over the deterministic msgpack of a request, hexadecimal."""
+    return _NOTHING if request is None else _hashed(request)
+
+
+def _hashed(request: Any) -> str:
     return hashlib.blake2b(_encode(request), digest_size=8).hexdigest()
+
+
+_NOTHING = _hashed(None)
 
 
 class LiveTape:
