@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ruche.plugins.contracts import Selection, Selector
+import numpy as np
+from numpy.typing import NDArray
+
+from ruche.plugins.contracts import Selection, Selector, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,62 @@ class Clustering:
         while len(kept) < min(min_k, max_k, len(scores)):
             kept.append(next(rest))
         return _chosen(scores, sorted(kept), "clustering")
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The best of each topic: DBSCAN over the items' unit vectors by cosine distance, `top` of each, then what stands
+    alone. For passages and memories that say the same thing several times. Keeps places in the order of the scores.
+    """
+
+    eps: float = 0.25
+    min_size: int = 2
+    top: int = 2
+    min_score: float = 0.0
+
+    def select(self, scores: Sequence[float], rows: Vectors, *, max_k: int = 20, min_k: int = 1) -> Selection:
+        """`rows` holds one unit vector per score. Raises ValueError for another number of them."""
+        if len(rows) != len(scores):
+            raise ValueError(f"{len(scores)} scores for {len(rows)} vectors")
+        pool = _above(scores, self.min_score)
+        groups, alone = vector_clusters(rows[:pool], self.eps, self.min_size)
+        chosen = sorted([place for group in groups for place in group[:self.top]] + alone)[:max_k]
+        rest = (place for place in range(len(scores)) if place not in set(chosen))
+        while len(chosen) < min(min_k, max_k, len(scores)):
+            chosen.append(next(rest))
+        return _chosen(scores, sorted(chosen), "topics")
+
+
+def vector_clusters(rows: Vectors, eps: float, min_size: int) -> tuple[list[list[int]], list[int]]:
+    """DBSCAN (Ester et al., 1996) over unit vectors: places by cluster, each ascending, and those that belong to none.
+
+    What lies within `eps` of cores of two clusters belongs to the one whose first member comes first.
+    """
+    near = 1.0 - rows @ rows.T <= eps + 1e-6
+    cores = [place for place in range(len(rows)) if int(near[place].sum()) >= min_size]
+    home: dict[int, int] = {}
+    for place in cores:
+        if place not in home:
+            _spread(place, near, cores, home)
+    groups: dict[int, list[int]] = {}
+    for place in range(len(rows)):
+        first = home.get(place, next((home[core] for core in cores if near[core, place]), None))
+        if first is not None:
+            groups.setdefault(first, []).append(place)
+    grouped = {place for group in groups.values() for place in group}
+    return [groups[first] for first in sorted(groups)], [place for place in range(len(rows)) if place not in grouped]
+
+
+def _spread(start: int, near: NDArray[np.bool_], cores: Sequence[int], home: dict[int, int]) -> None:
+    """Everything that hangs together with a core by cores gets its number."""
+    waiting = [start]
+    home[start] = start
+    while waiting:
+        place = waiting.pop()
+        for other in cores:
+            if other not in home and near[place, other]:
+                home[other] = start
+                waiting.append(other)
 
 
 def clusters(scores: Sequence[float], eps: float, min_size: int) -> tuple[list[list[int]], list[int]]:

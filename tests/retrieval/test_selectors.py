@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +15,10 @@ from ruche.plugins.selectors import (
     Elbow,
     Entropy,
     FixedK,
+    Topics,
     clusters,
     selector_for,
+    vector_clusters,
 )
 
 SCORES = st.lists(st.floats(-1, 1).map(lambda score: round(score, 4)), max_size=30).map(lambda s: sorted(s)[::-1])
@@ -115,3 +118,40 @@ def test_each_kind_has_a_recommended_selector(kind: str) -> None:
     selector, max_k = selector_for(kind, 0.4)
     assert isinstance(selector, Selector)
     assert 1 <= selector.select([0.9, 0.5, 0.2], max_k=max_k).keep <= max_k
+
+
+def unit(*angles: float) -> np.ndarray:
+    """Points on a circle, by their angles in degrees."""
+    turns = np.radians(np.array(angles, dtype=np.float64))
+    return np.stack([np.cos(turns), np.sin(turns)], axis=1).astype(np.float32)
+
+
+def test_topics_are_found_by_meaning_and_the_best_of_each_is_kept() -> None:
+    rows = unit(0, 2, 90, 4, 92, 200)
+    scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    assert vector_clusters(rows, 0.05, 2) == ([[0, 1, 3], [2, 4]], [5])
+    assert Topics(eps=0.05, top=1).select(scores, rows).places == (0, 2, 5)
+    assert Topics(eps=0.05, top=2).select(scores, rows).places == (0, 1, 2, 4, 5)
+
+
+def test_topics_need_a_vector_for_each_score() -> None:
+    with pytest.raises(ValueError, match="2 scores for 1 vectors"):
+        Topics().select([0.5, 0.4], unit(0))
+
+
+@given(st.lists(st.floats(0, 359), max_size=12), st.floats(0.001, 0.5), st.integers(1, 4))
+def test_every_item_is_in_one_topic_or_stands_alone(angles: list[float], eps: float, size: int) -> None:
+    rows = unit(*angles) if angles else np.zeros((0, 2), dtype=np.float32)
+    groups, alone = vector_clusters(rows, eps, size)
+    assert sorted([place for group in groups for place in group] + alone) == list(range(len(angles)))
+    assert all(len(group) >= min(size, 1) for group in groups)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 359)), max_size=12), st.integers(0, 6), st.integers(0, 6))
+def test_topics_keep_at_least_min_and_at_most_max_of_what_is_there(items: list[tuple[float, float]], most: int,
+                                                                   least: int) -> None:
+    ranked = sorted(items, reverse=True)
+    rows = unit(*(angle for _, angle in ranked)) if ranked else np.zeros((0, 2), dtype=np.float32)
+    kept = Topics().select([score for score, _ in ranked], rows, max_k=most, min_k=least)
+    assert min(least, most, len(ranked)) <= kept.keep <= min(most, len(ranked))
+    assert kept.places is None or list(kept.places) == sorted(set(kept.places))
