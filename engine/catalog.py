@@ -75,6 +75,10 @@ class Catalog:
                     days[field.name] = min(field.retention_days, days.get(field.name, field.retention_days))
         return found
 
+    def everywhere(self) -> list[PublishedAgent]:
+        """All agents of all tenants."""
+        return [agent for _, agent in sorted(self._agents.items())]
+
     def of_tenant(self, tenant: str) -> list[PublishedAgent]:
         """All agents of a tenant, by id."""
         return [agent for key, agent in sorted(self._agents.items()) if key[0] == tenant]

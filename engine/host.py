@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -113,6 +113,7 @@ class Host:
         self.recalling: Recalling
         self.standing: Standing
         self.migrations: Migrations
+        self.speakers: Speakers
         """Made once the host is there."""
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
@@ -135,6 +136,7 @@ class Host:
             if settings.agents is not None or settings.samples:
                 roots = served_samples() if settings.agents is None else [settings.agents]
                 await host.catalog.publish_all(*roots)
+            host.notices = (*host.notices, *_keyless(host))
             await recover(host.sessions, host.hosting, store.unanswered())
             await host.standing.begin()
             yield host
@@ -198,12 +200,20 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     host = kind(settings, store, scribe, catalog, drafts, installed, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
     host.recalling, host.notices = recalling, (*host.notices, *recalling.notices)
-    host.migrations = migrations
+    host.migrations, host.speakers = migrations, speakers
     webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms)
     stack.push_async_callback(webhooks.close)
     hosting.notices = webhooks.notices if settings.webhooks else None
     host.standing = Standing(host, webhooks, tools)
     return host
+
+
+def _keyless(host: Host) -> Iterator[str]:
+    """Agents whose model cannot be asked, because its key is not there: they speak without it."""
+    for agent in host.catalog.everywhere():
+        for name in host.speakers.unset(agent.bundle.agent):
+            yield (f"agent {agent.bundle.id} of tenant {agent.bundle.tenant}: the variable {name}, which should hold "
+                   "the API key of its model, is not set; it speaks without the model")
 
 
 def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe, catalog: Catalog,

@@ -9,7 +9,7 @@ from ruche.plugins.contracts import Generator
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.generators import Chain, Composer, OpenAICompatible
 from ruche.plugins.registry import Registry
-from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.agent import Agent, ModelUse
 
 
 class Speakers:
@@ -27,6 +27,12 @@ class Speakers:
         if identity not in self._made:
             self._made[identity] = self._make(use)
         return self._made[identity]
+
+    def unset(self, head: Agent) -> list[str]:
+        """The variables that should hold API keys for an agent, and are not set."""
+        uses = (head.models, head.judging, head.sensing, head.filtering)
+        names = dict.fromkeys(use.api_key for use in uses if use is not None and use.api_key)
+        return [name for name in names if name and not self._environment.get(name)]
 
     async def close(self) -> None:
         """Close every connection."""

@@ -22,8 +22,8 @@ from ruche.storage.model.run import Run
 __all__ = [
     "Asked", "Brain", "Channel", "Draft", "Effect", "EffectOutcome", "Embedder", "Enforcer", "Generated", "Generator",
     "Hit", "Hits", "ItemKind", "KeySource", "Memory", "Prompt", "Reader", "Recalled", "Recollected", "Reranker",
-    "Retrieval", "Selection", "Selector", "Stage", "ToolGateway", "ToolResult", "TurnInput", "TurnOutput", "Vectors",
-    "Verdict",
+    "Retrieval", "Selection", "Selector", "Spent", "Stage", "ToolGateway", "ToolResult", "TurnInput", "TurnOutput",
+    "Vectors", "Verdict",
 ]
 
 # --- the brain: what the runtime hosts ---------------------------------------------------------------------------
@@ -330,6 +330,19 @@ class Generated(Struct, frozen=True, kw_only=True):
     model: str = ""
 
 
+class Spent(str):
+    """An empty piece of a stream that tells what the whole answer cost; it comes last, where the endpoint tells."""
+
+    __slots__ = ("input_tokens", "output_tokens")
+    input_tokens: int
+    output_tokens: int
+
+    def __new__(cls, input_tokens: int, output_tokens: int) -> Spent:
+        made = super().__new__(cls, "")
+        made.input_tokens, made.output_tokens = input_tokens, output_tokens
+        return made
+
+
 @runtime_checkable
 class Generator(Protocol):
     """Turns a prompt into text. Raises ProviderFailed."""
@@ -340,7 +353,7 @@ class Generator(Protocol):
     async def generate(self, prompt: Prompt) -> Generated: ...
 
     def stream(self, prompt: Prompt) -> AsyncIterator[str]:
-        """Pieces of text as they arrive; joined they are the reply."""
+        """Pieces of text as they arrive; joined they are the reply. The last may be `Spent`."""
 
 
 @runtime_checkable

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from ruche.plugins.contracts import Generated, Reader
+from ruche.plugins.contracts import Generated, Prompt, Reader
 from ruche.plugins.errors import ProviderFailed
 from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.turn import Usage
@@ -26,6 +26,22 @@ class Endpoint:
         if not isinstance(found, Generated) or not isinstance(found.text, str):
             raise ProviderFailed("the model gave no text")
         return found
+
+
+class Mute:
+    """In the place of a generator that cannot be opened: it fails at every call, so that the turn speaks without it."""
+
+    name = "mute"
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def generate(self, prompt: Prompt) -> Generated:
+        raise ProviderFailed(self._why)
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
+        raise ProviderFailed(self._why)
+        yield ""
 
 
 def spent(made: Generated) -> Usage:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ruche.engine.brain.consult import intended
 from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import learn
@@ -18,17 +19,20 @@ from ruche.engine.brain.memory import explained as recalled
 from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.orchestrate import Orchestrated, orchestrate
 from ruche.engine.brain.retrieve import Retrieved, retrieve
-from ruche.engine.brain.sense import sense
+from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.sift import Sifter
 from ruche.engine.brain.walk import Standing
 from ruche.plugins.contracts import Hit, Hits, Retrieval, Selector
 from ruche.plugins.errors import RucheError
 from ruche.plugins.tape import Tape
+from ruche.storage.model.migration import Changes
 
 
 class RuleExplained(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. `candidate` tells that it was among the likeliest, which alone are looked at; scores are from 0 to 1.
 
-    `filter` names what dropped it: disabled, scope, cooldown, max_fires, threshold, when, selection, a relationship.
+    `filter` names what dropped it: disabled, scope, cooldown, max_fires, threshold, when, selection, not_related,
+    unsure, unclear, a relationship.
     """
 
     id: str
@@ -78,27 +82,38 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     rules: tuple[RuleExplained, ...]
     """The applied ones first, then by score."""
     scenarios: tuple[ScenarioExplained, ...]
+    read: dict[str, Any] = {}
+    """What the agent's model read in the text, and what became of asking it; empty where no model is asked."""
     memory: dict[str, Any] = {}
     """What of earlier conversations was considered, kept and cited, where the agent remembers."""
 
 
-async def explain(who: Identified, retrieval: Retrieval, selector: Selector, threshold: float, tape: Tape) -> Explained:
+async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selector: Selector, threshold: float,
+                  tape: Tape, sifter: Sifter | None = None, changes: Changes | None = None) -> Explained:
     """What a turn with this input would decide before it acts and speaks."""
-    sensed = sense(who)
     knowledge = learn(who, sensed)
-    retrieved = await retrieve(who, retrieval, threshold, tape)
+    retrieved = intended(await retrieve(who, retrieval, threshold, tape), sensed)
     sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
     names = names_of(who, knowledge, sensed.language, retrieved.intent)
-    matched = await match(who, retrieved, names, selector)
-    moved = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules))
-    matched = await match_entered(who, retrieved, moved.names, selector, matched, moved.positions())
+    matched = await match(who, retrieved, names, selector, sifter)
+    moved = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules), changes=changes)
+    matched = await match_entered(who, retrieved, moved.names, selector, matched, moved.positions(), sifter)
     everything = await _everything(who, retrieval)
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
         intent=retrieved.intent, intent_score=retrieved.intent_score, learned=moved.knowledge.learned,
-        fault=retrieved.fault, repaired=retrieved.hits.repaired, memory=recalled(who),
+        fault=retrieved.fault, read=_read(who, sensed, sifter), repaired=retrieved.hits.repaired, memory=recalled(who),
         rules=tuple(_rules(who, retrieved, matched, everything, moved.names)),
         scenarios=tuple(_scenarios(who, retrieved, moved, everything)))
+
+
+def _read(who: Identified, sensed: Sensed, sifter: Sifter | None) -> dict[str, Any]:
+    if who.agent.sensor is None and sifter is None:
+        return {}
+    usage = sensed.usage if sifter is None else sensed.usage + sifter.usage
+    found = {"intent": sensed.intent, "tone": sensed.tone, "sensor_fault": sensed.fault,
+             "filter_fault": sifter.fault if sifter is not None else "", "model_calls": usage.model_calls}
+    return {name: value for name, value in found.items() if value}
 
 
 async def _everything(who: Identified, retrieval: Retrieval) -> Hits:
@@ -138,6 +153,7 @@ def _dropped(notes: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for reason, ids in notes.get("dropped", {}).items():
         yield from ((name, reason) for name in ids)
     yield from ((name, "selection") for name in notes.get("cut", ()))
+    yield from ((name, "unclear") for name in notes.get("unclear", ()))
     yield from notes.get("related", {}).get("removed", {}).items()
     if "entered" in notes:
         yield from _dropped(notes["entered"])
@@ -156,7 +172,9 @@ def _reason(by: str, hit: Hit, retrieved: Retrieved, notes: dict[str, Any]) -> s
 
 _REASONS = {"disabled": "the rule is disabled", "scope": "its scenario or step is not in progress",
             "cooldown": "it was applied too few turns ago", "max_fires": "it was applied as often as it may be",
-            "when": "its expression is false"}
+            "when": "its expression is false", "not_related": "the model says that it does not apply",
+            "unsure": "the model is not sure that it applies",
+            "unclear": "another that excludes it fits as well; the person is asked which is meant"}
 
 
 def _scenarios(who: Identified, retrieved: Retrieved, moved: Orchestrated,

@@ -18,7 +18,7 @@ from ruche.engine.brain.match import Matched
 from ruche.engine.brain.memory import as_data, cited
 from ruche.engine.brain.plan import Planned
 from ruche.engine.brain.screen import shown
-from ruche.plugins.contracts import Channel, Generated, Generator, Prompt, Stage
+from ruche.plugins.contracts import Channel, Generated, Generator, Prompt, Spent, Stage
 from ruche.plugins.generators.composer import compose
 from ruche.plugins.sentences import sentences
 from ruche.plugins.tape import Tape
@@ -26,6 +26,8 @@ from ruche.storage.model.turn import Usage
 
 SECONDS = 45.0
 SENTENCE_SECONDS = 20.0
+_HEARD: Any = str | list[int]
+"""What a stream gives: a sentence, or at its end the tokens in and out."""
 
 
 class Spoken(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,25 +84,27 @@ class Voice:
         request = _request(prompt)
         source = _sentences(self._generator, prompt)
         said: list[str] = []
-        fault = ""
+        fault, usage = "", Usage(model_calls=1)
         while True:
-            sentence, fault = await asked(self._tape, "sentence", len(said) or request, lambda: anext(source, ""), str,
-                                          self._budget.of(SENTENCE_SECONDS))
+            sentence, fault = await asked(self._tape, "sentence", len(said) or request, lambda: anext(source, ""),
+                                          _HEARD, self._budget.of(SENTENCE_SECONDS))
             if not sentence:
+                break
+            if not isinstance(sentence, str):
+                usage = Usage(model_calls=1, input_tokens=sentence[0], output_tokens=sentence[1])
                 break
             shown = self.shown(sentence)
             judged = await gate.judge("".join((*said, shown)), model=True, whole=False)
             if not judged.allowed:
-                return self._delivered(said, fault, judged)
+                return self._delivered(said, fault, judged, usage)
             await stage.release(shown)
             said.append(shown)
         if not said:
             return Spoken(text=self.shown(compose(self._planned.unaided)), fault=fault or "the generator said nothing")
-        return self._delivered(said, fault, None)
+        return self._delivered(said, fault, None, usage)
 
-    def _delivered(self, said: list[str], fault: str, stopped: Judged | None) -> Spoken:
-        return Spoken(text="".join(said), model=True, segments=tuple(said), stopped=stopped, fault=fault,
-                      usage=Usage(model_calls=1))
+    def _delivered(self, said: list[str], fault: str, stopped: Judged | None, usage: Usage) -> Spoken:
+        return Spoken(text="".join(said), model=True, segments=tuple(said), stopped=stopped, fault=fault, usage=usage)
 
     def _prompt(self, hints: tuple[str, ...]) -> Prompt:
         agent = self._who.agent.bundle.agent
@@ -133,16 +137,22 @@ def _request(prompt: Prompt) -> list[object]:
     return [prompt.instructions, prompt.plan, prompt.history, prompt.language, prompt.max_tokens, prompt.temperature]
 
 
-async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str]:
-    """Whole sentences of a text that arrives in pieces; the last may lack its end mark."""
-    waiting = ""
+async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str | list[int]]:
+    """Whole sentences of a text that arrives in pieces; the last may lack its end mark. After it, what it cost: tokens
+    in and out, where the generator tells."""
+    waiting, spent = "", None
     async for piece in generator.stream(prompt):
+        if isinstance(piece, Spent):
+            spent = [piece.input_tokens, piece.output_tokens]
+            continue
         waiting += piece
         *whole, waiting = sentences(waiting) or [""]
         for sentence in whole:
             yield sentence
     if waiting.strip():
         yield waiting
+    if spent is not None:
+        yield spent
 
 
 def _verbatim(planned: Planned) -> str:

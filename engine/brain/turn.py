@@ -17,6 +17,7 @@ from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.consult import consult, intended
 from ruche.engine.brain.contributions import Speaker
 from ruche.engine.brain.doubt import reconsider
+from ruche.engine.brain.endpoint import Mute
 from ruche.engine.brain.enforce import Enforced, enforce
 from ruche.engine.brain.explain import Explained, explain
 from ruche.engine.brain.gate import Enforcing, Gate
@@ -48,6 +49,7 @@ from ruche.plugins.contracts import (
     TurnInput,
     TurnOutput,
 )
+from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.selectors import AdaptiveK
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import ModelUse
@@ -165,11 +167,21 @@ class PhasedBrain:
         return found
 
     async def explain(self, turn: TurnInput, tape: Tape) -> Explained:
-        """What `think` would match and where scenarios would go; nothing is called, said or kept. Raises NotFound."""
-        who = identify(turn, self._agents.current(turn.tenant, turn.agent), tape)
+        """What `think` would match and where scenarios would go. The agent's model reads the message and filters rules
+        where it would in a turn; nothing else is called, said or kept. Raises NotFound."""
+        agent = self._agents.current(turn.tenant, turn.agent)
+        who = identify(turn, agent, tape)
         if self._memory is not None and who.agent.bundle.agent.memory:
             who = await recall(who, self._memory, tape)
-        return await explain(who, self._retrieval, self._selector, self._threshold, tape)
+        if agent.screened and orders(who.text):
+            who = msgspec.structs.replace(who, orders=True)
+        sensed, budget = sense(who), Budget(who.now_ms, turn.deadline_ms)
+        if agent.sensor is not None and not who.orders:
+            sensed = await consult(who, sensed, agent.sensor, self._generators, tape, budget)
+        sifter = (None if agent.sifter is None or who.orders else
+                  Sifter(who, agent.sifter, self._generators, tape, budget))
+        changes = await self._changed(who, tape)
+        return await explain(who, sensed, self._retrieval, self._selector, self._threshold, tape, sifter, changes)
 
     async def _act(self, who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
                    matched: Matched, invoker: Invoker) -> tuple[Orchestrated, Acted]:
@@ -185,7 +197,10 @@ class PhasedBrain:
     def _generator(self, agent: CompiledAgent) -> Generator:
         generator = self._open.get(agent.configuration)
         if generator is None:
-            generator = self._generators(agent.bundle.agent.models)
+            try:
+                generator = self._generators(agent.bundle.agent.models)
+            except ConfigurationError as error:
+                return Mute(error.message)
             while len(self._open) >= KEPT_GENERATORS:
                 del self._open[next(iter(self._open))]
             self._open[agent.configuration] = generator

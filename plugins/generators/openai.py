@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from ruche.plugins.contracts import Generated, Prompt
+from ruche.plugins.contracts import Generated, Prompt, Spent
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.generators.prompt import messages
 
@@ -69,7 +69,8 @@ class OpenAICompatible:
     async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
         """Pieces as they arrive. Raises ProviderFailed; leaving early closes the connection at once."""
         body = {"model": self._model, "messages": messages(prompt), "max_tokens": prompt.max_tokens,
-                "temperature": prompt.temperature, "stream": True, **self._extra}
+                "temperature": prompt.temperature, "stream": True,
+                "stream_options": {"include_usage": True}, **self._extra}
         size = 0
         try:
             async with self._open().post(self._address, json=body, allow_redirects=False) as response:
@@ -180,14 +181,20 @@ def _check_choice(choice: Any) -> None:
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
-    """The texts of a server-sent event stream, up to its `[DONE]`; a stream that breaks off before is a failure."""
+    """The texts of a server-sent event stream, up to its `[DONE]`, then what it cost where the endpoint tells; a stream
+    that breaks off before is a failure."""
+    spent: Spent | None = None
     async for data in _events(response):
         if data == b"[DONE]":
+            if spent is not None:
+                yield spent
             return
         event = _object(data)
         if "error" in event:
             raise failure("the model endpoint broke off with an error", again=True)
-        choices = event.get("choices")
+        usage, choices = event.get("usage"), event.get("choices")
+        if isinstance(usage, dict):
+            spent = Spent(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
         if not isinstance(choices, list) or not choices:
             continue
         _check_choice(choices[0])

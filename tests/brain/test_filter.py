@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruche.plugins.contracts import Hit, Hits
+from ruche.plugins.contracts import Hit
 from ruche.plugins.generators.sifter import Candidates, read_sifted
+from ruche.plugins.tape import LiveTape
 from tests.brain.test_judge import judged
 from tests.brain.test_match import Ranked, rule, scored
 from tests.plugins.model_server import Answer
@@ -127,5 +128,15 @@ def test_every_answer_gives_every_candidate_one_of_three_words_or_is_no_answer(a
         assert all(word == "unsure" for name, word in found.items() if answer.get(name) != word)
 
 
-def test_an_empty_ranking_has_no_candidates() -> None:
-    assert scored().hits == Hits()
+async def test_an_explanation_asks_the_model_as_a_turn_does_and_tells_what_it_said() -> None:
+    rules = tuple(rule(name) for name in SCORES)
+    answer = words(a="not_related", b="applies", c="unsure")
+    async with filtering(answer, rules=rules, retrieval=scored(**SCORES)) as (talk, server):
+        await talk.say("something")
+        tape = LiveTape(lambda: talk.now_ms)
+        explained = await talk.brain.explain(talk.inputs[0], tape)
+    assert len(server.requests) == 2
+    assert {one.id: (one.verdict, one.filter) for one in explained.rules} == {
+        "a": ("dropped", "not_related"), "b": ("applied", ""), "c": ("dropped", "unsure")}
+    assert explained.read == {"model_calls": 1}
+    assert [entry.site for entry in tape.entries()] == ["clock", "threshold", "retrieve", "sift"]

@@ -37,6 +37,8 @@ class Answer:
     """End the stream without its [DONE]."""
     finish: str = "stop"
     usage: tuple[int, int] = (11, 7)
+    counted: bool = True
+    """False: a stream does not tell what it cost."""
 
 
 class ModelServer:
@@ -79,12 +81,12 @@ class ModelServer:
         if answer.status != 200 or answer.raw is not None:
             return web.Response(status=answer.status, headers=answer.headers, body=answer.raw or b"{}")
         if body.get("stream"):
-            return await self._stream(request, answer)
+            return await self._stream(request, answer, body)
         return web.json_response({
             "choices": [{"message": {"role": "assistant", "content": answer.text}, "finish_reason": answer.finish}],
             "usage": {"prompt_tokens": answer.usage[0], "completion_tokens": answer.usage[1]}})
 
-    async def _stream(self, request: web.Request, answer: Answer) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, answer: Answer, body: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         pieces = answer.pieces if answer.pieces is not None else tuple(answer.text[at:at + 4]
@@ -96,6 +98,10 @@ class ModelServer:
             await response.write(f"data: {json.dumps(event)}\r\n\r\n".encode())
         if not answer.broken:
             end = {"choices": [{"delta": {}, "finish_reason": answer.finish}]}
+            if body.get("stream_options") and answer.counted:
+                usage = {"prompt_tokens": answer.usage[0], "completion_tokens": answer.usage[1]}
+                spent = {"choices": [], "usage": usage}
+                await response.write(f"data: {json.dumps(spent)}\n\n".encode())
             await response.write(f": comment\n\ndata: {json.dumps(end)}\n\ndata: [DONE]\n\n".encode())
         return response
 
