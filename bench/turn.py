@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bench.report import emit, median, percentile, progress, table
+from bench.rules import check_s, enforcement_ms
 from ruche.actors.system import calm_collector, quick_handover
 from ruche.engine import Engine
 from ruche.engine.cli.serve import run_loop
@@ -159,7 +160,7 @@ async def run(rule_counts: list[int], session_counts: list[int], seconds: float,
                     rows.append(await measure(engine, f"bench{rules}", rules, sessions, seconds))
             progress("growth over one conversation")
             grown = await growth(engine, f"bench{rule_counts[0]}", rule_counts[0], 3, last)
-        return {"rows": rows, "growth": grown, "yardsticks": yard}
+    return {"rows": rows, "growth": grown, "yardsticks": yard}
 
 
 def render(result: dict[str, Any]) -> str:
@@ -168,8 +169,11 @@ def render(result: dict[str, Any]) -> str:
     rows = [[row[key] for key in head] for row in result["rows"]]
     grown = [[row["turn"], row["cpu_ms"]] for row in result["growth"]]
     yard = [[name, value] for name, value in result["yardsticks"].items()]
+    rules = [["50 expressions on one draft, ms", result["enforcement_50_ms"]],
+             ["author's check of 1,000 rules, s", result["check_1000_s"]]]
     return "\n\n".join([table("One turn through Engine.chat (stub embedder, no model, channel api)", head, rows),
                         table("Growth over one conversation", ("turn", "cpu_ms"), grown),
+                        table("CPU of an agent's rules", ("what", "cpu"), rules),
                         table("Yardsticks of the same run", ("what", "ms"), yard)])
 
 
@@ -187,6 +191,8 @@ def main() -> None:
     options = parser.parse_args()
     seconds = 2.0 if options.quick else options.seconds
     result = run_loop(run(options.rules, options.sessions, seconds, 300))
+    progress("expressions and the author's check")
+    result |= {"enforcement_50_ms": enforcement_ms(), "check_1000_s": check_s(write_agent)}
     emit(result, render(result), as_json=options.json)
 
 
