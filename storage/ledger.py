@@ -68,7 +68,8 @@ from ruche.storage.vault import DataKey
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
-_SESSIONS: Final = 20_000
+_SESSIONS: Final = 4096
+"""Sessions whose person's key is kept at hand; an opened key takes 2.5 KB."""
 
 FindPerson = Callable[[str, str], DataKey | None]
 """(tenant, session id) -> the data key of the session's person, from what is stored."""
