@@ -204,13 +204,33 @@ def _check_python(place: Path, tool: Tool, written: str, bundle: AgentBundle, fu
             yield origins.problem(place, "E308", f"{file} has no function {name or '(none named)'}",
                                   suggest(name, functions[file], "write file.py:function"), offset=len(file) + 1)
             return
-        taken = {argument.arg for argument in (*function.args.posonlyargs, *function.args.args,
-                                               *function.args.kwonlyargs)}
-        declared = tool.parameters.get("properties")
-        for parameter in declared if isinstance(declared, dict) else {}:
-            if function.args.kwarg is None and parameter not in taken:
-                yield origins.problem((*place[:-1], "parameters", "properties", parameter), "E308",
-                                      f"{name} does not take {parameter}", suggest(parameter, taken), at_key=True)
+        yield from _check_call(place, tool, name, function.args, origins)
+
+
+def _check_call(place: Path, tool: Tool, name: str, takes: ast.arguments, origins: Origins) -> Iterator[Problem]:
+    """The tool's parameters against what its function takes, both ways."""
+    taken = {argument.arg for argument in (*takes.args, *takes.kwonlyargs)}
+    declared = tool.parameters.get("properties")
+    given = {parameter: ("parameters", "properties", parameter) for parameter in
+             (declared if isinstance(declared, dict) else {})}
+    given = {**{parameter: ("arguments", parameter) for parameter in tool.arguments}, **given}
+    for parameter, where in given.items():
+        if takes.kwarg is None and parameter not in taken:
+            yield origins.problem((*place[:-1], *where), "E308", f"{name} does not take {parameter}",
+                                  suggest(parameter, taken), at_key=True)
+    required = tool.parameters.get("required")
+    never = _needed(takes) - given.keys() - set(required if isinstance(required, list) else ()) - {"context"}
+    for parameter in sorted(never):
+        yield origins.problem(place, "E308", f"{name} needs {parameter}, which the tool is never given",
+                              f"write {parameter}: under parameters: properties:, or give it a default")
+
+
+def _needed(takes: ast.arguments) -> set[str]:
+    """The parameters of a function that have no default."""
+    plain = [argument.arg for argument in (*takes.posonlyargs, *takes.args)]
+    named = {argument.arg for argument, default in zip(takes.kwonlyargs, takes.kw_defaults, strict=True)
+             if default is None}
+    return set(plain[:len(plain) - len(takes.defaults)]) | named
 
 
 def _check_parameters(place: Path, tool: Tool, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
