@@ -10,6 +10,7 @@ import msgspec
 
 from ruche.storage.errors import IntegrityError
 from ruche.storage.evidence import Evidence, Fault, blob_key
+from ruche.storage.model.canonical import as_written
 from ruche.storage.model.handoff import PERSON
 from ruche.storage.model.record import AdvisoryAdded
 from ruche.storage.model.run import IMPORTED, Run, canonical, genesis
@@ -90,7 +91,7 @@ class Looking:
     def _facts(self, opened: bytes, values: Sequence[Any], file: str, offset: int) -> RunFacts:
         run, columns = _run(opened), self._evidence.by_name["runs"].columns
         clear = dict(zip(columns, values, strict=True))
-        if canonical(run) != opened:
+        if opened not in (canonical(run), as_written(run)):
             self.faults.append(Fault("its bytes are not the canonical form of what they say", file, offset, run.id))
         if any(clear[name] != getattr(run, name) for name in ("id", "session", "sequence", "created_ms", "risk",
                                                               "status")):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from ruche.storage.model.canonical import canonical as canonical
 from ruche.storage.model.conversation import Exchange, Message, SessionState, Struct
 from ruche.storage.model.turn import (
     Enforcement,
@@ -20,8 +21,6 @@ from ruche.storage.model.turn import (
     Turn,
     Usage,
 )
-
-_json = msgspec.json.Encoder(order="deterministic")
 
 
 class TapeEntry(Struct, frozen=True, kw_only=True):
@@ -95,11 +94,6 @@ class Run(Struct, frozen=True, kw_only=True):
                     response_type=self.response_type, language=self.language, rules=self.rules,
                     scenarios=self.scenarios, tools=self.tools, enforcement=self.enforcement, memory=self.memory,
                     timings_ms=self.timings_ms, usage=self.usage, superseded_by=self.superseded_by)
-
-
-def canonical(value: Any) -> bytes:
-    """The one byte form that is hashed: JSON, keys sorted, UTF-8, no spaces. Raises TypeError for what JSON lacks."""
-    return _json.encode(value)
 
 
 def digest(value: Any) -> str:
