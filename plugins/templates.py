@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
@@ -84,11 +85,15 @@ class Template:
         return f"Template({self.text!r})"
 
 
+@lru_cache(2048)
 def compile_template(text: str) -> Template:
-    """Check and compile. Raises ConfigurationError with the line and what to write instead."""
+    """Check and compile, once a text: the check of an agent and its start ask for the same. Raises ConfigurationError
+    with the line and what to write instead."""
     if len(text) > MAX_SOURCE:
         raise ConfigurationError(f"line 1: the template is longer than {MAX_SOURCE} characters; split it", line=1)
     try:
+        if "{" not in text:
+            return Template(text, _NOTHING, frozenset())
         tree = _ENVIRONMENT.parse(text)
         names = _Reader().read(tree)
         return Template(text, _ENVIRONMENT.from_string(text), names)
@@ -127,6 +132,8 @@ def _environment() -> _ItemsOnly:
 
 
 _ENVIRONMENT = _environment()
+_NOTHING = _ENVIRONMENT.from_string("")
+"""Stands behind a text that asks for no value: it is said as it is written."""
 
 
 class _Reader:
