@@ -40,6 +40,7 @@ from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.grounding import known_facts
 from ruche.plugins.errors import ConfigurationError
+from ruche.storage.index.passages import knowledge_chunks
 from ruche.storage.model.agent import (
     Agent,
     AgentBundle,
@@ -115,6 +116,7 @@ class CompiledAgent:
         for language in self.languages if self.authored else ():
             known_facts(self.authored, language[:2].lower())
         self.edges = edges(bundle.relationships, self.rules)
+        self.passages = knowledge_chunks(bundle.knowledge) if bundle.knowledge else {}
         self.rivals = rivals(self.edges)
         self.weighted = bundle.agent.scoring == "weighted"
         self.worded = bundle.agent.models.generator != "composer"

@@ -50,6 +50,8 @@ class Speaker:
     def __init__(self, who: Identified, language: str, names: Names) -> None:
         self.who, self.language, self.names = who, language, names
         self.notes: list[str] = []
+        self.notes_of: dict[str, Any] = {}
+        """What the plan notes besides texts that could not be rendered."""
 
     def render(self, text: CompiledText | None, names: Names | None = None) -> str:
         """The text in the turn's language, empty when there is none or when a value is missing. `names` are others than

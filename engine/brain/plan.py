@@ -24,6 +24,8 @@ from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched, in_force
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule
+from ruche.engine.brain.quote import of_knowledge
+from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed
 from ruche.plugins.generators.composer import compose
 from ruche.storage.model.conversation import Pending
@@ -64,7 +66,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return {**self.plan, "contributions": [_said_plainly(one) for one in self.contributions]}
 
 
-def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orchestrated, acted: Acted) -> Planned:
+def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orchestrated, acted: Acted,
+         retrieved: Retrieved | None = None) -> Planned:
+    """`retrieved` has the passages of the agent's knowledge that may answer what nothing else does."""
     speaker = Speaker(who, sensed.language, acted.names)
     model = who.agent.bundle.agent.models.generator != "composer"
     handed = _handed_over(speaker, sensed)
@@ -77,6 +81,8 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
                  *own_sentences(speaker, (*orchestrated.sayings, *acted.sayings)),
                  *(which_one(speaker, matched.unclear) or question(speaker, orchestrated, acted))]
         found = not_again(found)
+        if who.agent.passages and retrieved is not None and _unanswered(matched, orchestrated, sensed):
+            found = [*of_knowledge(speaker, retrieved), *found]
         stated, asked = greeting(speaker, sensed)
         unmatched = not found and not ((stated or asked) and sensed.signals.hello)
         if unmatched:
@@ -84,6 +90,15 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
         found = [*stated, *found] if _speaks(found, model=model) else [*stated, *asked, *found]
     return _planned(speaker, found, orchestrated, acted, matched, sensed.tone, model=model,
                     unmatched=unmatched)
+
+
+def _unanswered(matched: Matched, orchestrated: Orchestrated, sensed: Sensed) -> bool:
+    """True when no rule matched, and the message neither told, moved nor signalled anything."""
+    signals = sensed.signals
+    return not (matched.rules or matched.unclear or orchestrated.knowledge.learned or orchestrated.sayings
+                or signals.answer or signals.hello or signals.back
+                or any(one.entered or one.instance.status not in ("active", "paused")
+                       for one in orchestrated.standings))
 
 
 def _speaks(found: list[Contribution], *, model: bool) -> bool:
@@ -136,7 +151,7 @@ def _planned(speaker: Speaker, found: list[Contribution], orchestrated: Orchestr
         contributions=contributions, response_type=response_type, pending=asking.pending if asking else None,
         asked=asking.asked if asking else (), unmatched=unmatched, handoff=handed,
         categories=_categories(contributions, acted, unmatched=unmatched),
-        notes={"unrendered": [*speaker.notes]} if speaker.notes else {},
+        notes={**speaker.notes_of, **({"unrendered": [*speaker.notes]} if speaker.notes else {})},
         plan=_plain(speaker, contributions, response_type, matched, orchestrated, tone, always, model=model))
 
 

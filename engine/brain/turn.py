@@ -137,7 +137,7 @@ class PhasedBrain:
         matched = await match_entered(who, retrieved, acted.names, self._selector, matched,
                                       orchestrated.positions(), sifter)
         watch.ended("act")
-        planned = plan(who, sensed, matched, orchestrated, acted)
+        planned = plan(who, sensed, matched, orchestrated, acted, retrieved)
         watch.ended("plan")
         judge = None if agent.judge is None else Judge(who, acted.knowledge.known, agent.judge, self._generators, tape,
                                                        budget)
