@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.general import General, Untaught
 from ruche.storage.index.head import Head, drawn, fit_head, scaled_to
-from ruche.storage.index.hybrid import DOCUMENTS, RULES, Blend
+from ruche.storage.index.hybrid import DOCUMENTS, LONG_QUERIES, LONG_QUERY, RULES, Blend
 from ruche.storage.index.kept import KeptHead, data_hash, halved, kept_heads, restored
 from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
 from ruche.storage.index.logistic import sigmoid
@@ -138,11 +138,12 @@ class _Shelf:
         if limit <= 0:
             return NOTHING
         cosines, bm25 = self._likeness(vector, asked)
+        blend = LONG_QUERIES if self._blend is DOCUMENTS and len(asked) >= LONG_QUERY else self._blend
         told = None if self._untaught is None else self._untaught.evidence(vector, asked)
         if scopes is None or not self._scoped:
-            return self._ranked(vector, cosines, bm25, told, None, limit)
+            return self._ranked(blend, vector, cosines, bm25, told, None, limit)
         allowed = self._allowed(scopes)
-        return self._ranked(vector, cosines, bm25, told, allowed, limit) if len(allowed) else NOTHING
+        return self._ranked(blend, vector, cosines, bm25, told, allowed, limit) if len(allowed) else NOTHING
 
     def _likeness(self, vector: Rows, asked: list[str]) -> tuple[Rows, Scores]:
         cosines = dots(self._matrix, vector)
@@ -150,11 +151,11 @@ class _Shelf:
             cosines = np.maximum.reduceat(cosines, self._starts)
         return cosines, self._lexical.weigh(asked)
 
-    def _ranked(self, vector: Rows, cosines: Rows, bm25: Scores, told: Scores | None,
+    def _ranked(self, blend: Blend, vector: Rows, cosines: Rows, bm25: Scores, told: Scores | None,
                 allowed: NDArray[np.intp] | None, limit: int) -> Found:
         if allowed is not None:
             cosines, bm25, told = cosines[allowed], bm25[allowed], None if told is None else told[allowed]
-        scores, lexical = self._blend(cosines, bm25)
+        scores, lexical = blend(cosines, bm25)
         if told is not None:
             told = told if self.head is None else self.head.weighed(vector, told, allowed)
             scores = scaled_to(sigmoid(told), 0.5, self._threshold)

@@ -51,5 +51,10 @@ RULES = Blend(vector=1 / 1.1, lexical=0.1 / 1.1, lexical_scale="maximum")
 DOCUMENTS = Blend(vector=0.7, lexical=0.3)
 """Long texts; the cosine stays raw, so that a threshold keeps its meaning from query to query."""
 
+LONG_QUERIES = Blend(vector=0.5, lexical=0.5)
+"""Documents for a query that is longer than an embedder reads: words speak for its rest."""
+LONG_QUERY = 100
+"""Telling words from which a query is long: about 256 tokens, all that an embedder reads."""
+
 MEMORY = Blend(vector=0.5, lexical=0.5, vector_scale="range")
 """Best sentence's cosine and BM25 on a window of three turns: vectors want sentences, words want context."""

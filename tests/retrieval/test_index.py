@@ -10,9 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from ruche.plugins.embedders import HashingEmbedder
 from ruche.storage.errors import ConfigurationError
-from ruche.storage.index.hybrid import DOCUMENTS, MEMORY, RULES, scaled
+from ruche.storage.index.agent import AgentIndex
+from ruche.storage.index.hybrid import DOCUMENTS, LONG_QUERY, MEMORY, RULES, scaled
 from ruche.storage.index.lexical import K1, B, LexicalIndex
+from ruche.storage.index.passages import Passage, knowledge_chunks
 from ruche.storage.index.ranking import best, rounded, top_places
 from ruche.storage.index.vectors import ExactVectors, dots
 from ruche.storage.index.words import sentences, terms, words
@@ -167,3 +170,24 @@ def test_a_cut_through_equal_scores_keeps_the_smallest_ids(items: list[tuple[str
     ids, scores = [key for key, _ in items], np.array([score for _, score in items])
     expected = sorted(((key, round(score, 4)) for key, score in items), key=lambda hit: (-hit[1], hit[0]))
     assert best(scores, ids, limit) == expected[:limit]
+
+
+def test_a_short_file_under_one_title_is_one_passage_and_others_are_cut_at_headings() -> None:
+    titled = "# Cards\n\nOf every kind.\n\n## Lost\n\nBlock it.\n\n## Stolen\n\nCall us."
+    assert knowledge_chunks({"cards.md": titled}) == {"cards.md#1": titled}
+    assert len(knowledge_chunks({"faq.md": titled.replace("## ", "# ")})) == 3
+    assert len(knowledge_chunks({"long.md": titled + "\n\n" + "word " * 500})) > 3
+    assert len(knowledge_chunks({"plain.md": "One.\n\nTwo."})) == 1
+
+
+def test_words_count_for_more_where_a_query_is_longer_than_an_embedder_reads() -> None:
+    embedder = HashingEmbedder()
+    texts = {"a.md": "alpha beta", "b.md": "gamma delta"}
+    agent = AgentIndex([Passage("knowledge", name, text) for name, text in texts.items()],
+                       embedder.encode(list(texts.values())))
+    vector = embedder.encode(["alpha beta"])[0]
+    short, long = "gamma", "gamma " + " ".join(f"w{number}" for number in range(LONG_QUERY))
+    assert agent.search(vector, short, 2)["knowledge"].ids == ["a.md", "b.md"]
+    scores = [dict(zip(found.ids, found.scores, strict=True))["b.md"]
+              for found in (agent.search(vector, text, 2)["knowledge"] for text in (short, long))]
+    assert scores[0] < 0.35 < scores[1]
