@@ -141,12 +141,16 @@ async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str 
     """Whole sentences of a text that arrives in pieces; the last may lack its end mark. After it, what it cost: tokens
     in and out, where the generator tells."""
     waiting, spent = "", None
+    tried = 0  # a text without an end is not read again for every piece: that would take the square of its length
     async for piece in generator.stream(prompt):
         if isinstance(piece, Spent):
             spent = [piece.input_tokens, piece.output_tokens]
             continue
         waiting += piece
+        if 32 * len(waiting) < 33 * tried:
+            continue
         *whole, waiting = sentences(waiting) or [""]
+        tried = len(waiting)
         for sentence in whole:
             yield sentence
     if waiting.strip():
