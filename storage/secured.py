@@ -198,8 +198,10 @@ def _query(collection: Collection, tenant: Tenant, policies: Policies, filters: 
     names = collection.columns
     for name in (*order, *(one.field for one in filters)):
         field = collection.by_name.get(name)
-        if field is None or field.protection.sealed:
-            raise policies.violation(f"{collection.name}.{name} cannot be asked for: it is sealed or unknown")
+        if field is None:
+            raise policies.violation(f"{collection.name} was asked for a field that it does not have")
+        if field.protection.sealed:
+            raise policies.violation(f"{collection.name}.{name} cannot be asked for: it is sealed")
     conditions = []
     for one in filters:
         field = collection.by_name[one.field]
