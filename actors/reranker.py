@@ -9,7 +9,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from contextlib import suppress
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pykka
@@ -24,8 +25,9 @@ from ruche.storage.index.hybrid import scaled
 BUDGET_SECONDS = 0.25
 """Specification (memory, A8): after 250 ms the retrieval's own order stands."""
 
-Reason = Literal["disabled", "held", "few", "open", "busy", "late", "failed"]
-"""`held`: the search's own scores hold what this reranker would say."""
+Reason = Literal["disabled", "held", "few", "cold", "open", "busy", "late", "failed"]
+"""`held`: the search's own scores hold what this reranker would say. `cold`: the passages are being learnt for later.
+"""
 
 Kind = Literal["memory", "documents", "rules"]
 KINDS: tuple[Kind, ...] = ("memory", "documents")
@@ -46,6 +48,18 @@ class Reranked(NamedTuple):
 class Job(NamedTuple):
     query: str
     passages: Sequence[str]
+    space: str = ""
+
+
+class Learn(NamedTuple):
+    """Passages to be encoded when nothing else is to do, one at a time."""
+
+    passages: Sequence[str]
+    space: str
+
+
+class Cold(RucheError):
+    """The reranker would have to encode these passages first."""
 
 
 class RerankingService(ServiceActor):
@@ -60,8 +74,10 @@ class RerankingService(ServiceActor):
         self._reranker = reranker
 
     def on_receive(self, message: Any) -> Sequence[float]:
+        if isinstance(message, Learn):
+            return self._learn(message)
         try:
-            scores = [float(score) for score in self._reranker.score(message.query, message.passages)]
+            scores = [float(score) for score in self._scored(message)]
         except RucheError:
             raise
         except Exception as error:
@@ -69,6 +85,33 @@ class RerankingService(ServiceActor):
         if len(scores) != len(message.passages) or not all(map(math.isfinite, scores)):
             raise ProviderFailed(f"the reranker {self._reranker.name} gave no finite score for each passage")
         return scores
+
+    def _scored(self, job: Job) -> Sequence[float]:
+        """Raises Cold, and has the passages learnt, where they would take too long now."""
+        if not isinstance(self._reranker, Learner):
+            return self._reranker.score(job.query, job.passages)
+        unknown = self._reranker.unknown(job.passages, job.space)
+        if unknown:
+            self.actor_ref.tell(Learn(tuple(unknown), job.space))
+            raise Cold("the passages are being learnt")
+        return self._reranker.score(job.query, job.passages, job.space)
+
+    def _learn(self, learn: Learn) -> Sequence[float]:
+        if learn.passages and isinstance(self._reranker, Learner):
+            self._reranker.learn(learn.passages[0], learn.space)
+            self.actor_ref.tell(Learn(learn.passages[1:], learn.space))
+        return ()
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A reranker that is quick with passages that it knows; each space (a tenant) has its own."""
+
+    def score(self, query: str, passages: Sequence[str], space: str = "") -> Sequence[float]: ...
+
+    def unknown(self, passages: Sequence[str], space: str) -> list[str]: ...
+
+    def learn(self, passage: str, space: str) -> None: ...
 
 
 class Reranking:
@@ -97,16 +140,18 @@ class Reranking:
     async def warm(self) -> None:
         """Score a pair, so that the first turn does not pay for what is done once. Raises ProviderFailed."""
         if self._service is not None:
-            await self._service.ask_async(Job("a question", ("an answer", "another answer")))
+            with suppress(Cold):
+                await self._service.ask_async(Job("a question", ("an answer", "another answer")))
 
     async def rerank(self, query: str, passages: Sequence[str], keep: int = 8, *, kind: Kind = "documents",
-                     before: Sequence[float] | None = None) -> Reranked:
+                     before: Sequence[float] | None = None, space: str = "") -> Reranked:
         """The best `keep` places; as many on every path. Takes at most the budget and never raises for the model.
 
-        With `before`, the scores of the search, the order is that of both together; else of the reranker alone.
+        With `before`, the scores of the search, the order is that of both together; else of the reranker alone. What a
+        reranker remembers of passages it remembers in their `space`.
         """
         begun = time.perf_counter()
-        scores, reason = await self._scores(query, passages, kind)
+        scores, reason = await self._scores(Job(query, passages, space), kind)
         outcome = reason or "reranked"
         self.outcomes[outcome] += 1
         self._heard(outcome, 1000.0 * (time.perf_counter() - begun))
@@ -119,22 +164,23 @@ class Reranking:
     def _is_held(self, kind: Kind) -> bool:
         return self._holding and kind == "memory"
 
-    async def _scores(self, query: str, passages: Sequence[str],
-                      kind: Kind) -> tuple[Sequence[float] | None, Reason | None]:
+    async def _scores(self, job: Job, kind: Kind) -> tuple[Sequence[float] | None, Reason | None]:
         if self._service is None or kind not in self._kinds:
             return None, "disabled"
         if self._is_held(kind):
             return None, "held"
-        if len(passages) < 2:
+        if len(job.passages) < 2:
             return None, "few"
         if not self.breaker.allow():
             return None, "open"
         settled = False
         try:
-            scores: Sequence[float] = await self._service.ask_async(Job(query, passages), timeout=self._budget)
+            scores: Sequence[float] = await self._service.ask_async(job, timeout=self._budget)
             self.breaker.succeeded()
             settled = True
             return scores, None
+        except Cold:
+            return None, "cold"
         except MailboxFull:
             return None, "busy"
         except (RucheError, pykka.ActorDeadError) as error:

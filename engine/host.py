@@ -188,7 +188,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     brain = plugins.brain or PhasedBrain(
         agents=catalog, retrieval=retriever, tools=tools, generators=plugins.generator or speakers,
         enforcement=Enforcement(), channels=built_in_channels(), engine_version=engine_name(),
-        memory=recalling.memories, changes=migrations.changes)
+        memory=recalling.memories, ranking=recalling.reranking, changes=migrations.changes)
     limits = settings.limits
     quotas = Quotas(limits, scribe, plugins.clock_ms)
     hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas, feeds)

@@ -25,6 +25,10 @@ class Retrieved(msgspec.Struct, frozen=True, kw_only=True):
     intent_score: float = 0.0
     fault: str = ""
     """Why there are no hits, when retrieval failed."""
+    ranked: tuple[int, ...] = ()
+    """The places that the search gave to the passages of knowledge, in the order of a reranker."""
+    unranked: str = ""
+    """Why they stand as the search had them."""
 
 
 async def retrieve(who: Identified, retrieval: Retrieval, default_threshold: float, tape: Tape) -> Retrieved:

@@ -32,6 +32,7 @@ from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate
 from ruche.engine.brain.plan import Planned, plan
 from ruche.engine.brain.quiet import keep_quiet
 from ruche.engine.brain.record import Decided, record
+from ruche.engine.brain.rerank import Ranking, reorder
 from ruche.engine.brain.retrieve import Retrieved, retrieve
 from ruche.engine.brain.screen import any_orders, orders
 from ruche.engine.brain.sense import Sensed, sense
@@ -86,7 +87,7 @@ class PhasedBrain:
     def __init__(self, *, agents: Agents, retrieval: Retrieval, tools: ToolGateway,
                  generators: Callable[[ModelUse], Generator], enforcement: Enforcing, channels: Mapping[str, Channel],
                  engine_version: str, selector: Selector | None = None, rule_threshold: float | None = None,
-                 changes: Changing | None = None, memory: Memory | None = None) -> None:
+                 changes: Changing | None = None, memory: Memory | None = None, ranking: Ranking | None = None) -> None:
         """`channels` must hold `unknown`, for channels that are not listed. `rule_threshold` is the embedder's own
         where it is not given."""
         self._agents, self._retrieval, self._tools, self._generators = agents, retrieval, tools, generators
@@ -95,7 +96,7 @@ class PhasedBrain:
         embedder = getattr(retrieval, "embedder", None)
         self._threshold = rule_threshold if rule_threshold is not None else getattr(embedder, "rule_threshold", 0.35)
         self._changes = changes or _unchanged
-        self._memory = memory
+        self._memory, self._ranking = memory, ranking
         self._open: dict[str, Generator] = {}
 
     async def think(self, turn: TurnInput, tape: Tape, stage: Stage) -> TurnOutput:
@@ -118,7 +119,7 @@ class PhasedBrain:
         knowledge = learn(who, sensed)
         watch.ended("learn")
         retrieved = await retrieve(who, self._retrieval, self._threshold, tape)
-        retrieved = intended(retrieved, sensed)
+        retrieved = await reorder(who, intended(retrieved, sensed), self._ranking, tape)
         sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
         names = names_of(who, knowledge, sensed.language, retrieved.intent)
         watch.ended("retrieve")

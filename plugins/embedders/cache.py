@@ -30,9 +30,14 @@ class VectorCache:
             for key in [key for key in self._rows if key[0] == space]:
                 del self._rows[key]
 
+    def knows(self, space: str, text: str) -> bool:
+        """True when the vector of a text is remembered there."""
+        with self._lock:
+            return _key(space, text) in self._rows
+
     def row(self, space: str, text: str, encode: Callable[[str], Row]) -> Row:
         """The vector of a text; `encode` is called when this space does not remember it. A failure is not kept."""
-        key = (space, hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+        key = _key(space, text)
         with self._lock:
             row = self._rows.get(key)
             if row is not None:
@@ -44,3 +49,7 @@ class VectorCache:
             while len(self._rows) > self._size:
                 self._rows.popitem(last=False)
         return row
+
+
+def _key(space: str, text: str) -> tuple[str, bytes]:
+    return space, hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

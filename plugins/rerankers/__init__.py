@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ruche.plugins.contracts import Embedder, Reranker
+from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.rerankers.cross import CrossEncoder
-from ruche.plugins.rerankers.sentence import SentenceReranker
+from ruche.plugins.rerankers.sentence import KEPT, SentenceReranker
 
 __all__ = ["CrossEncoder", "RerankerSettings", "SentenceReranker", "open_reranker"]
 
@@ -31,6 +32,6 @@ class RerankerSettings(Protocol):
 def open_reranker(settings: RerankerSettings, embedder: Embedder) -> Reranker:
     """The cross-encoder of `reranker_path`, or the sentence reranker over `embedder`. Raises ConfigurationError."""
     if settings.reranker_path is None:
-        return SentenceReranker(embedder)
+        return SentenceReranker(embedder, VectorCache(KEPT))
     return CrossEncoder(settings.reranker_path, device=settings.device, threads=settings.threads,
                         sha256=settings.reranker_sha256)

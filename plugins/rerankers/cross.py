@@ -53,7 +53,7 @@ class CrossEncoder:
     def score(self, query: str, passages: Sequence[str]) -> list[float]:
         """One score a passage, in the order given, higher is better. Long texts are cut."""
         pairs = [(clean(query, QUERY_CHARACTERS), clean(passage, CHARACTERS)) for passage in passages]
-        encodings = self._tokenizer.encode_batch(pairs)
+        encodings = self._tokenizer.encode_batch_fast(pairs)
         order = sorted(range(len(pairs)), key=lambda place: len(encodings[place].ids))
         scores = np.zeros(len(pairs), dtype=np.float64)
         for start in range(0, len(order), BUCKET):

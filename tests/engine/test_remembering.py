@@ -146,7 +146,7 @@ async def test_health_and_metrics_tell_of_the_reranker(tmp_path: Path, agents: P
         await learnt(engine)
         await say(engine, ASKED, new_session=True)
         ranker = next(one for one in await engine.health() if one.name == "reranker")
-        assert (ranker.status, ranker.message) == ("ok", "sentences-of-hashing-1 (no model of its own), breaker closed")
+        assert (ranker.status, ranker.message) == ("ok", "sentences-of-hashing-1 (no model), breaker closed")
         text = engine.memory_metrics().decode()
         assert 'memory_query_total{status="ok"} 2.0' in text
         assert "memory_index_total 2.0" in text
