@@ -103,3 +103,11 @@ def test_several_rules_at_once_are_measured_with_no_example_one_fold_and_all(tmp
     assert result["n"] == 4
     assert result["metrics"]["all_folds_micro_f1"] > 70.0 > 20.0 > result["metrics"]["zero_micro_f1"]
     assert result["metrics"]["all_folds_empty_set_accuracy"] == 100.0
+
+
+def test_the_time_of_a_match_is_measured_over_as_many_rules_as_are_asked_for() -> None:
+    run = subprocess.run([sys.executable, "-m", "bench.match", "--quick", "--rules", "30", "--examples", "2",
+                          "--messages", "20", "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(run.stdout)
+    assert (found["rules"], found["examples"], found["n"]) == (30, 2, 20)
+    assert 0.0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"]
