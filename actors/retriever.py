@@ -102,6 +102,7 @@ def answer(search: Search, row: Vectors) -> Hits:
     found = search.agent.search(row, search.text, search.limit, search.scopes)
     return Hits(rules=_hits(found["rule"]), intents=_hits(found["intent"]), scenarios=_hits(found["scenario"]),
                 transitions=_hits(found["transition"]), knowledge=_hits(found["knowledge"]),
+                options=_leading(found["option"]),
                 several=search.agent.several)
 
 

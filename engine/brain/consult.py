@@ -119,7 +119,7 @@ def _typed(who: Identified, field: CompiledField, found: FoundValue) -> Any:
         return field.allowed.get(phrase(found.value))
     if way == "boolean":
         return _BOOLEANS.get(found.value.lower())
-    if way in ("string", "name", "pattern"):
+    if way in ("string", "name", "place", "pattern"):
         return found.value if set(words_of(found.value.lower())) <= set(words_of(found.quote.lower())) else None
     value = _read(who, field, found.value)
     if way in ("number", "money"):

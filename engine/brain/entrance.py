@@ -15,13 +15,15 @@ from ruche.engine.brain.sense import sense_for
 from ruche.engine.brain.walk import begin, open_demands, waits, walk
 
 MAX_SCENARIOS = 5
+RIVAL = 0.05
+"""By which a new scenario must resemble the message more than one in progress does."""
 EVIDENCE, MOST_EVIDENCE = 0.05, 0.2
 """What each value for a field that only one scenario collects adds to that scenario's score."""
 
 
 def begun(desk: Desk) -> None:
     """The likeliest scenario that is not in progress begins, or returns when it was resting."""
-    needed = desk.view.threshold if not desk.served else _claim(desk)
+    needed = _claim(desk)
     active = {one.scenario.id for one in desk.standings if one.instance.status != "paused"}
     for score, name, told in _likely(desk):
         scenario = desk.who.agent.scenarios.get(name)
@@ -35,9 +37,11 @@ def begun(desk: Desk) -> None:
 
 
 def _claim(desk: Desk) -> float:
-    """What a new scenario must score to claim a message that has served one in progress: clearly more than that."""
+    """What a new scenario must score: more than one in progress, and clearly more where the message has served it."""
     running = {one.scenario.id for one in desk.standings if one.instance.status == "active"}
     own = max((hit.score for hit in desk.retrieved.hits.scenarios if hit.id in running), default=0.0)
+    if not desk.served:
+        return round(max(desk.view.threshold, own + RIVAL if own else 0.0), 4)
     return round(max(desk.view.threshold, own) + (2 * AHEAD if desk.answered else AHEAD), 4)
 
 

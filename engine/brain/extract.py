@@ -18,6 +18,7 @@ from ruche.engine.brain.fields import CompiledField, matches
 from ruche.engine.brain.numbers import find_numbers, plain
 from ruche.engine.brain.phones import find_phones
 from ruche.engine.brain.spelling import close
+from ruche.engine.brain.places import place_name
 from ruche.engine.brain.strings import free_text, person_name
 
 
@@ -77,6 +78,8 @@ _CURRENCIES = {
 }
 _UNIT = "|".join(sorted(map(re.escape, _CURRENCIES), key=lambda unit: (-len(unit), unit)))
 _BEFORE = re.compile(rf"(?<!\w)({_UNIT})\s*$")
+_POINTS = re.compile(r"\b(?:that|this|which|the|another|any|no|other|first|last|each|every|next|either|neither) one$")
+"""A `one` that points to something instead of counting."""
 _AFTER = re.compile(rf"^\s*({_UNIT})(?!\w)")
 _ORDER = ("email", "pattern", "money", "name", "date", "time", "phone", "allowed", "number", "boolean", "string")
 
@@ -99,7 +102,8 @@ def way_of(field: CompiledField) -> str:
     if field.allowed:
         return "allowed"
     if field.kind == "string":
-        return "pattern" if field.pattern is not None else "name" if field.person else "string"
+        return "pattern" if field.pattern is not None else "name" if field.person else "place" if field.place else \
+            "string"
     return field.kind
 
 
@@ -178,7 +182,8 @@ def _money(source: Source, wanted: Wanted, taken: Taken) -> Found:
 
 
 def _numbers(source: Source, wanted: Wanted, taken: Taken) -> Found:
-    values: list[Value] = [(start, end, plain(number), 0.9) for start, end, number in find_numbers(source.lower)]
+    values: list[Value] = [(start, end, plain(number), 0.9) for start, end, number in find_numbers(source.lower)
+                           if not _POINTS.search(source.lower[max(0, start - 12):end])]
     free = [value for value in values if all(value[1] <= start or value[0] >= end for start, end in taken)]
     cued = list(_cued(source, free, (*wanted.asked, *wanted.open, *wanted.others)))
     yield from cued
@@ -274,6 +279,19 @@ def _strings(source: Source, wanted: Wanted, taken: Taken) -> Found:
 
 def _named(fields: list[CompiledField], value: Value) -> Found:
     """A full name to one field, or its halves to a first and a last name."""
+def _places(source: Source, wanted: Wanted, taken: Taken) -> Found:
+    """Places by the words in front of them; the whole short message where one was asked for."""
+    used = list(taken)
+    for field in (*wanted.asked, *wanted.open):
+        asked = field in wanted.asked
+        value = place_name(source.text, field.way, used, certain=not asked)
+        if value is None and field in wanted.asked[:1] and source.statement and not taken:
+            value = free_text(source.text, field.label)
+        if value is not None and (asked or value[3] > 0.7):
+            used.append((value[0], value[1]))
+            yield field, value
+
+
     start, end, name, confidence = value
     first = next((field for field in fields if "first" in field.label or "given" in field.label), None)
     last = next((field for field in fields if "last" in field.label or "family" in field.label), None)
@@ -288,5 +306,5 @@ def _named(fields: list[CompiledField], value: Value) -> Found:
 _FINDERS: dict[str, Callable[[Source, Wanted, Taken], Found]] = {
     "email": _typed(_emails), "pattern": _patterns, "money": _money, "date": _typed(_dates), "time": _times,
     "phone": _phones, "allowed": _allowed, "name": _names, "number": _numbers, "boolean": _booleans,
-    "string": _strings,
+    "place": _places, "string": _strings,
 }

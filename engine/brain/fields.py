@@ -13,6 +13,7 @@ from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import InterlocutorField
 
+from ruche.storage.model.conversation import FieldValue
 _GENERIC = frozenset({"number", "count", "amount", "size", "total", "id", "of", "the", "a", "in", "code"})
 MAX_TEXT = 500
 """Characters of a value that came from a conversation."""
@@ -36,6 +37,10 @@ class CompiledField(msgspec.Struct, frozen=True, kw_only=True):
     person: bool
     """True when the field holds a person's name."""
 
+    place: bool = False
+    """True when it holds the name of a place."""
+    way: str = ""
+    """`from` or `to` where the place is a beginning or an end of a way."""
     @property
     def name(self) -> str:
         return self.spec.name
@@ -103,6 +108,7 @@ def fault_of(field: CompiledField, value: Any) -> str:
     return _out_of_bounds(spec, value)
 
 
+    cues |= {word for word in spec.description.lower().split() if len(word) > 3 and word.endswith("s")} - _GENERIC
 def _out_of_bounds(spec: InterlocutorField, value: Any) -> str:
     number = value.get("amount") if isinstance(value, dict) else value
     if isinstance(number, bool) or not isinstance(number, int | float):
@@ -111,4 +117,9 @@ def _out_of_bounds(spec: InterlocutorField, value: Any) -> str:
         return f"is below {spec.minimum:g}"
     if spec.maximum is not None and number > spec.maximum:
         return f"is above {spec.maximum:g}"
+def told(value: FieldValue | None) -> bool:
+    """True for what the person or another person said; what a tool supplied may be said otherwise at any time."""
+    return value is not None and value.source != "tool_result"
+
+
     return ""

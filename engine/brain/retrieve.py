@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from ruche.engine.brain.calls import asked
+from ruche.engine.brain.fields import told
 from ruche.engine.brain.identify import Identified
 from ruche.plugins.contracts import Hits, Retrieval
 from ruche.plugins.tape import Tape
@@ -47,10 +48,20 @@ async def retrieve(who: Identified, retrieval: Retrieval, default_threshold: flo
 
 
 def _scopes(who: Identified) -> tuple[str, ...] | None:
-    """Scenarios in progress with all their steps, and the entries of the others; None when nothing is scoped."""
+    """Scenarios in progress with all their steps, the entries of the others, and fields with values to choose from;
+    None when nothing is scoped."""
     agent = who.agent
+    choices = tuple(f"field/{name}" for name in choosable(who))
     if not agent.scoped:
-        return None
+        return choices or None
     running = [scope for one in who.instances if one.scenario in agent.scenarios
                for scope in agent.scenarios[one.scenario].scopes]
-    return tuple(dict.fromkeys((*running, *agent.entries)))
+    return tuple(dict.fromkeys((*running, *agent.entries, *choices)))
+
+
+def choosable(who: Identified) -> tuple[str, ...]:
+    """Unknown fields with listed values that the scenarios in progress collect, or any scenario while none is."""
+    scenarios = who.agent.scenarios
+    running = [scenarios[one.scenario] for one in who.instances if one.status == "active" and one.scenario in scenarios]
+    return tuple(dict.fromkeys(field.name for scenario in running or scenarios.values() for field in scenario.collects
+                               if field.spec.allowed and not told(who.known.get(field.name))))

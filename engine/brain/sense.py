@@ -5,17 +5,25 @@ No model is asked here; where an agent has one to read messages, `consult.py` ad
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from ruche.engine.brain.extract import Candidate, Source, Wanted, extract
-from ruche.engine.brain.fields import CompiledField
+from ruche.engine.brain.fields import CompiledField, told
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.language import detect
 from ruche.engine.brain.signals import Signals, read_signals, words_of
 from ruche.storage.model.turn import Usage
 
+_PLAIN_TO_SEE = ("date", "time", "email", "phone")
+"""Types whose values are unmistakable, so that another value means a change wherever nothing else was asked for."""
 READ = 2_000
 """Characters of a message in which values are looked for."""
+
+
+_CLAUSE = re.compile(r"[.,;:!?]")
+"""Ends the yes with which a longer answer to a question of confirmation begins."""
 
 
 class Sensed(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +34,8 @@ class Sensed(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...] = ()
     asked: tuple[str, ...] = ()
     """Fields that the last reply asked for."""
+    chosen: tuple[Candidate, ...] = ()
+    """Listed values that the message means, for fields of scenarios that have not begun."""
     intent: str = ""
     """The intent that a model read in the message."""
     tone: str = ""
@@ -42,13 +52,26 @@ def sense(who: Identified, language: str | None = None) -> Sensed:
     words = words_of(lower)
     language = language or detect(who.text, words, agent.languages, who.turn.session.language)
     signals = read_signals(words, language, _own_cancel(who))
+    if not signals.answer and _confirming(who):
+        opening = read_signals(words_of(_CLAUSE.split(lower, maxsplit=1)[0]), language)
+        signals = msgspec.structs.replace(signals, answer=opening.answer)
     if not agent.fields:
         return Sensed(language=language, signals=signals, source=None)
     source = Source(text=who.text[:READ], lower=lower[:READ], words=words, answer=signals.answer,
                     place=agent.place(who.local.date()), statement=_statement(who, signals))
     wanted = wanted_of(who, signals, lower)
     return Sensed(language=language, signals=signals, source=source, candidates=extract(source, wanted),
-                  asked=tuple(field.name for field in wanted.asked))
+                  asked=() if _denied(who, signals) else tuple(field.name for field in wanted.asked))
+
+
+def _confirming(who: Identified) -> bool:
+    pending = who.turn.session.pending
+    return pending is not None and pending.kind == "confirmation"
+
+
+def _denied(who: Identified, signals: Signals) -> bool:
+    """A no to a question of confirmation may bring what is right instead."""
+    return signals.answer == "no" and _confirming(who)
 
 
 def sense_for(sensed: Sensed, fields: tuple[CompiledField, ...]) -> tuple[Candidate, ...]:
@@ -56,8 +79,10 @@ def sense_for(sensed: Sensed, fields: tuple[CompiledField, ...]) -> tuple[Candid
     if sensed.source is None or not fields:
         return ()
     taken = [(one.start, one.end) for one in sensed.candidates]
-    return tuple(one for one in extract(sensed.source, Wanted(open=fields))
-                 if all(one.end <= start or one.start >= end for start, end in taken))
+    found = tuple(one for one in extract(sensed.source, Wanted(open=fields))
+                  if all(one.end <= start or one.start >= end for start, end in taken))
+    said, wanted = {one.field for one in found}, {field.name for field in fields}
+    return (*found, *(one for one in sensed.chosen if one.field in wanted - said))
 
 
 def without(sensed: Sensed, candidates: tuple[Candidate, ...]) -> Sensed:
@@ -86,8 +111,16 @@ def wanted_of(who: Identified, signals: Signals, lower: str) -> Wanted:
         asked = tuple(dict.fromkeys((*asked, pending.subject)))
     running = [name for one in who.instances if one.status == "active" and one.scenario in agent.scenarios
                for name in (field.name for field in agent.scenarios[one.scenario].collects)]
-    again = _again(who, running, lower) if signals.correction else [
-        name for name in known if name not in asked and _named(agent.fields[name], lower)]
+    denied = _denied(who, signals)
+    again = _again(who, running, lower) if signals.correction or denied else [
+        name for name, value in known.items()
+        if name not in asked and (_named(agent.fields[name], lower) or (name in running and not told(value)))]
+    if denied or not asked:
+        kinds = (*_PLAIN_TO_SEE, "number") if denied else _PLAIN_TO_SEE
+        again += [name for name in running if name in known and name not in again
+                  and (agent.fields[name].kind in kinds or agent.fields[name].place) and name not in _reopened(who)]
+    if denied:
+        asked = tuple(name for name in again if agent.fields[name].kind == "number" and name in running)[:1]
     opened = dict.fromkeys([*again, *(name for name in running if name not in known)])
     others = (field for name, field in agent.fields.items()
               if name not in known and name not in asked and name not in opened)
@@ -100,6 +133,13 @@ def _again(who: Identified, running: list[str], lower: str) -> list[str]:
     candidates = [name for name in dict.fromkeys((*running, *who.known)) if name in who.known]
     named = [name for name in candidates if _named(who.agent.fields[name], lower)]
     return named or sorted((name for name in candidates if name in running), key=lambda name: -who.known[name].at_ms)
+
+
+def _reopened(who: Identified) -> set[str]:
+    """Fields that a way out of a current step opens by itself, when the message is about that way."""
+    scenarios = who.agent.scenarios
+    steps = (scenarios[one.scenario].steps.get(one.step) for one in who.instances if one.scenario in scenarios)
+    return {name for step in steps if step is not None for edge in step.next for name in edge.spec.reopen}
 
 
 def _named(field: CompiledField, lower: str) -> bool:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 _YES = {
     "en": "yes|yeah|yep|yup|sure|ok|okay|correct|right|exactly|absolutely|definitely|certainly|please do|go ahead|"
-          "of course|sounds good|that is right|that's right|that is correct|that's correct|i agree|i confirm|do it",
+          "of course|sounds good|that is right|that's right|that is correct|that's correct|i agree|i confirm|do it|"
+          "perfect|that's perfect|that is perfect|that works|sounds great|that sounds good|that sounds great|ye|yea|"
+          "that would be great|looks good|that's fine|that is fine|that's great|that is great|works for me",
     "fr": "oui|ouais|d'accord|bien sûr|exactement|c'est ça|volontiers|allez-y|tout à fait",
     "de": "ja|jawohl|genau|richtig|stimmt|gerne|natürlich|in ordnung|einverstanden|klar",
     "es": "sí|si|claro|vale|de acuerdo|correcto|exacto|por supuesto|adelante",

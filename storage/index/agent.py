@@ -21,7 +21,7 @@ from ruche.storage.index.spelling import Spelling
 from ruche.storage.index.vectors import Rows, dots, unit_rows
 from ruche.storage.index.words import terms
 
-KINDS = ("rule", "intent", "scenario", "transition", "knowledge")
+KINDS = ("rule", "intent", "scenario", "transition", "option", "knowledge")
 TAUGHT = ("rule", "intent")
 """Kinds whose examples teach a head."""
 
@@ -95,7 +95,8 @@ class AgentIndex:
                scopes: Sequence[str] | None = None) -> dict[str, Found]:
         """Kind to its `limit` best items, score descending, id ascending; see `Retrieval.retrieve` for `scopes`."""
         asked = terms(text[:QUERY_CHARACTERS])
-        found = {kind: shelf.search(vector, asked, limit, scopes) for kind, shelf in self._shelves.items()}
+        found = {kind: shelf.search(vector, asked, limit, scopes) for kind, shelf in self._shelves.items()
+                 if kind != "option" or scopes is not None}
         return {kind: found.get(kind, NOTHING) for kind in KINDS}
 
     def heads(self) -> bytes:

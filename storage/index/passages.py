@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ruche.storage.model.agent import AgentBundle, Intent, Rule, Scenario
+from ruche.storage.model.agent import AgentBundle, Intent, InterlocutorField, Rule, Scenario
 
 CHUNK_CHARACTERS = 800
+MOST_OPTIONS = 40
+"""Allowed values of a field up to which a message is compared with them by meaning."""
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
+_LETTERS = re.compile(r"[^\W\d_]{3}")
 _HEADING = re.compile(r"#{1,6}\s")
 WHOLE_CHARACTERS = 1_800
 """A file under one title stays whole up to WHOLE_CHARACTERS: a document is found more often than pieces of it (with
@@ -28,7 +31,7 @@ class Passage(NamedTuple):
 
 
 def passages(bundle: AgentBundle) -> list[Passage]:
-    """All texts of an agent, by kind (rule, intent, scenario, transition, knowledge) and in the author's order.
+    """All texts of an agent, by kind (rule, intent, scenario, transition, option, knowledge) and in the author's order.
 
     Rules stand on their condition and examples, never on the action. Disabled rules and scenarios are left out.
     """
@@ -41,6 +44,10 @@ def passages(bundle: AgentBundle) -> list[Passage]:
     for scenario in bundle.scenarios:
         if scenario.enabled:
             found.extend(_scenario(scenario))
+    collected = {name for scenario in bundle.scenarios for step in scenario.steps for name in step.collects}
+    for field in bundle.fields:
+        if field.name in collected:
+            found.extend(_options(field))
     found.extend(Passage("knowledge", chunk, text) for chunk, text in knowledge_chunks(bundle.knowledge).items())
     return found
 
@@ -85,6 +92,13 @@ def _scenario(scenario: Scenario) -> Iterator[Passage]:
         for transition in step.next:
             if transition.if_:
                 yield Passage("transition", f"{here}>{transition.to}", transition.if_, here)
+
+
+def _options(field: InterlocutorField) -> Iterator[Passage]:
+    """The values to choose from, each under `field=value`; numbers and codes mean nothing beside others."""
+    if 2 <= len(field.allowed) <= MOST_OPTIONS and all(_LETTERS.search(value) for value in field.allowed):
+        for value in field.allowed:
+            yield Passage("option", f"{field.name}={value}", value, f"field/{field.name}")
 
 
 def _chunks(text: str) -> Iterator[str]:
