@@ -20,6 +20,7 @@ _CLOCK = {field.name: field for field in (
 """What `now.` offers, as if fields held it."""
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "number": (int, float), "money": (int, float), "boolean": bool, "string": str, "email": str, "phone": str,
+    "iban": str, "card": str,
     "date": str, "time": str,
 }
 

@@ -13,6 +13,7 @@ from ruche.storage.model.agent import InterlocutorField
 
 _TEXT, _NUMBER, _LIST = "text", "a number", "a list"
 _KINDS: Mapping[str, str] = {"number": _NUMBER, "money": _NUMBER, "string": _TEXT, "email": _TEXT, "phone": _TEXT,
+                             "iban": _TEXT, "card": _TEXT,
                              "date": _TEXT, "time": _TEXT}
 _CLOCK = {"hour": _NUMBER, "minute": _NUMBER, "part_of_day": _TEXT, "weekday": _TEXT, "date": _TEXT, "time": _TEXT}
 _TAKES = {"lower": (_TEXT,), "upper": (_TEXT,), "abs": (_NUMBER,), "len": (_TEXT, _LIST)}

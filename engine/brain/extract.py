@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from ruche.engine.brain.accounts import account_numbers
 from ruche.engine.brain.dates import bare_hour, find_dates, find_times
 from ruche.engine.brain.fields import CompiledField, matches
 from ruche.engine.brain.numbers import find_numbers, plain
@@ -81,7 +82,8 @@ _BEFORE = re.compile(rf"(?<!\w)({_UNIT})\s*$")
 _POINTS = re.compile(r"\b(?:that|this|which|the|another|any|no|other|first|last|each|every|next|either|neither) one$")
 """A `one` that points to something instead of counting."""
 _AFTER = re.compile(rf"^\s*({_UNIT})(?!\w)")
-_ORDER = ("email", "pattern", "money", "name", "date", "time", "phone", "allowed", "number", "boolean", "string")
+_ORDER = ("iban", "card",
+          "email", "pattern", "money", "name", "date", "time", "phone", "allowed", "number", "boolean", "string")
 
 
 def extract(source: Source, wanted: Wanted) -> tuple[Candidate, ...]:
@@ -147,6 +149,12 @@ def _emails(source: Source) -> list[Value]:
 def _mailbox(text: str) -> str:
     local, _, domain = text.strip(".").rpartition("@")
     return f"{local}@{domain.lower()}"
+
+
+def _accounts(kind: str) -> Callable[[Source, Wanted, Taken], Found]:
+    def finder(source: Source, wanted: Wanted, taken: Taken) -> Found:
+        return _share(list(account_numbers(source.text, kind, asked=bool(wanted.asked))), wanted, taken)
+    return finder
 
 
 def _dates(source: Source) -> list[Value]:
@@ -304,6 +312,7 @@ def _places(source: Source, wanted: Wanted, taken: Taken) -> Found:
 
 
 _FINDERS: dict[str, Callable[[Source, Wanted, Taken], Found]] = {
+    "iban": _accounts("iban"), "card": _accounts("card"),
     "email": _typed(_emails), "pattern": _patterns, "money": _money, "date": _typed(_dates), "time": _times,
     "phone": _phones, "allowed": _allowed, "name": _names, "number": _numbers, "boolean": _booleans,
     "place": _places, "string": _strings,

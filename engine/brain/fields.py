@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ruche.engine.brain.accounts import account_fault
 from ruche.engine.brain.numbers import find_numbers
 from ruche.engine.brain.signals import phrase
 from ruche.plugins.enforcers.automaton import Automaton
@@ -105,7 +106,7 @@ def fault_of(field: CompiledField, value: Any) -> str:
         return "does not match the pattern"
     if spec.allowed and str(value) not in spec.allowed:
         return "is not one of the allowed values"
-    return _out_of_bounds(spec, value)
+    return account_fault(field.kind, value) or _out_of_bounds(spec, value)
 
 
     cues |= {word for word in spec.description.lower().split() if len(word) > 3 and word.endswith("s")} - _GENERIC

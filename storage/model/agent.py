@@ -169,7 +169,8 @@ class Template(Authored):
     language: str | None = None
 
 
-FieldType = Literal["string", "email", "phone", "date", "time", "number", "money", "boolean", "json"]
+FieldType = Literal["string", "email", "phone", "date", "time", "number", "money", "boolean", "iban", "card",
+                    "json"]
 
 
 class InterlocutorField(Authored):
