@@ -246,6 +246,18 @@ def _spelling(bundle: AgentBundle) -> Spelling | None:
     return Spelling(vocabulary(bundle)) if bundle.agent.repair_spelling else None
 
 
+def _leading(found: Found) -> tuple[Hit, ...]:
+    """The first two options of each field: how far they are apart decides."""
+    seen: dict[str, int] = {}
+    kept = []
+    for hit in _hits(found) if found.ids else ():
+        name = hit.id.partition("=")[0]
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] <= 2:
+            kept.append(hit)
+    return tuple(kept)
+
+
 def _hits(found: Found) -> tuple[Hit, ...]:
     return tuple([Hit(id=key, score=score, vector=vector, lexical=lexical)
                   for key, score, vector, lexical in zip(*found, strict=True)])

@@ -18,8 +18,8 @@ from ruche.engine.brain.dates import bare_hour, find_dates, find_times
 from ruche.engine.brain.fields import CompiledField, matches
 from ruche.engine.brain.numbers import find_numbers, plain
 from ruche.engine.brain.phones import find_phones
-from ruche.engine.brain.spelling import close
 from ruche.engine.brain.places import place_name
+from ruche.engine.brain.spelling import close
 from ruche.engine.brain.strings import free_text, person_name
 
 
@@ -78,9 +78,9 @@ _CURRENCIES = {
     "quid": "GBP", "yen": "JPY", "rupees": "INR", "franken": "CHF", "francs": "CHF",
 }
 _UNIT = "|".join(sorted(map(re.escape, _CURRENCIES), key=lambda unit: (-len(unit), unit)))
-_BEFORE = re.compile(rf"(?<!\w)({_UNIT})\s*$")
 _POINTS = re.compile(r"\b(?:that|this|which|the|another|any|no|other|first|last|each|every|next|either|neither) one$")
 """A `one` that points to something instead of counting."""
+_BEFORE = re.compile(rf"(?<!\w)({_UNIT})\s*$")
 _AFTER = re.compile(rf"^\s*({_UNIT})(?!\w)")
 _ORDER = ("iban", "card",
           "email", "pattern", "money", "name", "date", "time", "phone", "allowed", "number", "boolean", "string")
@@ -278,15 +278,6 @@ def _names(source: Source, wanted: Wanted, taken: Taken) -> Found:
         yield from _named([*wanted.asked, *wanted.open, *wanted.others], found)
 
 
-def _strings(source: Source, wanted: Wanted, taken: Taken) -> Found:
-    if wanted.asked and source.statement and not taken:
-        value = free_text(source.text, wanted.asked[0].label)
-        if value is not None:
-            yield wanted.asked[0], value
-
-
-def _named(fields: list[CompiledField], value: Value) -> Found:
-    """A full name to one field, or its halves to a first and a last name."""
 def _places(source: Source, wanted: Wanted, taken: Taken) -> Found:
     """Places by the words in front of them; the whole short message where one was asked for."""
     used = list(taken)
@@ -301,6 +292,15 @@ def _places(source: Source, wanted: Wanted, taken: Taken) -> Found:
 
 
     start, end, name, confidence = value
+def _strings(source: Source, wanted: Wanted, taken: Taken) -> Found:
+    if wanted.asked and source.statement and not taken:
+        value = free_text(source.text, wanted.asked[0].label)
+        if value is not None:
+            yield wanted.asked[0], value
+
+
+def _named(fields: list[CompiledField], value: Value) -> Found:
+    """A full name to one field, or its halves to a first and a last name."""
     first = next((field for field in fields if "first" in field.label or "given" in field.label), None)
     last = next((field for field in fields if "last" in field.label or "family" in field.label), None)
     if first is None or last is None or " " not in name:

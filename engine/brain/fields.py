@@ -13,8 +13,8 @@ from ruche.engine.brain.signals import phrase
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import InterlocutorField
-
 from ruche.storage.model.conversation import FieldValue
+
 _GENERIC = frozenset({"number", "count", "amount", "size", "total", "id", "of", "the", "a", "in", "code"})
 MAX_TEXT = 500
 """Characters of a value that came from a conversation."""
@@ -37,11 +37,11 @@ class CompiledField(msgspec.Struct, frozen=True, kw_only=True):
     """True when the value belongs to the person's profile, False when to the session."""
     person: bool
     """True when the field holds a person's name."""
-
     place: bool = False
     """True when it holds the name of a place."""
     way: str = ""
     """`from` or `to` where the place is a beginning or an end of a way."""
+
     @property
     def name(self) -> str:
         return self.spec.name
@@ -60,7 +60,31 @@ def compile_field(spec: InterlocutorField) -> CompiledField:
     words = spec.name.split("_")
     return CompiledField(
         spec=spec, pattern=pattern, allowed=_allowed(spec.allowed), label=" ".join(words),
-        cues=_cues(spec, words), kept=spec.persist and spec.scope in ("IDENTITY", "BUSINESS"), person="name" in words)
+        cues=_cues(spec, words), kept=spec.persist and spec.scope in ("IDENTITY", "BUSINESS"),
+        person=_is_person(words), place=_is_place(spec, words), way=_way(words))
+
+
+_PLACES = frozenset({"city", "town", "location", "area", "place", "destination", "origin", "region", "country",
+                     "station", "airport", "departure", "arrival", "venue"})
+_THINGS = frozenset({"event", "movie", "film", "song", "hotel", "restaurant", "product", "album", "car", "property",
+                     "attraction", "place", "show", "item", "company", "service", "file", "brand", "artist", "station",
+                     "airport", "venue", "street", "user"})
+
+
+def _is_person(words: list[str]) -> bool:
+    """`name`, `first_name`, `guest_name`: a person's, unless it says whose else."""
+    return "name" in words and not _THINGS & set(words)
+
+
+def _is_place(spec: InterlocutorField, words: list[str]) -> bool:
+    return spec.type == "string" and bool(_PLACES & set(words)) and not {"name", "address", "type"} & set(words)
+
+
+def _way(words: list[str]) -> str:
+    found = set(words)
+    if {"from", "origin", "departure", "pickup", "leaving", "source", "start"} & found:
+        return "from"
+    return "to" if {"to", "destination", "arrival", "dropoff", "arriving", "end"} & found else ""
 
 
 def _allowed(values: tuple[str, ...]) -> dict[str, str]:
@@ -84,12 +108,18 @@ def _cues(spec: InterlocutorField, words: list[str]) -> frozenset[str]:
     if spec.type != "number":
         return frozenset()
     cues = {word for word in words if word not in _GENERIC}
+    cues |= {word for word in spec.description.lower().split() if len(word) > 3 and word.endswith("s")} - _GENERIC
     cues |= {word[:-1] for word in cues if word.endswith("s")} | {f"{word}s" for word in cues}
     for example in spec.examples:
         lower = example.lower()
         for start, end, _ in find_numbers(lower):
             cues.update(lower[:start].split()[-1:], lower[end:].split()[:1])
     return frozenset(cue.strip(".,!?") for cue in cues)
+
+
+def told(value: FieldValue | None) -> bool:
+    """True for what the person or another person said; what a tool supplied may be said otherwise at any time."""
+    return value is not None and value.source != "tool_result"
 
 
 def matches(pattern: Automaton, text: str) -> bool:
@@ -109,7 +139,6 @@ def fault_of(field: CompiledField, value: Any) -> str:
     return account_fault(field.kind, value) or _out_of_bounds(spec, value)
 
 
-    cues |= {word for word in spec.description.lower().split() if len(word) > 3 and word.endswith("s")} - _GENERIC
 def _out_of_bounds(spec: InterlocutorField, value: Any) -> str:
     number = value.get("amount") if isinstance(value, dict) else value
     if isinstance(number, bool) or not isinstance(number, int | float):
@@ -118,9 +147,4 @@ def _out_of_bounds(spec: InterlocutorField, value: Any) -> str:
         return f"is below {spec.minimum:g}"
     if spec.maximum is not None and number > spec.maximum:
         return f"is above {spec.maximum:g}"
-def told(value: FieldValue | None) -> bool:
-    """True for what the person or another person said; what a tool supplied may be said otherwise at any time."""
-    return value is not None and value.source != "tool_result"
-
-
     return ""

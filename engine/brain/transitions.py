@@ -60,7 +60,7 @@ def choose(step: CompiledStep, view: View, edges: tuple[CompiledTransition, ...]
     if not ranked:
         return Choice(taken=None, why="no transition holds", considered=considered)
     best = ranked[0]
-    rival = ranked[1] if len(ranked) > 1 else None
+    rival = next((one for one in ranked[1:] if one.transition.to != best.transition.to), None)
     if rival is not None and _too_close(best, rival):
         return Choice(taken=None, considered=considered,
                       why=f"{best.transition.to} and {rival.transition.to} are too close to tell")
