@@ -83,7 +83,8 @@ _POINTS = re.compile(r"\b(?:that|this|which|the|another|any|no|other|first|last|
 _BEFORE = re.compile(rf"(?<!\w)({_UNIT})\s*$")
 _AFTER = re.compile(rf"^\s*({_UNIT})(?!\w)")
 _ORDER = ("iban", "card",
-          "email", "pattern", "money", "name", "date", "time", "phone", "allowed", "number", "boolean", "string")
+          "email", "pattern", "money", "name", "date", "time", "phone", "allowed", "number", "boolean", "place",
+          "string")
 
 
 def extract(source: Source, wanted: Wanted) -> tuple[Candidate, ...]:
@@ -291,7 +292,6 @@ def _places(source: Source, wanted: Wanted, taken: Taken) -> Found:
             yield field, value
 
 
-    start, end, name, confidence = value
 def _strings(source: Source, wanted: Wanted, taken: Taken) -> Found:
     if wanted.asked and source.statement and not taken:
         value = free_text(source.text, wanted.asked[0].label)
@@ -301,6 +301,7 @@ def _strings(source: Source, wanted: Wanted, taken: Taken) -> Found:
 
 def _named(fields: list[CompiledField], value: Value) -> Found:
     """A full name to one field, or its halves to a first and a last name."""
+    start, end, name, confidence = value
     first = next((field for field in fields if "first" in field.label or "given" in field.label), None)
     last = next((field for field in fields if "last" in field.label or "family" in field.label), None)
     if first is None or last is None or " " not in name:
