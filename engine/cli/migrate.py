@@ -22,6 +22,8 @@ _SHOWN = 20
                                            "ruche migrate memories old/memory --tenant acme")
 def command() -> None:
     """Bring in what other programs kept as plain files. What is here already is skipped, so that it may be run again.
+
+    --dry-run says what would come, --verify only compares, --assume-utc takes times without a zone as UTC.
     """
 
 

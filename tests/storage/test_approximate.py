@@ -122,6 +122,7 @@ def test_a_snapshot_answers_as_before_and_holds_nothing_that_was_removed() -> No
 
 @pytest.mark.parametrize("state", [b"", b"\x00", b"\x93\x01\x02\x03", b"garbage"])
 def test_bytes_that_are_no_state_are_refused(state: bytes) -> None:
+    """Security item 25: what the library is given was sealed by us, and is taken apart by us first."""
     with pytest.raises(IntegrityError):
         TenantVectors.restore(state)
 
