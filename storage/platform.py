@@ -78,6 +78,15 @@ def check_tree(root: Path) -> None:
                 path.chmod(0o600)
 
 
+def memory_mb() -> int:
+    """Physical memory in MB; 4,096 where the system does not tell, and at least that."""
+    try:
+        found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000
+    except (AttributeError, ValueError, OSError):
+        found = 0
+    return max(found, 4096)
+
+
 def write_all(descriptor: int, content: bytes) -> None:
     """os.write until everything is written."""
     view = memoryview(content)

@@ -29,7 +29,8 @@ PLACE: Final = ("day", "place", "length", "leaf")
 """Of what is logged: where its last field lies in the day files, and which leaf of the tenant's log it is."""
 _LOCK_DOWN: Final = (
     "PRAGMA disable_checkpoint_on_shutdown",  # only after the day files are on disk, and that is for us to say
-    "SET threads=1", "SET memory_limit='1GB'", "SET wal_autocheckpoint='1TB'", "SET temp_directory=''",
+    "SET threads=1", f"SET memory_limit='{platform.memory_mb() // 4}MB'",  # its indexes stay in it: 1 KB a turn
+    "SET wal_autocheckpoint='1TB'", "SET temp_directory=''",
     "SET allow_community_extensions=false", "SET autoinstall_known_extensions=false",
     "SET autoload_known_extensions=false", "SET enable_external_access=false", "SET lock_configuration=true",
 )
