@@ -123,10 +123,12 @@ class Retriever:
     """`contracts.Retrieval`: one index per tenant, agent and version; the last two versions prepared are kept."""
 
     def __init__(self, embedder: Embedder, system: ActorSystem | None = None,
-                 remembered: Remembered | None = None) -> None:
+                 remembered: Remembered | None = None, *, lanes: int = 1) -> None:
         """Starts the service thread in `system` (the running one when absent), which stops it at its end. Vectors of
-        what authors wrote are looked for in `remembered` first, unless the embedder is immediate."""
+        what authors wrote are looked for in `remembered` first, unless the embedder is immediate. With more `lanes`,
+        an embedder that may be called so encodes them in as many threads at once: for a process that serves nobody."""
         self.embedder = embedder
+        self._lanes = lanes if getattr(embedder, "parallel", False) else 1
         self._service = SupervisedService(EmbeddingService, embedder, system=system)
         self._immediate = bool(getattr(embedder, "immediate", False))
         self._words: frozenset[str] | None = getattr(embedder, "words", None)
@@ -229,9 +231,9 @@ class Retriever:
     async def _rows(self, texts: Sequence[str], known: dict[str, Vectors], progress: Progress | None) -> Vectors:
         rows = dict(known) if self._remembered is None else {**await self._remembered.of(texts), **known}
         new = [text for text in dict.fromkeys(texts) if text not in rows]
-        for start in range(0, len(new), SLICE):
-            part = new[start:start + SLICE]
-            made = await self._service.ask_async(Encode(part), wait=True)
+        for start in range(0, len(new), SLICE * self._lanes):
+            part = new[start:start + SLICE * self._lanes]
+            made = await self._made(part)
             rows.update(zip(part, made, strict=True))
             if self._remembered is not None:
                 self._remembered.add(part, made)
@@ -240,6 +242,26 @@ class Retriever:
         if not texts:
             return np.zeros((0, self.embedder.dimensions), dtype=np.float32)
         return np.stack([rows[text] for text in texts])
+
+
+    async def _made(self, texts: Sequence[str]) -> list[Vectors]:
+        """Rows of texts: the first SLICE by the service, each further one by a thread of its own."""
+        if len(texts) <= SLICE:
+            return list(await self._service.ask_async(Encode(texts), wait=True))
+        parts = [texts[start:start + SLICE] for start in range(0, len(texts), SLICE)]
+        made: list[Vectors] = [np.zeros(0, dtype=np.float32)] * len(parts)
+
+        async def aside(place: int) -> None:
+            made[place] = await anyio.to_thread.run_sync(encoded, self.embedder, parts[place], abandon_on_cancel=True)
+
+        try:
+            async with anyio.create_task_group() as group:
+                for place in range(1, len(parts)):
+                    group.start_soon(aside, place)
+                made[0] = await self._service.ask_async(Encode(parts[0]), wait=True)
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [row for rows in made for row in rows]
 
 
 def _spelling(bundle: AgentBundle) -> Spelling | None:

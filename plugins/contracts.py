@@ -113,7 +113,8 @@ class Embedder(Protocol):
 
     An embedder that answers a sentence within 0.2 ms may say so with an attribute `immediate = True`: then short texts
     are encoded where they are needed, on the event loop too, instead of on the service thread. One that reads whole
-    words may list them, in lower case, in an attribute `words` (a frozenset): they are never taken for slips.
+    words may list them, in lower case, in an attribute `words` (a frozenset): they are never taken for slips. One that
+    several threads may call at once may say `parallel = True`: then publishing uses more than one core.
     """
 
     @property

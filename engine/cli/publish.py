@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ruche.storage.tenant import TenantStore
 
 
+_LANES = 2
+"""Threads that encode examples."""
+
+
 @ruche_command("publish", example="ruche publish agents/support --data data")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--rollback", "restored", type=click.IntRange(min=1), metavar="VERSION",
@@ -115,7 +119,7 @@ async def _prepared(embedder: Embedder, bundle: AgentBundle, told: Progress, tau
     from ruche.actors.system import ActorSystem
 
     async with ActorSystem() as system:
-        return await Retriever(embedder, system).prepare(bundle, 1, told, taught=taught)
+        return await Retriever(embedder, system, lanes=_LANES).prepare(bundle, 1, told, taught=taught)
 
 
 def _earlier(store: Store, folders: tuple[Path, ...], version: int) -> AgentBundle:

@@ -29,6 +29,8 @@ class FolderEmbedder:
     then, ProviderFailed later.
     """
 
+    parallel = True
+
     def __init__(self, folder: Path, *, device: str = "cpu", threads: int = 1, sha256: str | None = None,
                  threshold: float | None = None, prefix: str = "") -> None:
         """`sha256` pins model.onnx. `threshold` is where a rule matches; without it, what calibration finds. `prefix`

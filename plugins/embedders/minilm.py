@@ -24,6 +24,8 @@ class MiniLmEmbedder:
     missing or differ from the pinned ones.
     """
 
+    parallel = True
+
     def __init__(self, folder: Path | None = None, *, device: str = "cpu", threads: int = 1) -> None:
         found = find_weights(folder)
         if found is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ from ruche.actors.system import ActorSystem
 from ruche.engine import Engine
 from ruche.engine.cli.main import main
 from ruche.engine.config import read_settings
-from ruche.plugins.contracts import Hits
+from ruche.plugins.contracts import Hits, Vectors
 from ruche.plugins.embedders import HashingEmbedder, MiniLmEmbedder
+from ruche.plugins.errors import ProviderFailed
 from ruche.storage.index.kept import KeptHead, read_heads
 from ruche.storage.model.agent import AgentBundle
 
@@ -121,3 +123,29 @@ def test_a_published_agent_carries_its_heads_however_it_is_published(
         first = heads_of(engine.engine, 1)
         assert first["rule"].counts == (3, 3, 3)
         assert sorted(first) == ["rule"]
+
+
+@pytest.mark.anyio
+async def test_more_lanes_teach_the_same_bytes(minilm: MiniLmEmbedder) -> None:
+    many = desk(song=tuple(f"sing number {number} for me" for number in range(21)))
+    taught = []
+    for lanes in (1, 2, 3):
+        async with ActorSystem() as system:
+            taught.append(await Retriever(minilm, system, lanes=lanes).prepare(many, 1))
+    assert taught[0] == taught[1] == taught[2] != b""
+
+
+class Failing(HashingEmbedder):
+    """Fails in every lane."""
+
+    immediate, parallel = False, True
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        raise ValueError("broken")
+
+
+@pytest.mark.anyio
+async def test_a_lane_that_fails_fails_the_preparation_with_its_own_error() -> None:
+    async with ActorSystem() as system:
+        with pytest.raises(ProviderFailed, match="ValueError"):
+            await Retriever(Failing(), system, lanes=3).prepare(desk(), 1)
