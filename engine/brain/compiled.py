@@ -119,6 +119,7 @@ class CompiledAgent:
         self.passages = knowledge_chunks(bundle.knowledge) if bundle.knowledge else {}
         self.rivals = rivals(self.edges)
         self.weighted = bundle.agent.scoring == "weighted"
+        self.personal = any(field.pii for field in bundle.fields)
         self.worded = bundle.agent.models.generator != "composer"
         self.always = tuple(sorted((rule for rule in self.rules.values() if _always(rule.rule)),
                                    key=lambda rule: (-rule.rule.priority, rule.id)))

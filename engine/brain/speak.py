@@ -17,6 +17,7 @@ from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
 from ruche.engine.brain.memory import as_data, cited
 from ruche.engine.brain.plan import Planned
+from ruche.engine.brain.private import Private
 from ruche.engine.brain.screen import shown
 from ruche.plugins.contracts import Channel, Generated, Generator, Prompt, Spent, Stage
 from ruche.plugins.generators.composer import compose
@@ -46,10 +47,13 @@ class Voice:
     """Speaks one turn's plan."""
 
     def __init__(self, who: Identified, planned: Planned, matched: Matched, language: str, generator: Generator,
-                 channel: Channel, tape: Tape, budget: Budget, *, withheld: bool = False) -> None:
-        """`withheld`: something of this turn gives orders, so that the generator is not asked."""
+                 channel: Channel, tape: Tape, budget: Budget, *, withheld: bool = False,
+                 private: Private | None = None) -> None:
+        """`withheld`: something of this turn gives orders, so that the generator is not asked. `private` hides personal
+        data from it."""
         self._who, self._planned, self._matched, self._language = who, planned, matched, language
         self._generator, self._channel, self._tape, self._budget = generator, channel, tape, budget
+        self._private = private
         self._withheld = withheld and generator.name != "composer"
         self.model = generator.name != "composer" and not planned.exclusive and not self._withheld
 
@@ -70,7 +74,8 @@ class Voice:
         if made is None or not made.text.strip():
             return Spoken(text=self.shown(compose(self._planned.unaided)), fault=fault or "the generator said nothing")
         usage = Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
-        return Spoken(text=self.shown(made.text.strip()), model=self.model, usage=usage if self.model else Usage())
+        return Spoken(text=self.shown(self._whole(made.text.strip())), model=self.model,
+                      usage=usage if self.model else Usage())
 
     def shown(self, text: str) -> str:
         """The text as the channel shows it, or as it is when the channel cannot format it."""
@@ -93,7 +98,7 @@ class Voice:
             if not isinstance(sentence, str):
                 usage = Usage(model_calls=1, input_tokens=sentence[0], output_tokens=sentence[1])
                 break
-            shown = self.shown(sentence)
+            shown = self.shown(self._whole(sentence))
             judged = await gate.judge("".join((*said, shown)), model=True, whole=False)
             if not judged.allowed:
                 return self._delivered(said, fault, judged, usage)
@@ -112,10 +117,22 @@ class Voice:
         seen = shown if self._who.agent.screened else str
         history = [pair for exchange in past
                    for pair in (("user", seen("\n".join(exchange.said))), ("assistant", seen(exchange.reply)))]
-        return Prompt(
+        return self._hidden(Prompt(
             instructions=self._instructions(hints) if self.model else "", plan=self._plan(),
             history=(*history, ("user", self._who.text)), language=self._language,
-            max_tokens=agent.models.max_tokens, temperature=agent.models.temperature)
+            max_tokens=agent.models.max_tokens, temperature=agent.models.temperature))
+
+    def _whole(self, text: str) -> str:
+        """The words of a model with the personal data that it was not shown."""
+        return self._private.show(text) if self._private else text
+
+    def _hidden(self, prompt: Prompt) -> Prompt:
+        if not (self.model and self._private):
+            return prompt
+        hide = self._private.hide
+        return msgspec.structs.replace(
+            prompt, plan=hide(prompt.plan), instructions=f"{hide(prompt.instructions)}\n{self._private.telling}",
+            history=tuple((role, hide(text)) for role, text in prompt.history))
 
     def _plan(self) -> dict[str, Any]:
         """The plan, for a model with what was recalled."""

@@ -30,6 +30,7 @@ from ruche.engine.brain.memory import recall, to_be_learnt
 from ruche.engine.brain.names import names_of
 from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate
 from ruche.engine.brain.plan import Planned, plan
+from ruche.engine.brain.private import Private
 from ruche.engine.brain.quiet import keep_quiet
 from ruche.engine.brain.record import Decided, record
 from ruche.engine.brain.rerank import Ranking, reorder
@@ -146,7 +147,7 @@ class PhasedBrain:
                     found_of(agent.authored, acted.names, invoker.results))
         withheld = _withheld(who, acted, invoker)
         voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape, budget,
-                      withheld=bool(withheld))
+                      withheld=bool(withheld), private=_private(who, acted))
         spoken = await voice.speak(gate, stage)
         watch.ended("speak")
         enforced = await enforce(spoken, gate, voice, Speaker(who, sensed.language, acted.names), matched, stage)
@@ -209,6 +210,13 @@ class PhasedBrain:
 
     def _channel(self, turn: TurnInput) -> Channel:
         return self._channels.get(turn.session.key.channel) or self._channels["unknown"]
+
+
+def _private(who: Identified, acted: Acted) -> Private | None:
+    """What hides personal data, where a model speaks and a field is marked."""
+    if not (who.agent.worded and who.agent.personal):
+        return None
+    return Private(who.agent.fields, acted.knowledge.known)
 
 
 def _withheld(who: Identified, acted: Acted, invoker: Invoker) -> str:

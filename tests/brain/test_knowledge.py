@@ -14,8 +14,8 @@ from tests.brain.test_match import Ranked, rule, scored
 
 pytestmark = pytest.mark.anyio
 
-KNOWLEDGE = {"house.md": "# The house\n\nThe sauna is on the fourth floor. It is open until ten. Towels lie beside it.\n\n"
-                         "# Animals\n\n- Dogs may sleep in the room for 12 euros a night.\n- Cats stay at home.\n"}
+KNOWLEDGE = {"house.md": "# The house\n\nThe sauna is on the fourth floor. It is open until ten. Towels lie beside it."
+                         "\n\n# Animals\n\n- Dogs may sleep in the room for 12 euros a night.\n- Cats stay at home.\n"}
 SAUNA, DOGS = "house.md#1", "house.md#2"
 
 
