@@ -36,12 +36,17 @@ class Collection:
                         for field in self.fields if field.protection.sealed}
         self.sealed = tuple(self._sealed)
         self._blobs = [(at, self._sealed[name]) for at, name in enumerate(self.columns) if name in self._sealed]
+        self._closed = [(at, field.words) for at, field in enumerate(self.fields) if field.words]
         self._hashed = [(at, field) for at, field in enumerate(self.fields)
                         if field.protection not in (Protection.CLEAR, Protection.SEALED, Protection.SEALED_SEARCH)]
 
     def protect(self, row: Stored, tenant: Tenant, key: DataKey) -> Values:
-        """The row as it is stored: sealed under `key`, hashed and tokenised for `tenant`."""
+        """The row as it is stored: sealed under `key`, hashed and tokenised for `tenant`. Raises TypeError for a word
+        outside a closed vocabulary: it would stand in clear."""
         values = list(self._read(row))
+        for at, words in self._closed:
+            if values[at] not in words:
+                raise TypeError(f"{self.name}.{self.columns[at]} is none of the words that may stand in clear there")
         for at, field in self._hashed:
             values[at] = self.stored(field, values[at], tenant)
         place = self._place(values[self.key])

@@ -58,12 +58,13 @@ def bucket(width: int) -> Mark:
 
 
 class StoredField(NamedTuple):
-    """A field as declared: its name, Python type, protection, and bucket width."""
+    """A field as declared: its name, Python type, protection, bucket width, and the words of a closed vocabulary."""
 
     name: str
     kind: type
     protection: Protection
     width: int
+    words: frozenset[str] = frozenset()
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,9 +127,10 @@ def _field(model: type[Stored], name: str, hint: Any) -> StoredField:
     if needed is not None and kind is not needed:
         raise TypeError(f"{model.__name__}.{name}: a field that is {marks[0].protection.value} holds "
                         f"{needed.__name__}")
+    words = frozenset(get_args(kind)) if get_origin(kind) is Literal else frozenset[str]()
     if needed is None:
         kind = _clear_kind(model, name, kind)
-    return StoredField(name, kind, marks[0].protection, marks[0].width)
+    return StoredField(name, kind, marks[0].protection, marks[0].width, words)
 
 
 def _clear_kind(model: type[Stored], name: str, kind: Any) -> type:

@@ -27,7 +27,6 @@ class Policy(NamedTuple):
     model: type[Stored]
     roles: frozenset[Role] = frozenset({"reader", "auditor", "keeper"})
     must: tuple[tuple[str, Protection], ...] = ()
-    retention_days: int | None = None
 
 
 class Policies:

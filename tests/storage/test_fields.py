@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
+import msgspec
 import pytest
 
 from ruche.storage.collection import Collection
@@ -12,6 +13,8 @@ from ruche.storage.keyring import Tenant
 from ruche.storage.policy import Policies, Policy, PolicyViolation
 from ruche.storage.rows import MODELS, SessionRow
 from ruche.storage.vault import DataKey
+from tests.storage.conftest import Opener
+from tests.storage.records import Conversation
 
 ACME = Tenant("acme", b"a" * 32, 1, b"users-of-acme", b"tokens-of-acme")
 OTHER = Tenant("other", b"b" * 32, 2, b"users-of-other", b"tokens-of-other")
@@ -87,6 +90,16 @@ def test_each_field_is_stored_as_it_is_declared() -> None:
     assert len(notes) == 38
     shown = visits.reveal((id_, person, place, at_ms, mood, words, notes), ACME, lambda _: KEY)
     assert shown == {"id": "v1", "at_ms": 60_000, "mood": "good", "words": b"words of ada", "notes": b"n"}
+
+
+def test_a_word_outside_a_closed_vocabulary_is_not_stored_in_clear(open_store: Opener) -> None:
+    store, talk = open_store(), Conversation()
+    record = talk.turn()
+    with pytest.raises(TypeError, match=r"runs\.risk") as caught:
+        store.append([msgspec.structs.replace(record, run=msgspec.structs.replace(record.run, risk="Ada is unwell"))])
+    assert "Ada" not in str(caught.value)
+    store.append([record])
+    assert store.tenant("acme").run(record.run.id) == record.run
 
 
 def test_tokens_and_hashes_differ_between_tenants_fields_and_tables() -> None:
