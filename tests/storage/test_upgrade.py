@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ruche.storage import datafiles, frames, upgrade
 from ruche.storage.errors import ConfigurationError, IntegrityError, NotFound
+from ruche.storage.model.record import EpisodeKept
 from ruche.storage.platform import Disk
 from ruche.storage.upgrade import FORMAT
 from tests.storage.conftest import Opener
@@ -56,6 +58,26 @@ def test_an_older_directory_is_upgraded_once_and_goes_back_as_it_was(open_store:
     assert (tmp_path / "data.upgraded" / "format").read_text() == f"{FORMAT + 2}\n"
     with pytest.raises(NotFound):
         upgrade.roll_back(tmp_path / "other")
+
+
+def test_a_directory_of_the_first_form_opens_gets_its_new_tables_and_goes_back(open_store: Opener,
+                                                                              tmp_path: Path) -> None:
+    store, talk = open_store(), Conversation()
+    store.append([talk.turn() for _ in range(5)])
+    store.close()
+    with duckdb.connect(str(tmp_path / "data" / "tables.duckdb")) as connection:
+        connection.execute("DROP TABLE episodes")
+    (tmp_path / "data" / "format").write_text("1\n")
+    again = open_store()
+    assert again.tenant("acme").verify_session("s1") == ("s1", 5, ())
+    again.append([EpisodeKept(tenant="acme", at_ms=1, kind="episode", id="e", interlocutor="ada", body=b"{}")])
+    again.apply()
+    assert again.tenant("acme").episode("episode", "e") is not None
+    again.close()
+    assert (tmp_path / "data" / "format").read_text() == f"{FORMAT}\n"
+    assert upgrade.roll_back(tmp_path / "data") == 1
+    assert upgrade.form_of(tmp_path / "data") == 1
+    assert open_store().tenant("acme").verify_session("s1") == ("s1", 5, ())
 
 
 def test_an_upgrade_that_was_killed_begins_again_with_the_first_copy(open_store: Opener, tmp_path: Path,
