@@ -26,6 +26,7 @@ from ruche.plugins.enforcers import (
     PatternEnforcer,
     PersonalDataEnforcer,
     PhraseEnforcer,
+    RelevanceEnforcer,
 )
 from ruche.plugins.errors import DeadlineExceeded, RucheError
 from ruche.storage.model.agent import Rule
@@ -37,7 +38,7 @@ DEADLINE_SECONDS = 0.25
 MAX_STRAYS = 4
 """Threads of one enforcer that hang at the same time; a thread cannot be killed, so no more are begun."""
 _INLINE = (ExpressionEnforcer, PhraseEnforcer, PatternEnforcer, LengthEnforcer, PersonalDataEnforcer,
-           GroundingEnforcer, CountEnforcer, FormEnforcer, InjectionEnforcer)
+           GroundingEnforcer, CountEnforcer, FormEnforcer, InjectionEnforcer, RelevanceEnforcer)
 
 
 class Enforcement:

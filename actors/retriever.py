@@ -182,6 +182,11 @@ class Retriever:
         """The versions that can be searched, in the order in which they were prepared."""
         return tuple(self._indexes.get((tenant, agent), ()))
 
+    async def likeness(self, one: str, other: str) -> tuple[float, float | None]:
+        """(cosine of two texts, what is usual at least of a question and its answer). Raises ProviderFailed."""
+        rows = await self.encode([one, other])
+        return round(float(rows[0] @ rows[1]), 4), getattr(self.embedder, "answer_likeness", None)
+
     async def forget_words(self, tenant: str) -> None:
         """Drop the remembered vectors of what was said to a tenant's agents."""
         await self._service.ask_async(Forget(tenant))

@@ -289,6 +289,11 @@ class Draft(Struct, frozen=True, kw_only=True):
     unless an enforcer in force says `needs_data = True`, as `found` is."""
     found: str = ""
     """What this turn knows besides: variables, fields and what tools gave back, as JSON."""
+    likeness: tuple[float, float | None] | None = None
+    """How alike question and reply are (cosine), and what is usual at least for the embedder, None where that is not
+    known. Absent unless an enforcer in force says `needs_likeness = True`."""
+    answers: bool = True
+    """False for replies that refuse, ask, pass on, or say that nothing fits."""
 
 
 @runtime_checkable

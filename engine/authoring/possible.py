@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -76,7 +76,7 @@ def ways(node: ast.expr, wanted: bool) -> list[Way] | None:
             return [()] if name is None else [(Claim(name, "true" if wanted else "false"),)]
 
 
-def _all(parts: list[list[Way] | None]) -> list[Way] | None:
+def _all(parts: Sequence[list[Way] | None]) -> list[Way] | None:
     """Every part holds. What a part that is too much says is left out."""
     found: list[Way] = [()]
     for part in parts:
@@ -87,7 +87,7 @@ def _all(parts: list[list[Way] | None]) -> list[Way] | None:
     return found
 
 
-def _any(parts: list[list[Way] | None]) -> list[Way] | None:
+def _any(parts: Sequence[list[Way] | None]) -> list[Way] | None:
     if any(part is None for part in parts):
         return None
     found = [way for part in parts for way in part or ()]

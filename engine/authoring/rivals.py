@@ -15,7 +15,8 @@ from ruche.storage.model.agent import AgentBundle, Rule
 
 class _Demand(NamedTuple):
     claim: Claim
-    index: int
+    rule: int
+    """Place in the bundle."""
 
 
 def check_rivals(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
@@ -27,8 +28,8 @@ def check_rivals(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
     for name, found in demands.items():
         pair = _clash(found)
         if pair is not None:
-            one, other = (bundle.rules[index] for index in sorted((pair[0].index, pair[1].index)))
-            yield origins.problem(("rules", max(pair[0].index, pair[1].index), "enforce"), "W613",
+            one, other = (bundle.rules[index] for index in sorted((pair[0].rule, pair[1].rule)))
+            yield origins.problem(("rules", max(pair[0].rule, pair[1].rule), "enforce"), "W613",
                                   f"rules {one.id} and {other.id} cannot both be kept where {name} has a value",
                                   "mend one of them, or give one a when")
 
@@ -55,7 +56,7 @@ def _clash(demands: list[_Demand]) -> tuple[_Demand, _Demand] | None:
     for one in (*exact[:1], *strictest[:1]):
         for other in (*exact, *strictest, *(demand for demand in demands if demand.claim.operator in ("true", "false",
                                                                                                       "!="))):
-            if one.index != other.index and not is_consistent([one.claim, other.claim]):
+            if one.rule != other.rule and not is_consistent([one.claim, other.claim]):
                 return one, other
     return None
 

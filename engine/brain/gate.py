@@ -11,6 +11,8 @@ left out. The author's check refuses hard rules that nothing can judge.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -23,11 +25,12 @@ from ruche.engine.brain.names import Names
 from ruche.engine.brain.parts import Check, CompiledRule
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import draft_names, extract_names, judges_prefixes
+from ruche.plugins.errors import RucheError
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import Rule
 from ruche.storage.model.turn import Violation
 
-_NAMELESS = frozenset({"phrase", "pattern", "length", "grounding", "count", "form"})
+_NAMELESS = frozenset({"phrase", "pattern", "length", "grounding", "count", "form", "relevance"})
 """Enforcers that read the text alone, so that its names need not be worked out."""
 _ERROR = Verdict(outcome="error", reason="nobody could judge the text")
 
@@ -38,6 +41,9 @@ class Enforcing(Protocol):
     """The enforcement service: one verdict per check, in their order."""
 
     async def check(self, draft: Draft, checks: list[Check]) -> list[Verdict]: ...
+
+
+Likeness = Callable[[str, str], Awaitable[tuple[float, float | None]]]
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,18 +87,20 @@ class Gate:
     """Nothing is said that did not pass here. One per turn."""
 
     def __init__(self, who: Identified, matched: Matched, names: Names, language: str, said: frozenset[str],
-                 service: Enforcing, tape: Tape, judge: Judge | None = None, found: str = "") -> None:
+                 service: Enforcing, tape: Tape, judge: Judge | None = None, found: str = "",
+                 likeness: Likeness | None = None, answers: bool = True) -> None:
         """`said`: ids of the rules whose own text is in the plan. `found`: what the turn knows, for enforcers that
-        compare replies with it."""
+        compare replies with it. `likeness` compares two texts; `answers` is False where the plan answers nothing."""
         self._who, self._names, self._language, self._said = who, names, language, said
         self._service, self._tape, self._judge = service, tape, judge
-        self._found = found
+        self._found, self._likeness, self._answers = found, likeness, answers
         self._matched = frozenset(one.id for one in matched.rules)
         rules = {rule.id: rule for rule in (*in_force(who, names), *(one.rule for one in matched.rules))}
         self._resting = tuple((rule.rule, _RESTS) for rule in who.agent.conditional if rule.id not in rules)
         self._checks = [rule.check for rule in rules.values() if rule.check is not None]
         self._unread = [rule for rule in rules.values() if rule.check is None and (rule.rule.hard or judge is not None)]
         self._whole = bool(self._unread) and any(rule.rule.hard for rule in self._unread)
+        self._needs_likeness = any(getattr(check[2], "needs_likeness", False) for check in self._checks)
         self._needs_names = any(check[2].name not in _NAMELESS for check in self._checks)
 
     @property
@@ -109,22 +117,25 @@ class Gate:
         """The verdicts on exactly these bytes. `safe`: the text is a fallback that the author wrote for refusals."""
         verdicts = await self._read(text, model=model, safe=safe) if self._unread and whole else []
         if self._checks:
-            found = await self._judged(text, whole)
+            found = await self._judged(text, whole, answers=self._answers and not safe)
             verdicts.extend((check[0], verdict) for check, verdict in zip(self._checks, found, strict=True))
         return Judged(verdicts=(*verdicts, *self._resting))
 
-    async def _judged(self, text: str, whole: bool) -> list[Verdict]:
+    async def _judged(self, text: str, whole: bool, *, answers: bool) -> list[Verdict]:
         names = self._draft_names(text)
         if names is None:
             return [_ERROR] * len(self._checks)
         draft = Draft(text=text, question=self._who.text, names=names, language=self._language, whole=whole,
-                      authored=self._who.agent.authored, found=self._found)
+                      authored=self._who.agent.authored, found=self._found, answers=answers)
         request = [text, whole, [check[0].id for check in self._checks]]
         found, _ = await asked(self._tape, "enforce", request, lambda: self._complete(draft), list[Verdict], None)
         return [_ERROR] * len(self._checks) if found is None else found
 
     async def _complete(self, draft: Draft) -> list[Verdict]:
         """One verdict per check, whatever the service gave."""
+        if self._needs_likeness and draft.whole and draft.answers and self._likeness is not None:
+            with suppress(RucheError):  # whoever needs it says that it is missing
+                draft = msgspec.structs.replace(draft, likeness=await self._likeness(draft.question, draft.text))
         found = list(await self._service.check(draft, self._checks))
         if len(found) != len(self._checks):
             return [_ERROR] * len(self._checks)

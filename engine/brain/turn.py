@@ -144,7 +144,9 @@ class PhasedBrain:
         judge = None if agent.judge is None else Judge(who, acted.knowledge.known, agent.judge, self._generators, tape,
                                                        budget)
         gate = Gate(who, matched, acted.names, sensed.language, _said(planned), self._enforcement, tape, judge,
-                    found_of(agent.authored, acted.names, invoker.results))
+                    found_of(agent.authored, acted.names, invoker.results),
+                    likeness=getattr(self._retrieval, "likeness", None),
+                    answers=planned.response_type in ("ANSWER", "MIXED") and not planned.unmatched)
         withheld = _withheld(who, acted, invoker)
         voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape, budget,
                       withheld=bool(withheld), private=_private(who, acted))

@@ -48,6 +48,9 @@ class MiniLmEmbedder:
     def dimensions(self) -> int:
         return DIMENSIONS
 
+    answer_likeness = 0.05
+    """Of 209 questions with their answers in STAR's visible dialogues 3 % are less alike, of other pairs 31 %."""
+
     @property
     def rule_threshold(self) -> float:
         """Calibrated on visible clinc150 rows (150 one-line rules; 800 in scope, 100 outside) on the hybrid scale.

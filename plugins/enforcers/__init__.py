@@ -20,13 +20,14 @@ from ruche.plugins.enforcers.names import VOCABULARY, draft_names, extract_names
 from ruche.plugins.enforcers.pattern import PatternEnforcer
 from ruche.plugins.enforcers.personal import PersonalDataEnforcer
 from ruche.plugins.enforcers.phrase import PhraseEnforcer
+from ruche.plugins.enforcers.relevance import RelevanceEnforcer
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.agent import EnforcerUse, Rule
 
 __all__ = [
     "VOCABULARY", "CountEnforcer", "ExpressionEnforcer", "FormEnforcer", "GroundingEnforcer", "InjectionEnforcer",
-    "LengthEnforcer", "PatternEnforcer", "PersonalDataEnforcer", "PhraseEnforcer", "built_in", "draft_names",
-    "extract_names", "judges_prefixes", "prepare_rule",
+    "LengthEnforcer", "PatternEnforcer", "PersonalDataEnforcer", "PhraseEnforcer", "RelevanceEnforcer", "built_in",
+    "draft_names", "extract_names", "judges_prefixes", "prepare_rule",
 ]
 
 
@@ -34,7 +35,7 @@ def built_in() -> dict[str, Enforcer]:
     """The shipped enforcers by the word that an author writes after `use:`."""
     enforcers: list[Enforcer] = [ExpressionEnforcer(), PhraseEnforcer(), PatternEnforcer(), LengthEnforcer(),
                                  PersonalDataEnforcer(), GroundingEnforcer(), CountEnforcer(), FormEnforcer(),
-                                 InjectionEnforcer()]
+                                 InjectionEnforcer(), RelevanceEnforcer()]
     return {enforcer.name: enforcer for enforcer in enforcers}
 
 
