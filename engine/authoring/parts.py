@@ -211,9 +211,10 @@ def _check_call(place: Path, tool: Tool, name: str, takes: ast.arguments, origin
     """The tool's parameters against what its function takes, both ways."""
     taken = {argument.arg for argument in (*takes.args, *takes.kwonlyargs)}
     declared = tool.parameters.get("properties")
-    given: dict[str, Path] = {parameter: ("arguments", parameter) for parameter in tool.arguments}
-    given.update((parameter, ("parameters", "properties", parameter))
-                 for parameter in (declared if isinstance(declared, dict) else {}))
+    given: dict[str, tuple[str, ...]] = {
+        parameter: ("parameters", "properties", parameter)
+        for parameter in (declared if isinstance(declared, dict) else {})}
+    given = {**{parameter: ("arguments", parameter) for parameter in tool.arguments}, **given}
     for parameter, where in given.items():
         if takes.kwarg is None and parameter not in taken:
             yield origins.problem((*place[:-1], *where), "E308", f"{name} does not take {parameter}",

@@ -16,7 +16,6 @@ from ruche.storage.model.agent import AgentBundle, Rule
 class _Demand(NamedTuple):
     claim: Claim
     rule: int
-    """Place in the bundle."""
 
 
 def check_rivals(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
