@@ -11,8 +11,8 @@ from ruche.storage.model.conversation import FieldValue
 
 SHORTEST = 3
 """Characters of a value that is hidden; shorter ones stand in too many words."""
-TELLING = ("Words in double brackets, such as [[{name}]], stand for personal data that you are not shown. Where you use "
-           "one, write it exactly so.")
+TELLING = ("Words in double brackets, such as [[{name}]], stand for personal data that you are not shown. Where you "
+           "use one, write it exactly so.")
 
 
 class Private:
@@ -24,7 +24,8 @@ class Private:
         self._names = {value.lower(): f"[[{name}]]" for value, name in values.items()}
         self._values = {f"[[{name}]]": value for value, name in values.items()}
         longest_first = sorted(values, key=lambda value: (-len(value), value))
-        self._hidden = re.compile(rf"(?i)(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)") if values else None
+        either = "|".join(map(re.escape, longest_first))
+        self._hidden = re.compile(rf"(?i)(?<!\w)(?:{either})(?!\w)") if values else None
 
     def __bool__(self) -> bool:
         return self._hidden is not None

@@ -67,10 +67,18 @@ def moves_of(standing: Standing) -> list[ScenarioMove]:
     """One move per action; the first of them carries what was considered."""
     considered = tuple(edge for choice in standing.choices for edge in choice.considered)
     moves = []
-    for number, (action, why) in enumerate(dict(standing.actions).items()):
+    for number, (action, why) in enumerate(_reasons(standing).items()):
         reasons = "; ".join(part for part in (why, *(standing.why if number == 0 else ())) if part)
         moves.append(ScenarioMove(id=standing.scenario.id, step=standing.instance.step, action=action,  # type: ignore[arg-type]
                                   skipped=standing.skipped if number == 0 else (), why=reasons,
                                   considered=considered if number == 0 else (),
                                   path=tuple(step.id for step in standing.entered) if number == 0 else ()))
     return moves
+
+
+def _reasons(standing: Standing) -> dict[str, str]:
+    """Each action with the last reason that was given for it."""
+    found: dict[str, str] = {}
+    for action, why in standing.actions:
+        found[action] = why or found.get(action, "")
+    return found
