@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import emit, percentile, progress, table
-from bench.suites import constraints, documents, fields, injection, many, memory, pii, rules, scenario
+from bench.suites import (
+    constraints,
+    documents,
+    fields,
+    injection,
+    journeys,
+    many,
+    matching,
+    memory,
+    pii,
+    rules,
+    scenario,
+)
 from bench.suites.asking import Asking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
@@ -33,6 +45,8 @@ SUITES: dict[str, Suite] = {
     "pii": pii.run,
     "scenario": scenario.run,
     "fields": fields.run,
+    "matching": matching.run,
+    "journeys": journeys.run,
 }
 
 

@@ -85,7 +85,8 @@ def _merged(who: Identified, sensed: Sensed, found: Findings, fields: dict[str, 
     certain = [one for one in sensed.candidates if not _is_guess(one, who)]
     added = [one for value in found.values if (one := _candidate(who, fields[value.field], value, certain)) is not None]
     named = {one.field for one in added}
-    kept = [one for one in sensed.candidates if one.field not in named]
+    kept = [one for one in sensed.candidates if one.field not in named
+            and not (_is_guess(one, who) and any(one.start < other.end and one.end > other.start for other in added))]
     return msgspec.structs.replace(sensed, candidates=(*kept, *added), intent=found.intent, tone=found.tone,
                                    usage=usage)
 
