@@ -123,7 +123,8 @@ def asked_fields(server: ModelServer) -> list[str]:
 
 
 async def test_answers_to_later_questions_that_a_model_reads_let_steps_be_passed() -> None:
-    async with reading(found(), found(("flavour", "mint", "mint"), ("topping", "nuts", "nuts on it"))) as (talk, server):
+    read = found(("flavour", "mint", "mint"), ("topping", "nuts", "nuts on it"))
+    async with reading(found(), read) as (talk, server):
         await talk.say("an ice cream please")
         run = await talk.say("mint, with nuts on it")
         assert asked_fields(server) == ["flavour"]
