@@ -28,7 +28,7 @@ _WORDS = {"dollar": "USD", "buck": "USD", "euro": "EUR", "pound": "GBP", "sterli
 _SIGN = "|".join(re.escape(sign) for sign in sorted(_SIGNS, key=len, reverse=True))
 _MARK = f"[{''.join(sign for sign in _SIGNS if not sign[0].isalpha())}]"
 _BEFORE = re.compile(rf"(?:\b(?P<code>{_CODES})|(?P<sign>{_MARK}|(?<![a-z])(?:{_SIGN})))[ :]?$")
-_AFTER = re.compile(rf"[ \u00a0-]?(?:(?P<code>{_CODES})\b|(?P<sign>{_SIGN})(?![a-z])|(?:us |canadian |australian )?"
+_AFTER = re.compile(rf"(?:,[-\u2013]{{1,2}})?[ \u00a0-]?(?:(?P<code>{_CODES})\b|(?P<sign>{_SIGN})(?![a-z])|(?:us |canadian |australian )?"
                     rf"(?P<word>{'|'.join(_WORDS)})(?:s|es|n)?\b)")
 _CENTS = re.compile(r" ?(?:cents?|centimes?|centavos?|pence|¢)(?![a-z])")
 _RANGE = re.compile(r" ?(?:-|to|bis|a|or|oder|ou|o) ?$")
@@ -37,7 +37,7 @@ _PERCENT = re.compile(r" ?(?:%|percent\b|per cent\b|pct\b|prozent\b|pour ?cent\b
 _FLAGS = {
     "contains_refund": {
         "en": r"\brefund|\breimburs|\bmoney back|\bchargeback|\bpay(?:ing)? (?:you|it) back",
-        "de": r"erstatt|geld zuruck", "fr": r"\brembours", "es": r"\breembols|\bdevolu|\bdevolver"},
+        "de": r"erstatt|geld zuruck", "fr": r"\brembours", "es": r"\breembols|\bdevolu|\bdevolv"},
     "contains_promise": {
         "en": r"\bpromis(?:e|ing)|\bguarant|\brest assured|\b(?:i|we) assure|\byou have (?:my|our) word|"
               r"\b(?:i|we)(?: wi|')ll definitely|\bwithout fail",

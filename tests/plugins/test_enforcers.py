@@ -126,7 +126,8 @@ prefixes: bool) -> None:
 
 @pytest.mark.parametrize(("enforce", "hint"), [
     ("amount = 5", "write =="),
-    ({"use": "nothing"}, "known: count, expression, form, grounding, injection, length, pattern, personal_data, phrase"),
+    ({"use": "nothing"}, "known: count, expression, form, grounding, injection, length, pattern, "
+                         "personal_data, phrase"),
     ({"use": "phrase"}, "needs one of the options"), ({"use": "phrase", "options": {"forbid": ["x"]}},
     "no option forbid"),
     ({"use": "phrase", "options": {"forbidden": 5}}, "list of texts"), ({"use": "phrase",
