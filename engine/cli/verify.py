@@ -25,10 +25,11 @@ _SHOWN = 20
               help="A signed checkpoint that you kept; as often as you like.")
 @click.option("--key", help="The public key that you trust: name+id+base64, or a file with it.")
 @click.option("--no-keys", is_flag=True, help="Do not use the root key: check what can be checked without reading.")
+@click.option("--replay", "again", is_flag=True, help="Run every turn again from its tape, in a copy; takes keys.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(directory: Path | None, checkpoints: tuple[Path, ...], key: str | None, no_keys: bool,
-            config: Path | None, as_json: bool) -> int:
+            again: bool, config: Path | None, as_json: bool) -> int:
     """Check the records in DIRECTORY (default: the data directory): ten checks pass, fail, or cannot be made.
 
     Nothing is written, and nothing but the directory is needed. Ends with 5 when a check fails.
@@ -42,8 +43,26 @@ def command(directory: Path | None, checkpoints: tuple[Path, ...], key: str | No
     held = [_held(path) for path in checkpoints]
     evidence = Evidence(settings.data, None if no_keys else _keys(settings))
     report = verify(settings.data, evidence, held, _public_key(key))
+    if again and evidence.keyring is not None:
+        _replay(settings, report)
     click.echo(json.dumps(report)) if as_json else _show(report)
     return 0 if report["ok"] else _INTEGRITY
+
+
+def _replay(settings: Settings, report: dict[str, Any]) -> None:
+    """Put what running everything again showed into the place of the tenth check."""
+    import anyio
+
+    from ruche.engine.again import run_all_again
+
+    done = anyio.run(run_all_again, settings)
+    notes = [f"{count} {what}" for count, what in (
+        (done.left_out, "turns cannot be run again here: what they need is not kept, or they were brought in"),
+        (done.erased, "sessions are erased")) if count]
+    faults = [{"what": why, "file": "", "offset": -1, "id": session} for session, why in done.differences]
+    report["checks"][-1] |= {"status": "fail" if faults else "pass", "checked": done.same + len(faults),
+                             "faults": faults, "note": "; ".join(notes)}
+    report["ok"] = report["ok"] and not faults
 
 
 def require_data(data: Path) -> None:
