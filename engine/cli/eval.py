@@ -85,7 +85,8 @@ async def _asked(settings: Settings, bundle: AgentBundle, rows: list[Row]) -> tu
     if notice:
         click.echo(notice, err=True)
     async with Engine.open(settings=settings, embedder=embedder) as engine:
-        with click.progressbar(length=len(rows), label="asking", file=sys.stderr) as bar:
+        with click.progressbar(length=len(rows), label="asking", file=sys.stderr,
+                               hidden=not sys.stderr.isatty()) as bar:
             answers = await ask(engine, bundle, rows, lambda done, total: bar.update(1))
     own = bundle.agent.rule_threshold
     return answers, embedder.name, embedder.rule_threshold if own is None else own

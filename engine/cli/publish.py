@@ -106,7 +106,8 @@ def _taught(bundle: AgentBundle, settings: Settings, latest: AgentPublished | No
     if not any(rule.examples for rule in bundle.rules) and not any(intent.examples for intent in bundle.intents):
         return b""
     embedder, _ = open_embedder(settings.models, Registry())
-    with click.progressbar(length=1, label=f"learning {bundle.id}", file=sys.stderr) as bar:
+    with click.progressbar(length=1, label=f"learning {bundle.id}", file=sys.stderr,
+                           hidden=not sys.stderr.isatty()) as bar:
         def told(done: int, total: int) -> None:
             bar.length = total
             bar.update(done - bar.pos)
