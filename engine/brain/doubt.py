@@ -3,6 +3,7 @@ answer may speak of something else, and an answer in other words may mean one of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -21,9 +22,11 @@ LIKELY = 0.7
 """Confidence up to which an answer is only likely: any short text would have done."""
 ANSWER, ANSWER_LEAD = 0.5, 0.06
 PASSING, PASSING_LEAD = 0.8, 0.15
+STATEMENT, BRIEF = 1.4, 2
 """Share of the rule threshold that a listed value must reach, and by how much it must lead the next, when it was asked
 for and when it was not. Of 71 answers about two values 69 pass the first pair, none of them wrong; of 181 messages
-about something else 7 pass the second (SGD, events)."""
+about something else 7 pass the second (SGD, events). Values of more than BRIEF words are statements, such as reasons:
+what merely resembles one is another one, so that they are taken only where they were asked for and come very near."""
 
 
 def reconsider(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved: Retrieved) -> tuple[Sensed, Knowledge]:
@@ -47,13 +50,20 @@ def _options(who: Identified, sensed: Sensed, retrieved: Retrieved) -> Iterator[
         by_field.setdefault(hit.id.partition("=")[0], []).append(hit)
     for name, hits in by_field.items():
         asked = name in sensed.asked
-        least, lead = (ANSWER, ANSWER_LEAD) if asked else (PASSING, PASSING_LEAD)
+        least, lead = _bar(who.agent.fields[name].spec.allowed, asked=asked)
         first, second = hits[0].score, hits[1].score if len(hits) > 1 else 0.0
         if name in found or (asked and not sensed.source) or first < least * retrieved.threshold:
             continue
         if round(first - second, 4) >= lead:
             value = hits[0].id.partition("=")[2]
             yield Candidate(field=name, value=value, confidence=LIKELY if asked else 0.6, start=0, end=0)
+
+
+def _bar(allowed: tuple[str, ...], *, asked: bool) -> tuple[float, float]:
+    """What the likeliest value must reach, as a share of the rule threshold, and by how much it must lead."""
+    if all(len(value.split()) <= BRIEF for value in allowed):
+        return (ANSWER, ANSWER_LEAD) if asked else (PASSING, PASSING_LEAD)
+    return (STATEMENT, PASSING_LEAD) if asked else (math.inf, math.inf)
 
 
 def _doubted(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved: Retrieved) -> tuple[Sensed, Knowledge]:

@@ -56,3 +56,16 @@ async def test_a_one_that_points_to_something_is_no_number() -> None:
         assert talk.known("seats") is None
         await talk.say("one")
         assert talk.known("seats") == 1
+
+
+async def test_a_reason_that_merely_resembles_a_listed_one_is_not_taken_for_it() -> None:
+    agent = bundle(
+        fields=[{"name": "reason", "scope": "CASE", "allowed": ["no longer needed", "ordered by mistake"],
+                 "ask": "Why?"}],
+        scenarios=[{"id": "cancel", "entry": "the user wants to cancel an order", "examples": ["cancel my order"],
+                    "steps": [{"id": "why", "collects": ["reason"], "next": [{"to": "end"}]},
+                              {"id": "end", "say": "Because it was {{ reason }}."}]}])
+    async with talking(agent) as talk:
+        assert await talk.reply("please cancel my order") == "Why?"
+        assert await talk.reply("it was needed cheaper elsewhere") == "Why?"
+        assert await talk.reply("I ordered it by mistake") == "Because it was ordered by mistake."
