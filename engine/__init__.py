@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ruche.engine.host import Component, Host
     from ruche.engine.migrations import Migrations
     from ruche.engine.replay import Replayed
+    from ruche.engine.usage import Spent
     from ruche.storage.audit import Verification
     from ruche.storage.auditor import Erasure
     from ruche.storage.keys import KeyStatus, Level
@@ -270,6 +271,11 @@ class Engine:
     def drafts(self) -> Drafts:
         """Agents that are written over the API: edited part by part, checked, published."""
         return self._host.drafts
+
+    async def usage(self, tenant: str, first: int, last: int) -> list[Spent]:
+        """What the tenant's models read, wrote and cost from UTC day `first` to `last` (counted from 1970-01-01), by
+        day and agent. Raises InvalidRequest for more than 31 days."""
+        return await self._host.accounts.of(tenant, first, last)
 
     async def health(self) -> list[Component]:
         """Every part with its state and what a small request to it took."""

@@ -77,6 +77,13 @@ class LimitSettings(Section):
         return TenantLimits(**{**every, **own.model_dump(exclude_none=True)})
 
 
+class Price(Section):
+    """What a million tokens of a model cost, in whatever currency the operator counts in."""
+
+    input: float = Field(default=0.0, ge=0)
+    output: float = Field(default=0.0, ge=0)
+
+
 class ModelSettings(Section):
     embedder: str = "auto"
     """`auto` (MiniLM when its weights are there, else hashing), `minilm`, `hashing`, `folder`, or a plugin's name."""
@@ -98,6 +105,8 @@ class ModelSettings(Section):
     rerank_timeout_ms: int = Field(default=250, ge=1, le=10_000)
     device: str = "auto"
     threads: int = Field(default=1, ge=1)
+    prices: dict[str, Price] = {}
+    """By the model's name, as agents write it under `models`."""
 
 
 class ToolSettings(Section):

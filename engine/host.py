@@ -39,6 +39,7 @@ from ruche.engine.recalling import Recalling, open_recalling
 from ruche.engine.rerunning import Rerunner
 from ruche.engine.speakers import Speakers
 from ruche.engine.standing import Standing
+from ruche.engine.usage import Accounts
 from ruche.engine.webhooks import Webhooks
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
@@ -109,7 +110,7 @@ class Host:
         self.sessions = sessions
         self.retriever = retriever
         self.quotas = quotas
-        self.rerunner = Rerunner(self)
+        self.rerunner, self.accounts = Rerunner(self), Accounts(self)
         self.recalling: Recalling
         self.standing: Standing
         self.migrations: Migrations

@@ -32,6 +32,7 @@ from ruche.engine.server import (
     runs,
     sessions,
     tokens,
+    usage,
     versions,
 )
 from ruche.engine.server.auth import TABLE, VERIFIER, authenticate, open_verifier
@@ -54,7 +55,7 @@ def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *replays.ROUTES,
              *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *authoring.ROUTES, *parts.ROUTES,
-             *tokens.ROUTES, *keys.ROUTES, *ops.ROUTES, *console.routes())
+             *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 

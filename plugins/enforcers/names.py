@@ -28,7 +28,8 @@ _WORDS = {"dollar": "USD", "buck": "USD", "euro": "EUR", "pound": "GBP", "sterli
 _SIGN = "|".join(re.escape(sign) for sign in sorted(_SIGNS, key=len, reverse=True))
 _MARK = f"[{''.join(sign for sign in _SIGNS if not sign[0].isalpha())}]"
 _BEFORE = re.compile(rf"(?:\b(?P<code>{_CODES})|(?P<sign>{_MARK}|(?<![a-z])(?:{_SIGN})))[ :]?$")
-_AFTER = re.compile(rf"(?:,[-\u2013]{{1,2}})?[ \u00a0-]?(?:(?P<code>{_CODES})\b|(?P<sign>{_SIGN})(?![a-z])|(?:us |canadian |australian )?"
+_AFTER = re.compile(rf"(?:,[-\u2013]{{1,2}})?[ \u00a0-]?(?:(?P<code>{_CODES})\b|(?P<sign>{_SIGN})(?![a-z])|"
+                    rf"(?:us |canadian |australian )?"
                     rf"(?P<word>{'|'.join(_WORDS)})(?:s|es|n)?\b)")
 _CENTS = re.compile(r" ?(?:cents?|centimes?|centavos?|pence|¢)(?![a-z])")
 _RANGE = re.compile(r" ?(?:-|to|bis|a|or|oder|ou|o) ?$")

@@ -117,8 +117,8 @@ def parse_events(answer: http.client.HTTPResponse) -> Iterator[tuple[int | None,
 @contextmanager
 def served(data: Path, agents: Path, log: TextIO, **settings: Any) -> Iterator[Served]:
     """A server over a new engine while the context lasts; what fails while it starts is raised here."""
-    chosen = read_settings(data=data, agents=agents, environment={}, models={"embedder": "hashing"},
-                           **{**settings, "server": {"port": 0, **settings.get("server", {})}})
+    chosen = read_settings(data=data, agents=agents, environment={}, **{
+        "models": {"embedder": "hashing"}, **settings, "server": {"port": 0, **settings.get("server", {})}})
     news: queue.Queue[Any] = queue.Queue()
     handlers, level = logging.root.handlers[:], logging.root.level
     configure(LogSettings(), log)

@@ -64,6 +64,7 @@ ALLOWED = {
        for method, place in (("GET", ""), ("POST", ""), ("GET", "/{id}"), ("PUT", "/{id}"), ("DELETE", "/{id}"))},
     "POST /v1/agents/{agent}/rollback": "agent_author operator admin",
     "GET /v1/admin/actors": "operator admin",
+    "GET /v1/admin/usage": "operator admin",
     "GET /v1/admin/keys": "admin",
     "POST /v1/admin/keys": "admin",
     **{f"GET {path}": "" for path in ("/healthz", "/readyz", "/metrics", "/metrics/memory", "/openapi.json", "/",
