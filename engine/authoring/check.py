@@ -11,12 +11,13 @@ from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.parts import check_parts
 from ruche.engine.authoring.problem import Problem
 from ruche.engine.authoring.references import check_references
+from ruche.engine.authoring.standing import check_standing
 from ruche.engine.authoring.texts import check_texts
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.installed import Installed
 from ruche.storage.model.agent import AgentBundle
 
-_CHECKS = (check_parts, check_references, check_texts, check_scenarios, check_constraints)
+_CHECKS = (check_parts, check_references, check_texts, check_scenarios, check_constraints, check_standing)
 
 
 def check(bundle: AgentBundle, origins: Origins | None = None, installed: Installed | None = None) -> list[Problem]:

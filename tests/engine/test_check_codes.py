@@ -202,6 +202,12 @@ CASES = [
     case("W613", "rules.yaml:10", "rules r and q cannot both be kept where amount has a value", templates=FALLBACK,
          rules=RULE + "  hard: true\n  enforce: amount <= 50\n" + RULE.replace("id: r", "id: q") +
          "  hard: true\n  enforce: amount > 60\n"),
+    case("W614", "templates.yaml:1", "the fallback f breaks the hard rule r itself",
+         templates="- {id: f, mode: fallback, text: 'Take 90 euros instead.'}\n",
+         rules=RULE + "  hard: true\n  enforce: amount <= 50\n"),
+    case("W614", "agent.yaml:2", "refusal breaks the hard rule r itself", templates=FALLBACK,
+         agent="name: A\nrefusal: I cannot say that, sorry.\n",
+         rules=RULE + "  hard: true\n  enforce: {use: phrase, options: {forbidden: [cannot say]}}\n"),
     case("W407", "rules.yaml:4", "lower() takes text, and this is a number", fields="- {name: age, type: number}\n",
          rules=RULE + "  when: lower(age) == 'x'\n"),
     case("W407", "rules.yaml:4", "text and a number cannot be added", fields="- {name: tier}\n",
