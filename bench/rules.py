@@ -14,6 +14,7 @@ from ruche.engine.authoring.load import load_folder
 from ruche.plugins.contracts import Draft
 from ruche.plugins.enforcers import ExpressionEnforcer
 from ruche.plugins.enforcers.names import draft_names, extract_names
+from ruche.plugins.templates import compile_template
 from ruche.storage.model.agent import Rule
 
 REPLY = "You get 40 euros back within 3 days, and a voucher of 10 percent for your next order. Sorry for the delay!"
@@ -45,14 +46,12 @@ def enforcement_ms(expressions: int = 50, rounds: int = 200) -> float:
     return anyio.run(run)
 
 
-def check_s(write: Callable[[Path, int], None], rules: int = 1000, rounds: int = 3) -> float:
-    """CPU of reading and checking an agent folder of so many rules: the best of the rounds."""
+def check_s(write: Callable[[Path, int], None], rules: int = 1000) -> float:
+    """CPU of reading and checking an agent folder of so many rules for the first time: nothing of it is known yet."""
+    compile_template.cache_clear()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "agent"
         write(folder, rules)
-        spent = []
-        for _ in range(rounds):
-            begun = time.process_time()
-            load_folder(folder).require()
-            spent.append(time.process_time() - begun)
-    return min(spent)
+        begun = time.process_time()
+        load_folder(folder).require()
+        return time.process_time() - begun
