@@ -97,7 +97,8 @@ class Line:
     def take_up(self, orphan: Orphan, *, segments: tuple[str, ...] = ()) -> LogicalTurn:
         """Put accepted messages that nobody works on back into the line; with segments, only to be closed."""
         turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.group, list(orphan.messages), interrupted=segments,
-                           former=list(orphan.former), crashes=orphan.crashes)
+                           former=list(orphan.former), crashes=orphan.crashes,
+                           absorbed=list(orphan.absorbed))
         self.items.append(turn)
         for message in orphan.messages:
             self.expect(message)
@@ -178,7 +179,7 @@ class Line:
             durable = tuple(message for message in turn.messages if message.id not in turn.writing)
             if durable:
                 left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group, tuple(turn.former),
-                                   turn.crashes))
+                                   turn.crashes, tuple(turn.absorbed)))
         return left
 
     def blame(self) -> None:
@@ -203,16 +204,30 @@ class Line:
             return self._supersede(running)
         if decision is Decision.ABSORB:
             return self._restart(running)
-        if stage is not None and decision is Decision.QUEUE:
+        if stage is not None and decision in (Decision.QUEUE, Decision.CONTINUE):
             stage.newer_waits()
+        if stage is not None and decision is Decision.CONTINUE:
+            stage.offer(lambda: self._absorb(running))
         return self._next(running.open)
+
+    def _absorb(self, running: LogicalTurn) -> tuple[Message, ...]:
+        """Make the turns that wait right behind the running one part of it, as far as their messages are durable."""
+        taken = list[Message]()
+        while self.items and running is self.current and running.may_take_in():
+            turn = self.items[0]
+            if not isinstance(turn, LogicalTurn) or turn.open is not running.open or turn.writing or turn.interrupted:
+                break
+            self.items.remove(turn)
+            taken += turn.messages
+            running.take_in(turn)
+        return tuple(taken)
 
     def _supersede(self, running: LogicalTurn) -> LogicalTurn:
         """A new turn over all messages and for all callers."""
         running.epitaph = Former(running.turn_id, tuple(running.messages))
         turn = LogicalTurn(running.open, self.hosting.new_id(), running.group, running.messages, running.callers,
                            running.writing, [*running.replaces, running.turn_id],
-                           [*running.former, running.epitaph], running.earlier, opened=running.opened,
+                           [*running.former, running.epitaph], running.earlier, running.absorbed, opened=running.opened,
                            changed=running.changed)
         running.replaced = True
         return self._rethink(running, turn)

@@ -94,9 +94,11 @@ class LogicalTurn:
     replaces: list[str] = field(default_factory=list)
     """Turns that this one answers instead, until subscribers have been told."""
     former: list[Former] = field(default_factory=list)
-    """The same turns, until they are recorded together with this one."""
+    """The same turns and those that were absorbed, until they are recorded together with this one."""
     earlier: list[EffectSettled] = field(default_factory=list)
     """What earlier attempts did that can be undone. Undone is what the attempt that is kept did not ask for."""
+    absorbed: list[str] = field(default_factory=list)
+    """Turns that were accepted and taken in by this one, which subscribers are told with its end."""
     epitaph: Former | None = None
     """This turn among those, once another replaces it."""
     opened: float = 0.0
@@ -128,6 +130,20 @@ class LogicalTurn:
         self.turn_id, self.replaces = turn_id, []
         names = [former.turn_id for former in self.former]
         self.former = self.former[:names.index(turn_id)] if turn_id in names else self.former
+
+    def may_take_in(self) -> bool:
+        """It is thought about, all it has is durable, and nothing of it is irrevocable yet."""
+        done = self.stage is None or self.stage.commit_reached
+        return not (self.again() or self.sealed or self.writing or done)
+
+    def take_in(self, other: LogicalTurn) -> None:
+        """Answer another turn's messages and callers as well; its id is that of a turn which this one replaced."""
+        self.absorbed += [*other.replaces, *other.absorbed, other.turn_id]
+        self.former += [*other.former, Former(other.turn_id, tuple(other.messages))]
+        self.earlier += other.earlier
+        self.messages += other.messages
+        self.callers += other.callers
+        other.messages, other.callers = [], []
 
     def lose(self, error: BaseException) -> None:
         """The message of a turn that runs already cannot be kept: nothing of the turn is."""
@@ -193,3 +209,4 @@ class Orphan:
     """The first of the turns that replaced each other, whose effects count as this turn's."""
     former: tuple[Former, ...] = ()
     crashes: int = 0
+    absorbed: tuple[str, ...] = ()

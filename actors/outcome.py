@@ -80,7 +80,7 @@ def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, hos
                ) -> Callable[[int], TurnCommitted]:
     """How the ledger makes the one record of a turn."""
     at_ms, notices = hosting.clock_ms(), hosting.notices
-    run, replaces = outcome.run, tuple(turn.replaces)
+    run, replaces = outcome.run, (*turn.replaces, *turn.absorbed)
     session, former = _with_former(turn, outcome)
     undoing = tuple(to_undo(turn, hosting)) if turn.earlier else ()
 

@@ -9,7 +9,7 @@ import anyio
 from ruche.actors.feed import Feeds
 from ruche.actors.ledger import Ledger
 from ruche.plugins.contracts import Effect, EffectOutcome
-from ruche.storage.model.conversation import SessionState
+from ruche.storage.model.conversation import Message, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import EffectReserved, EffectSettled, SegmentReleased
 
@@ -46,11 +46,16 @@ class SessionStage:
         self._over = False
         self._released = 0
         self._reserving: set[str] = set()
+        self._take: Callable[[], tuple[Message, ...]] = tuple
 
     # --- the session's side
 
     def newer_waits(self) -> None:
         self._waiting = True
+
+    def offer(self, take: Callable[[], tuple[Message, ...]]) -> None:
+        """Newer messages may be taken up by this turn."""
+        self._take = take
 
     def end(self) -> None:
         self._over = True
@@ -78,6 +83,10 @@ class SessionStage:
 
     def pending(self) -> bool:
         return self._waiting
+
+    def absorb(self) -> tuple[Message, ...]:
+        """Those that were offered and are durable: this turn's from now on."""
+        return () if self._over else self._take()
 
     async def reserve(self, effect: Effect) -> EffectOutcome:
         """`new` once the reservation is durable. What may be repeated by its policy is never `unknown`.

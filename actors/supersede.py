@@ -18,11 +18,14 @@ log = logging.getLogger(__name__)
 class Decision(Enum):
     """SUPERSEDE and ABSORB think again over all messages, the one as a new turn, the other as the same turn.
 
-    QUEUE tells the brain that somebody waits, FORCE_COMPLETE does not; both answer the newer message in its own turn.
+    CONTINUE lets the running turn take the newer message up as it goes on (`contracts.AbsorbingStage`). QUEUE tells the
+    brain that somebody waits, FORCE_COMPLETE does not; both answer the newer message in its own turn, as CONTINUE does
+    where the brain does not take it.
     """
 
     SUPERSEDE = "SUPERSEDE"
     ABSORB = "ABSORB"
+    CONTINUE = "CONTINUE"
     QUEUE = "QUEUE"
     FORCE_COMPLETE = "FORCE_COMPLETE"
 
@@ -53,7 +56,7 @@ def default_decider(situation: Situation) -> Decision:
 
 
 def decide(decider: Decider, situation: Situation) -> Decision:
-    """The decider's word, bounded by the law: after the commit point no turn is thought again.
+    """The decider's word, bounded by the law: after the commit point a turn is finished as it is.
 
     A decider is a plugin: one that raises or answers nonsense leaves it to the default.
     """
@@ -62,6 +65,6 @@ def decide(decider: Decider, situation: Situation) -> Decision:
     except Exception as error:
         log.error("the decider failed of %s; the default decides", type(error).__name__)
         decision = default_decider(situation)
-    if situation.commit_reached and decision in (Decision.SUPERSEDE, Decision.ABSORB):
+    if situation.commit_reached and decision is not Decision.FORCE_COMPLETE:
         return Decision.QUEUE
     return decision

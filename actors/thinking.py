@@ -70,14 +70,14 @@ async def _ask_brain(turn: LogicalTurn, profile: Profile, hosting: Hosting, tape
     except Exception as error:
         log.error("turn %s failed of %s%s", turn.turn_id, type(error).__name__, _place(error))
         return None, error.code if isinstance(error, RucheError) else "INTERNAL"
-    fault = _fault(output, asked, stage)
+    fault = _fault(output, asked, turn, stage)
     if fault:
         log.error("turn %s: the brain's answer is refused: %s", turn.turn_id, fault)
         return None, "INVALID_OUTPUT"
     return output, ""
 
 
-def _fault(output: TurnOutput, asked: TurnInput, stage: SessionStage) -> str:
+def _fault(output: TurnOutput, asked: TurnInput, turn: LogicalTurn, stage: SessionStage) -> str:
     """Why an output cannot be committed; a brain is a plugin."""
     if not isinstance(output, TurnOutput):
         return f"a {type(output).__name__} instead of a TurnOutput"
@@ -88,6 +88,8 @@ def _fault(output: TurnOutput, asked: TurnInput, stage: SessionStage) -> str:
         return "the session after the turn is not the session before it, one turn older"
     if run.sequence != before.turn_count:
         return "the run's sequence is not the session's"
+    if run.message_ids != tuple([message.id for message in turn.messages]) and not turn.again():
+        return "the run answers other messages than the turn has"
     if stage.segments and run.reply != "".join(stage.segments):
         return "the reply is not what was released"
     return ""

@@ -96,6 +96,16 @@ class Stage(Protocol):
 
 
 @runtime_checkable
+class AbsorbingStage(Stage, Protocol):
+    """A stage that hands newer messages to the turn that runs; sessions offer one."""
+
+    def absorb(self) -> tuple[Message, ...]:
+        """The durable messages that have come since and are this turn's from now on, oldest first, where the host's
+        decider has said CONTINUE of them; `run.message_ids` and `run.said` name them as well. What is not taken is
+        answered by the next turn. Goes through the tape, as everything that a turn learns from outside."""
+
+
+@runtime_checkable
 class Brain(Protocol):
     """Decides what an agent says. One method; it writes nothing and reads the outside world through the tape only."""
 

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from ruche.actors.fair import FairGate
 from ruche.actors.session import Say, Typing
 from ruche.actors.supersede import Decision
-from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
+from ruche.plugins.contracts import AbsorbingStage, Effect, EffectOutcome, Stage, TurnInput, TurnOutput
 from ruche.plugins.tape import Tape
-from tests.actors.rig import KEY, WEB, ScriptedBrain, all_of, echo, ending, message, rig
+from tests.actors.rig import KEY, WEB, ScriptedBrain, all_of, echo, ending, message, output, rig
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +93,72 @@ async def test_absorbing_restarts_the_same_turn_over_all_messages(tmp_path: Path
         assert (await first) == second
         assert second.turn_id == brain.turns[0].turn_id == brain.turns[1].turn_id
         assert second.reply == "you said: one / two"
+
+
+class Absorbing(ScriptedBrain):
+    """Waits with its first turn, then answers everything that it may take up by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.keeps_quiet = asyncio.Event(), False
+
+    async def think(self, turn: TurnInput, tape: Tape, stage: Stage) -> TurnOutput:
+        self.turns.append(turn)
+        self.begun.set()
+        await self.go.wait()
+        assert isinstance(stage, AbsorbingStage)
+        taken = stage.absorb()
+        whole = turn if self.keeps_quiet else replace(turn, messages=(*turn.messages, *taken))
+        return output(whole, await echo(whole, stage, tape), tape)
+
+
+async def test_a_turn_that_continues_takes_newer_messages_up_and_answers_all_callers(tmp_path: Path) -> None:
+    brain = Absorbing()
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, decider=lambda _: Decision.CONTINUE) as it:
+        first = asyncio.ensure_future(it.turn("one", WEB))
+        await brain.begun.wait()
+        second = await it.say("two", WEB, want="accepted")
+        third = asyncio.ensure_future(it.turn("three", WEB))
+        await asyncio.ensure_future(it.say("four", WEB, want="accepted", idempotency_key="k"))  # durable behind it
+        brain.go.set()
+        turn = await first
+        assert (await third) == turn
+        assert turn.reply == "you said: one / two / three / four"
+        assert len(brain.turns) == 1
+        assert (await it.turn("four", WEB, idempotency_key="k")) == turn
+        answer, *taken = await it.runs(turn.session_id)
+        assert [(run.said, run.status, run.superseded_by) for run in taken] == [
+            (("two", "three", "four"), "superseded", answer.id)]
+        assert second.turn_id == taken[0].id
+        assert [(e.kind, e.turn_id) for e in await it.events(turn.session_id, 4)] == [
+            ("turn.superseded", second.turn_id), ("turn.completed", answer.id)]
+        assert await it.scribe.read(lambda store: store.tenant(KEY.tenant).verify_session(turn.session_id).ok)
+
+
+async def test_what_a_continuing_turn_does_not_take_up_is_answered_by_the_next(tmp_path: Path) -> None:
+    gate = Gate()
+    brain = ScriptedBrain(gate)
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, decider=lambda _: Decision.CONTINUE) as it:
+        first = asyncio.ensure_future(it.turn("one", WEB))
+        await brain.begun.wait()
+        second = await it.say("two", WEB, want="events")
+        gate.open.set()
+        assert (await first).reply == "you said: one"
+        assert (await ending(second)).data["reply"] == "you said: two"
+
+
+async def test_a_brain_that_takes_a_message_up_and_does_not_answer_it_fails_its_turn(tmp_path: Path) -> None:
+    brain = Absorbing()
+    brain.keeps_quiet = True
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, decider=lambda _: Decision.CONTINUE) as it:
+        first = asyncio.ensure_future(it.turn("one", WEB))
+        await brain.begun.wait()
+        await it.say("two", WEB, want="accepted")
+        brain.go.set()
+        turn = await first
+        assert turn.status == "failed"
+        run = (await it.runs(turn.session_id))[0]
+        assert (run.said, run.error) == (("one", "two"), "INVALID_OUTPUT")
 
 
 @pytest.mark.parametrize(("decision", "told"), [(Decision.QUEUE, True), (Decision.FORCE_COMPLETE, False)])

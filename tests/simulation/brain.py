@@ -7,7 +7,7 @@ import math
 
 from msgspec.structs import replace
 
-from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput, TurnOutput
+from ruche.plugins.contracts import AbsorbingStage, Effect, EffectOutcome, Stage, TurnInput, TurnOutput
 from ruche.plugins.errors import ProviderFailed
 from ruche.plugins.tape import Tape
 from ruche.storage.model.conversation import Exchange, FieldValue, Profile
@@ -78,6 +78,8 @@ class SimulatedBrain:
             output = await self._do(action, turn, stage, said)
             if output is not None:
                 return output
+        if isinstance(stage, AbsorbingStage) and mind.random() < 0.5:
+            turn = replace(turn, messages=(*turn.messages, *stage.absorb()))
         return self._output(turn, "".join(said) or "re " + "|".join(message.text for message in turn.messages))
 
     async def _do(self, action: str, turn: TurnInput, stage: Stage, said: list[str]) -> TurnOutput | None:

@@ -268,7 +268,7 @@ class Contrary:
         if self._draw.random() < self._share:
             if self._draw.random() < 0.03:
                 raise InjectedFault
-            decision = self._draw.choice([*Decision, Decision.SUPERSEDE, Decision.ABSORB])
+            decision = self._draw.choice([*Decision, Decision.SUPERSEDE, Decision.ABSORB, Decision.CONTINUE])
         if decision in (Decision.SUPERSEDE, Decision.ABSORB) and not situation.commit_reached:
             self._world.superseded[situation.turn_id] = self._world.now
         self._world.note("decided", decision.value, "for", situation.newer.text)
