@@ -33,6 +33,7 @@ from ruche.engine.brain.phones import region_of
 from ruche.engine.brain.results import outcome_name, status_name
 from ruche.engine.brain.signals import phrase
 from ruche.engine.brain.sources import authored
+from ruche.engine.brain.terms import Terms
 from ruche.engine.brain.words import saying
 from ruche.engine.policy.chart import Chart, chart_of
 from ruche.engine.policy.habits import Habits
@@ -119,6 +120,7 @@ class CompiledAgent:
         self.passages = knowledge_chunks(bundle.knowledge) if bundle.knowledge else {}
         self.rivals = rivals(self.edges)
         self.weighted = bundle.agent.scoring == "weighted"
+        self.terms = Terms(bundle.glossary)
         self.personal = any(field.pii for field in bundle.fields)
         self.worded = bundle.agent.models.generator != "composer"
         self.always = tuple(sorted((rule for rule in self.rules.values() if _always(rule.rule)),

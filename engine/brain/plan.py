@@ -81,7 +81,8 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
                  *own_sentences(speaker, (*orchestrated.sayings, *acted.sayings)),
                  *(which_one(speaker, matched.unclear) or question(speaker, orchestrated, acted))]
         found = not_again(found)
-        if who.agent.passages and retrieved is not None and _unanswered(matched, orchestrated, sensed):
+        knows = bool(who.agent.passages or who.agent.terms)
+        if knows and retrieved is not None and _unanswered(matched, orchestrated, sensed):
             found = [*of_knowledge(speaker, retrieved), *found]
         stated, asked = greeting(speaker, sensed)
         unmatched = not found and not ((stated or asked) and sensed.signals.hello)

@@ -27,12 +27,21 @@ def of_knowledge(speaker: Speaker, retrieved: Retrieved) -> list[Contribution]:
     asked = _stems(speaker.who.text, speaker.language)
     for hit in retrieved.hits.knowledge[:3]:
         if hit.score < needed:
-            return []
+            break
         said = _spoken(agent.passages.get(hit.id, ""), asked, speaker.language)
         if said:
             speaker.notes_of["knowledge"] = {"passage": hit.id, "score": hit.score}
             return [Contribution(kind="INFORM", text=said, priority=PRIORITY["INFORM"])]
-    return []
+    return _meaning(speaker)
+
+
+def _meaning(speaker: Speaker) -> list[Contribution]:
+    """The definition of the one term that a question asks about."""
+    used = speaker.who.agent.terms.used(speaker.who.text) if "?" in speaker.who.text else []
+    if len(used) != 1:
+        return []
+    speaker.notes_of["term"] = used[0].term
+    return [Contribution(kind="INFORM", text=used[0].definition, priority=PRIORITY["INFORM"])]
 
 
 def _spoken(passage: str, asked: frozenset[str], language: str) -> str:

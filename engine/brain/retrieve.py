@@ -37,7 +37,7 @@ async def retrieve(who: Identified, retrieval: Retrieval, default_threshold: flo
     head = agent.bundle.agent
     default = tape.ask_now("threshold", None, lambda: default_threshold, float)
     threshold = default if head.rule_threshold is None else head.rule_threshold
-    request = (who.turn.tenant, agent.id, agent.version, who.text, agent.limit, _scopes(who))
+    request = (who.turn.tenant, agent.id, agent.version, agent.terms.spelled(who.text), agent.limit, _scopes(who))
     hits, fault = await asked(tape, "retrieve", request, lambda: retrieval.retrieve(*request), Hits, SECONDS)
     hits = hits or Hits()
     intent = next((hit for hit in hits.intents[:1] if hit.score >= threshold), None)

@@ -145,6 +145,7 @@ class Voice:
         head = agent.bundle.agent
         rules = {rule.id: rule.rule for rule in (*self._planned.always, *(one.rule for one in self._matched.rules))}
         lines = [head.persona, head.description, *(f"If {rule.if_}: {rule.then}" for rule in rules.values())]
+        lines += [f"{one.term} means: {one.definition}" for one in agent.terms.used(self._who.text)]
         lines += [f"The last draft broke a rule: {hint}" for hint in hints]
         return "\n".join(line for line in lines if line)
 
