@@ -90,10 +90,12 @@ class _Replay:
         self.talk.room.tools.functions = {one.tool: self._answer for one in services.intents.values()}
         self.open: list[tuple[str, dict[str, Any]]] = []
         """Calls that the engine made and no gold call has claimed."""
-        self.offered: set[str] = set()
+        self.alike: dict[str, set[str]] = {}
+        """A value as the dialogue has it, to its other forms: `the 10th` and `2019-03-10`, `NY` and `New York`."""
 
     async def dialogue(self, one: dict[str, Any]) -> None:
         for turn in one["turns"]:
+            self._learn_forms(turn)
             if turn["speaker"] == "USER":
                 await self._said(turn)
             else:
@@ -101,6 +103,17 @@ class _Replay:
         wanted = {self.services.intents[frame["service"], frame["service_call"]["method"]].tool
                   for turn in one["turns"] for frame in turn["frames"] if "service_call" in frame}
         self.tally.unwanted += sum(tool not in wanted for tool, _ in self.open)
+
+    def _learn_forms(self, turn: dict[str, Any]) -> None:
+        for action in (action for frame in turn["frames"] for action in frame["actions"]):
+            for value, canonical in zip(action["values"], action["canonical_values"], strict=False):
+                forms = {str(value), str(canonical)}
+                for form in forms:
+                    self.alike.setdefault(form.lower(), set()).update(forms)
+
+    def _forms(self, values: Iterable[Any]) -> set[str]:
+        found = {str(value) for value in values}
+        return found.union(*(self.alike.get(value.lower(), ()) for value in found))
 
     async def _said(self, turn: dict[str, Any]) -> None:
         run = await self.talk.say(turn["utterance"])
@@ -144,14 +157,14 @@ class _Replay:
         gold = {self.services.field_of[frame["service"], slot]: value for slot, value in call["parameters"].items()
                 if (frame["service"], slot) in self.services.field_of}
         self.tally.made += 1
-        self.tally.right += all(_same(mine[-1].get(name), [gold[name]]) for name in intent.required if name in gold)
+        self.tally.right += all(_same(mine[-1].get(name), self._forms([gold[name]]))
+                                for name in intent.required if name in gold)
 
     def _put_forward(self, name: str, value: Any) -> None:
         """A value from the recorded agent's service; the person's own stands before it."""
         known = self.talk.session.fields.get(name)
         if known is None or known.source == "tool_result":
             parsed = _as_field(self.talk.room.agent.fields[name].kind, value)
-            self.offered.add(name)
             self.talk.session = msgspec.structs.replace(self.talk.session, fields={
                 **self.talk.session.fields,
                 name: FieldValue(value=parsed, source="tool_result", at_ms=self.talk.now_ms)})
@@ -199,7 +212,8 @@ class _Replay:
         own = {name for (service, _), name in self.services.field_of.items() if service == frame["service"]}
         given = {name: one.value for name, one in self.talk.session.fields.items()
                  if name in own and (name in gold or one.source != "tool_result")}
-        return given.keys() == gold.keys() and all(_same(given[name], gold[name]) for name in gold)
+        return given.keys() == gold.keys() and all(
+            _same(given[name], self._forms(gold[name])) for name in gold)
 
 
 def _asked(run: Run, talk: Talk) -> set[str]:
