@@ -81,15 +81,19 @@ class Drafts:
                 for one in kept if one.bundle is not None and self._catalog.find(tenant, one.agent) is None]
 
     async def create(self, tenant: str, agent: str, head: Agent, author: Author) -> Draft:
-        """A draft with nothing but its head. Raises InvalidRequest (id), Conflict (the id is taken)."""
+        """A draft with nothing but its head; the same again is answered the same while nothing was added. Raises
+        InvalidRequest (id), Conflict (the id is taken)."""
         if not _ID.fullmatch(agent):
             raise InvalidRequest("id: letters, digits, - and _, at most 64",
                                  fields=[{"path": "id", "message": "letters, digits, - and _, at most 64"}])
         async with self._lock(tenant, agent):
             kept = await self._scribe.read(lambda store: store.tenant(tenant).draft(agent))
+            begun = AgentBundle(id=agent, tenant=tenant, agent=head)
+            if kept is not None and kept.bundle == canonical_bundle(begun):
+                return Draft(begun, kept.revision, 0, kept.by, kept.at_ms)
             if kept is not None or self._catalog.find(tenant, agent) is not None:
                 raise Conflict("there is an agent of this id already")
-            return await self._keep(AgentBundle(id=agent, tenant=tenant, agent=head), None, 0, 0, author)
+            return await self._keep(begun, None, 0, 0, author)
 
     async def edit(self, tenant: str, agent: str, change: Edit, author: Author, expected: int | None = None) -> Draft:
         """Change the draft; where there is none, one of what is published.

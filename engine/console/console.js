@@ -18,7 +18,7 @@ let waiting = 0;
 async function start() {
   try {
     me = await signIn();
-    const { items } = await ask("/v1/agents");
+    const items = (await ask("/v1/agents")).items.filter((one) => one.version); // a draft serves nobody yet
     if (!items.length) return explain("No agent is published.", "Start the server with --agents and a folder.");
     byId("agent").append(...items.map((one) => make("option", { value: one.id }, one.name)));
     for (const control of [byId("agent"), byId("new"), byId("send")]) control.disabled = false;

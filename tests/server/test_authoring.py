@@ -134,6 +134,8 @@ def test_a_name_that_is_taken_conflicts_and_one_that_differs_from_the_address_is
     assert pen("PUT", "/rules/hours", {**HOURS, "id": "other"}).status == 422
     short = {key: value for key, value in HOURS.items() if key != "id"}
     assert pen("PUT", "/rules/hours", short).json["id"] == "hours"
+    fresh = [house.request("POST", "/v1/agents", {"id": "twice", "agent": HEAD}, pen.token) for _ in range(2)]
+    assert [(one.status, one.headers["etag"]) for one in fresh] == [(201, '"1"')] * 2
     again = house.request("POST", "/v1/agents", {"id": "names", "agent": HEAD}, pen.token)
     assert (again.status, again.code) == (409, "RESOURCE_CONFLICT")
 
