@@ -55,16 +55,16 @@ class Backup:
 
         Raises StorageFull, StorageStopped for the archive's disk, DataLocked, IntegrityError.
         """
-        began, archive = time.monotonic(), self.archive(directory, disk=disk)
+        began, archive, key = time.monotonic(), self.archive(directory, disk=disk), self._files.keyring.backup_key()
         try:
             with archive.locked():
                 before = archive.manifest()
-                known = before.checked(self._key).files if before is not None else {}
+                known = before.checked(key).files if before is not None else {}
                 plan, shipped = self._shipped(archive, known)
                 manifest = Manifest(plan.sequence, self._clock_ms(), shipped)
                 if keep_days is not None:
                     manifest = self._pruned(manifest, plan, manifest.made_ms - int(keep_days * _DAY_MS))
-                archive.write_manifest(manifest.signed(self._key))
+                archive.write_manifest(manifest.signed(key))
                 archive.clear(manifest)
         except OSError as error:
             raise platform.disk_error(error, "writing the backup") from error
@@ -77,10 +77,6 @@ class Backup:
     def archive(directory: Path, *, disk: platform.Disk | None = None) -> Archive:
         """The folder that is shipped to."""
         return Archive(directory, disk=disk)
-
-    @property
-    def _key(self) -> bytes:
-        return self._files.keyring.backup_key()
 
     def _shipped(self, archive: Archive, known: dict[str, Shipped]) -> tuple[_Plan, dict[str, Shipped]]:
         """Copy what is planned; begins again when a segment or snapshot was let go of meanwhile."""

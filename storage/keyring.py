@@ -16,7 +16,7 @@ from typing import Final, Protocol, runtime_checkable
 import msgspec
 
 from ruche.storage import platform
-from ruche.storage.errors import Erased, IntegrityError
+from ruche.storage.errors import Erased, IntegrityError, StorageStopped
 from ruche.storage.keyfile import WrappedKey, now_ms
 from ruche.storage.keylines import KeyLines
 from ruche.storage.keysources import (
@@ -97,7 +97,10 @@ class Keyring:
         return derive(self.lines.root, "derived:" + purpose)
 
     def backup_key(self) -> bytes:
-        """32 bytes that manifests of backups are checked with; a rotation does not change it."""
+        """32 bytes that manifests of backups are checked with; a rotation does not change it. Raises StorageStopped
+        once the keyring is closed."""
+        if not self._hash_key:
+            raise StorageStopped("storage is closed")
         return derive(self._hash_key, "backup")
 
     @property

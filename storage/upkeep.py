@@ -29,7 +29,7 @@ class Upkeep:
         self._journal, self._tables = files.journal, files.tables
         self._checkpointed_bytes = self._snapshot_bytes = 0
         self._checkpointed_at = time.monotonic()
-        self._one = threading.RLock()
+        self._one, self._finished = threading.RLock(), False
 
     def due(self) -> bool:
         """Whether enough was written, or enough time has passed, since the last checkpoint."""
@@ -52,6 +52,7 @@ class Upkeep:
         if not self._one.acquire(blocking=wait):
             return
         try:
+            self._check()
             reading = self._checkpoint(snapshot and self.snapshot_due())
             if reading is not None:
                 self._keep(reading)
@@ -62,13 +63,19 @@ class Upkeep:
     def settle(self) -> None:
         """Everything appended so far is in the tables and the day files, durably."""
         with self._one:
+            self._check()
             with self._lock, self.stopping():
                 self._feed.drain()
             self.checkpoint()
 
     def finish(self) -> None:
-        """Wait for a snapshot that is being taken; none is begun any more."""
-        self._one.acquire()
+        """Wait for what is under way; whoever comes later is refused."""
+        with self._one:
+            self._finished = True
+
+    def _check(self) -> None:
+        if self._finished:
+            raise StorageStopped("storage is closed")
 
     def _checkpoint(self, snapshot: bool) -> Reading | None:
         """Gives what a snapshot is to be made of: exactly what is durable now."""

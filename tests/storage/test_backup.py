@@ -24,6 +24,7 @@ from ruche.storage.errors import (
     StorageFull,
     StorageStopped,
 )
+from ruche.storage.platform import Disk
 from ruche.storage.restore import Restore, Restored, prove
 from ruche.storage.store import Store
 from tests.storage.conftest import Opener
@@ -339,3 +340,23 @@ def test_a_drill_under_load_loses_nothing_that_was_acknowledged_before_it_was_sh
     back = open_store(tmp_path / "back")
     assert prove(back) == (4, found.runs, [])
     assert back.unanswered() == [] or len(back.unanswered()) == 1
+
+
+def test_a_shipment_that_outlives_its_store_is_signed_with_the_right_key_or_not_made(open_store: Opener,
+                                                                                     tmp_path: Path) -> None:
+    class Late(Disk):
+        """Closes the store just before the manifest is written."""
+
+        def write_atomically(self, path: Path, content: bytes) -> None:
+            if path.name == "manifest.json":
+                store.close()
+            super().write_atomically(path, content)
+
+    store, talk = open_store(), Conversation()
+    store.append([talk.turn() for _ in range(5)])
+    store.backup.ship(tmp_path / "archive", disk=Late())
+    with pytest.raises(StorageStopped):
+        store._backup.ship(tmp_path / "archive")
+    assert Restore(tmp_path / "archive", StaticKey()).run(tmp_path / "back").runs == 5
+    again = open_store()
+    assert again.backup.ship(tmp_path / "archive").sequence == 5

@@ -17,7 +17,7 @@ import pytest
 
 from ruche.storage import frames
 from ruche.storage.datafiles import Limits
-from ruche.storage.errors import IntegrityError, Unavailable
+from ruche.storage.errors import IntegrityError, StorageStopped, Unavailable
 from ruche.storage.model.record import SessionSaved
 from ruche.storage.platform import Disk
 from ruche.storage.store import Store
@@ -121,6 +121,32 @@ def test_commits_reads_and_feeding_go_on_while_a_snapshot_is_taken(open_store: O
     assert again.health()["rebuilt"]
     for talk in talks:
         assert again.tenant("acme").verify_session(talk.state.id) == (talk.state.id, 80, ())
+
+
+def test_closing_waits_for_a_snapshot_and_whoever_waits_behind_it_is_refused(open_store: Opener,
+                                                                             tmp_path: Path) -> None:
+    disk, faults = SlowSnapshots(), list[BaseException]()
+    store, talk = open_store(limits=SMALL, disk=disk), Conversation()
+    store.append([talk.turn("said " * 200, "reply " * 400) for _ in range(40)])
+    store.apply(snapshots=False)
+
+    def ship() -> None:
+        try:
+            store.backup.ship(tmp_path / "archive")
+        except StorageStopped as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work) for work in (store.snapshot, ship, store.close)]
+    threads[0].start()
+    assert disk.begun.wait(60)
+    for thread in threads[1:]:
+        thread.start()
+    disk.may.set()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert all("closed" in str(error) for error in faults)
+    assert open_store(limits=SMALL).tenant("acme").verify_session("s1") == ("s1", 40, ())
 
 
 def test_a_snapshot_that_finds_no_room_is_due_again_and_lets_nothing_go(open_store: Opener, tmp_path: Path) -> None:
