@@ -77,14 +77,11 @@ class RerankingService(ServiceActor):
         if isinstance(message, Learn):
             return self._learn(message)
         try:
-            scores = [float(score) for score in self._scored(message)]
+            return _checked(self._reranker, self._scored(message), message)
         except RucheError:
             raise
         except Exception as error:
             raise ProviderFailed(f"the reranker {self._reranker.name} failed: {type(error).__name__}") from error
-        if len(scores) != len(message.passages) or not all(map(math.isfinite, scores)):
-            raise ProviderFailed(f"the reranker {self._reranker.name} gave no finite score for each passage")
-        return scores
 
     def _scored(self, job: Job) -> Sequence[float]:
         """Raises Cold, and has the passages learnt, where they would take too long now."""
@@ -101,6 +98,34 @@ class RerankingService(ServiceActor):
             self._reranker.learn(learn.passages[0], learn.space)
             self.actor_ref.tell(Learn(learn.passages[1:], learn.space))
         return ()
+
+
+class BatchingService(RerankingService):
+    """For a reranker that does several requests in one batch: those that wait are scored together."""
+
+    batch = 8
+
+    def on_receive_many(self, messages: Sequence[Any]) -> Sequence[Any]:
+        """One answer a message; when the batch fails each is tried by itself, so that nobody pays for another's."""
+        many = getattr(self._reranker, "score_many")  # noqa: B009 - a reranker that batches has it
+        try:
+            found = many([(job.query, job.passages) for job in messages])
+            return [_checked(self._reranker, scores, job) for scores, job in zip(found, messages, strict=True)]
+        except Exception:
+            return [self._alone(message) for message in messages]
+
+    def _alone(self, message: Any) -> Any:
+        try:
+            return self.on_receive(message)
+        except RucheError as error:
+            return error
+
+
+def _checked(reranker: Reranker, scores: Sequence[float], job: Job) -> Sequence[float]:
+    values = [float(score) for score in scores]
+    if len(values) != len(job.passages) or not all(map(math.isfinite, values)):
+        raise ProviderFailed(f"the reranker {reranker.name} gave no finite score for each passage")
+    return values
 
 
 @runtime_checkable
@@ -125,7 +150,8 @@ class Reranking:
         `kinds` are reordered, others keep their order. `heard` is told how each call ended, and after how many ms.
         """
         running = system or ActorSystem.running()
-        self._service = running.spawn(RerankingService, reranker) if reranker is not None and enabled else None
+        service = BatchingService if getattr(reranker, "batches", False) else RerankingService
+        self._service = running.spawn(service, reranker) if reranker is not None and enabled else None
         self.reranker = reranker if enabled else None
         self._budget, self._kinds, self._heard = budget, frozenset(kinds), heard
         self._holding = bool(getattr(reranker, "sentences", False))

@@ -26,12 +26,12 @@ _QUIET = 4
 
 
 def open_session(model: bytes, *, device: str = "cpu", threads: int = 1,
-                 weights: Mapping[str, NDArray[np.float32]] | None = None) -> Any:
+                 weights: Mapping[str, NDArray[np.float32]] | None = None, graphs: bool = False) -> Any:
     """An `onnxruntime.InferenceSession` over a serialised model.
 
     `weights` fills the model's external initialisers; keep it alive unless `owns_weights` says that it may go.
     `device` is `cpu`, `cuda` (refused when the session ends up elsewhere) or `auto` (CUDA where a driver is there).
-    Raises ConfigurationError.
+    `graphs` lets runs of one shape be captured and replayed on CUDA. Raises ConfigurationError.
     """
     onnxruntime: Any = importlib.import_module("onnxruntime")  # 0.15 s, paid by those who open a session
     onnxruntime.set_default_logger_severity(_QUIET)
@@ -40,7 +40,7 @@ def open_session(model: bytes, *, device: str = "cpu", threads: int = 1,
         options.add_external_initializers(
             list(weights), [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()])
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=_providers(onnxruntime, device))
+        session = onnxruntime.InferenceSession(model, options, providers=_providers(onnxruntime, device, graphs))
     except Exception as error:  # onnxruntime's own exceptions share no public base
         raise ConfigurationError(f"the ONNX model cannot be loaded: {_first_line(error)}") from None
     if device == "cuda" and provider_of(session) != CUDA:
@@ -80,7 +80,7 @@ def _options(onnxruntime: Any, threads: int) -> Any:
     return options
 
 
-def _providers(onnxruntime: Any, device: str) -> list[str]:
+def _providers(onnxruntime: Any, device: str, graphs: bool) -> list[Any]:
     if device not in DEVICES:
         raise ConfigurationError(f"there is no device {device}; write {', '.join(DEVICES)}")
     if device == "cpu" or CUDA not in onnxruntime.get_available_providers():
@@ -89,7 +89,7 @@ def _providers(onnxruntime: Any, device: str) -> list[str]:
         return [CPU]
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it lacks
         onnxruntime.preload_dlls()
-    return [CUDA, CPU]
+    return [(CUDA, {"enable_cuda_graph": "1"}) if graphs else CUDA, CPU]
 
 
 def _driver_present() -> bool:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.folders import clean, configuration, model_bytes, positions, tokenizer_of
-from ruche.plugins.inference import open_session, provider_of
+from ruche.plugins.inference import CUDA, open_session, provider_of
+from ruche.plugins.rerankers.bound import PAIRS, BoundShapes
 
 TOKENS, CHARACTERS, QUERY_CHARACTERS = 256, 2_048, 512
 BUCKET = 8
@@ -29,17 +30,23 @@ class CrossEncoder:
     """
 
     def __init__(self, folder: Path, *, device: str = "auto", threads: int = 1, tokens: int = TOKENS,
-                 sha256: str | None = None) -> None:
-        """`sha256` pins model.onnx; without it any model is accepted."""
+                 sha256: str | None = None, bound: bool | None = None) -> None:
+        """`sha256` pins model.onnx; without it any model is accepted. `bound` keeps tensors of a few shapes where the
+        model runs, and lets requests share a batch; None: on a GPU, where that pays.
+        """
         model = model_bytes(folder, sha256)
         found = configuration(folder)
         self._name = f"cross-encoder-{hashlib.sha256(model).hexdigest()[:12]}"
         self._padding = int(found.get("pad_token_id") or 0)
         self._tokenizer = tokenizer_of(folder, min(tokens, positions(found)))
-        self._session = open_session(model, device=device, threads=threads)
-        self._inputs = self._checked_inputs(folder)
-        self._output = self._session.get_outputs()[0].name
-        self._try(folder)
+        self._bound: BoundShapes | None = None
+        try:
+            self._open(folder, model, device, threads, bound)
+        except ConfigurationError:
+            if bound is not None or device == "cpu":
+                raise
+            self._bound = None  # not every model can be captured: without graphs it may serve all the same
+            self._open(folder, model, device, threads, False)
 
     @property
     def name(self) -> str:
@@ -52,15 +59,39 @@ class CrossEncoder:
 
     def score(self, query: str, passages: Sequence[str]) -> list[float]:
         """One score a passage, in the order given, higher is better. Long texts are cut."""
-        pairs = [(clean(query, QUERY_CHARACTERS), clean(passage, CHARACTERS)) for passage in passages]
+        return self.score_many([(query, passages)])[0]
+
+    @property
+    def batches(self) -> bool:
+        """True where several requests in one batch take less time than one after the other: on a GPU."""
+        return self._bound is not None
+
+    def score_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[list[float]]:
+        """`score` of several requests at once."""
+        pairs = [(clean(query, QUERY_CHARACTERS), clean(passage, CHARACTERS))
+                 for query, passages in jobs for passage in passages]
+        values = self._values(pairs) if pairs else []
+        ends = np.cumsum([len(passages) for _, passages in jobs]).tolist()
+        return [values[end - len(passages):end] for end, (_, passages) in zip(ends, jobs, strict=True)]
+
+    def _values(self, pairs: list[tuple[str, str]]) -> list[float]:
+        bucket = BUCKET if self._bound is None else PAIRS
         encodings = self._tokenizer.encode_batch_fast(pairs)
         order = sorted(range(len(pairs)), key=lambda place: len(encodings[place].ids))
         scores = np.zeros(len(pairs), dtype=np.float64)
-        for start in range(0, len(order), BUCKET):
-            places = order[start:start + BUCKET]
+        for start in range(0, len(order), bucket):
+            places = order[start:start + bucket]
             scores[places] = self._run([encodings[place] for place in places])
         values: list[float] = scores.tolist()
         return values
+
+    def _open(self, folder: Path, model: bytes, device: str, threads: int, bound: bool | None) -> None:
+        self._session = open_session(model, device=device, threads=threads, graphs=bound is not False)
+        self._inputs = self._checked_inputs(folder)
+        self._output = self._session.get_outputs()[0].name
+        if bound or (bound is None and self.provider == CUDA):
+            self._bound = self._shapes(folder)
+        self._try(folder)
 
     def _run(self, encodings: Sequence[Any]) -> NDArray[np.floating]:
         length = max(len(encoding.ids) for encoding in encodings)
@@ -70,10 +101,26 @@ class CrossEncoder:
         feeds = {name: _padded(rows[name], length, self._padding if name == "input_ids" else 0)
                  for name in self._inputs}
         try:
-            logits = self._session.run([self._output], feeds)[0]
+            logits = self._logits(feeds, len(encodings), length)
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ProviderFailed(f"the reranker failed on {self.provider}: {type(error).__name__}") from None
         return _relevance(logits, len(encodings))
+
+    def _logits(self, feeds: dict[str, NDArray[np.int64]], pairs: int, length: int) -> Any:
+        if self._bound is None:
+            return self._session.run([self._output], feeds)[0]
+        if self._bound.fits(pairs, length):
+            return self._bound.run(feeds)
+        return self._session.run([self._output], feeds, self._bound.outside())[0]
+
+    def _shapes(self, folder: Path) -> BoundShapes:
+        """Raises ConfigurationError for an output whose width the model does not tell."""
+        shape = self._session.get_outputs()[0].shape
+        if len(shape) != 2 or not isinstance(shape[1], int):
+            raise ConfigurationError(f"{folder}: the model does not tell how many numbers it gives a pair; export it "
+                                     "with a fixed last dimension")
+        return BoundShapes(self._session, self._inputs, self._output, shape[1],
+                           "cuda" if self.provider == CUDA else "cpu")
 
     def _checked_inputs(self, folder: Path) -> frozenset[str]:
         inputs = frozenset(entry.name for entry in self._session.get_inputs())

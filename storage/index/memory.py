@@ -26,7 +26,7 @@ SENTENCES, CHARACTERS = 16, 2_000
 SENTENCE, PREVIOUS, WINDOW = 0.25, 0.125, 0.125
 LEXICAL_PREVIOUS, LEXICAL_WINDOW = 0.25, 0.25
 """Shares of the views, each brought to 0 to 1 per question: half for vectors, half for words."""
-SPEAKER, TIME, WHEN = 0.15, 0.2, 0.07
+SPEAKER, TIME, WHEN = 0.18, 0.2, 0.07
 """What is added for the speaker and the time that a question names, and for telling a time when it asks for one."""
 MOST = 1.0 + SPEAKER + TIME + WHEN
 ENOUGH = 3.0

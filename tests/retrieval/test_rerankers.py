@@ -176,3 +176,28 @@ def test_settings_choose_the_reranker(cross_folder: Path) -> None:
     embedder = HashingEmbedder()
     assert isinstance(open_reranker(ModelSettings(), embedder), SentenceReranker)
     assert isinstance(open_reranker(ModelSettings(reranker_path=cross_folder), embedder), CrossEncoder)
+
+
+TEXTS = [("a question", [f"passage {'word ' * number}" for number in range(30)]), ("another", ["one", "two three"]),
+         ("a long one", ["w " * 300, "short"]), ("nothing", [])]
+
+
+def test_bound_shapes_give_the_scores_of_free_ones(cross_folder: Path) -> None:
+    free, bound = CrossEncoder(cross_folder, device="cpu"), CrossEncoder(cross_folder, device="cpu", bound=True)
+    assert (free.batches, bound.batches) == (False, True)
+    for query, passages in TEXTS:
+        assert bound.score(query, passages) == pytest.approx(free.score(query, passages), abs=1e-5)
+
+
+def test_requests_in_one_batch_get_the_scores_that_they_get_alone(cross_folder: Path) -> None:
+    model = CrossEncoder(cross_folder, device="cpu", bound=True)
+    together = model.score_many(TEXTS)
+    assert [len(scores) for scores in together] == [30, 2, 2, 0]
+    for (query, passages), scores in zip(TEXTS, together, strict=True):
+        assert scores == pytest.approx(model.score(query, passages), abs=1e-5)
+
+
+def test_two_logits_are_bound_as_well(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "two", replace(SMALL, logits=2))
+    free, bound = CrossEncoder(folder, device="cpu"), CrossEncoder(folder, device="cpu", bound=True)
+    assert bound.score(*TEXTS[1]) == pytest.approx(free.score(*TEXTS[1]), abs=1e-5)

@@ -209,3 +209,44 @@ def test_no_call_is_allowed_while_it_is_open_and_it_always_recovers(steps: list[
     assert breaker.allow()
     breaker.succeeded()
     assert breaker.state == "closed"
+
+
+class Batching(ByLength):
+    """Scores requests together; a batch with a bad request in it fails."""
+
+    batches = True
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.entered, self.release = Event(), Event()
+
+    def score(self, query: str, passages: Sequence[str]) -> Sequence[float]:
+        if query == "bad":
+            raise ValueError("bad")
+        return super().score(query, passages)
+
+    def score_many(self, jobs: Sequence[tuple[str, Sequence[str]]]) -> list[Sequence[float]]:
+        self.sizes.append(len(jobs))
+        self.entered.set()
+        self.release.wait(10)
+        return [self.score(query, passages) for query, passages in jobs]
+
+
+@pytest.mark.anyio
+async def test_requests_that_wait_share_a_batch_and_a_bad_one_costs_its_own_answer(system: ActorSystem) -> None:
+    model = Batching()
+    reranking = Reranking(model, budget=10, system=system)
+    reasons: dict[str, str | None] = {}
+
+    async def ask(query: str) -> None:
+        reasons[query] = (await reranking.rerank(query, PASSAGES)).reason
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, "first")
+        await anyio.to_thread.run_sync(model.entered.wait)
+        for query in ("bad", "second", "third"):
+            tasks.start_soon(ask, query)
+        await anyio.wait_all_tasks_blocked()
+        model.release.set()
+    assert reasons == {"first": None, "bad": "failed", "second": None, "third": None}
+    assert model.sizes == [1, 3]
