@@ -15,7 +15,7 @@ from ruche.plugins.embedders import HashingEmbedder
 
 
 @asynccontextmanager
-async def hosted(path: Path, brain: Brain, *, files: dict[str, str] | None = None,
+async def hosted(path: Path, brain: Brain | None, *, files: dict[str, str] | None = None,
                  plugins: dict[str, Any] | None = None, **settings: Any) -> AsyncIterator[tuple[Engine, Host]]:
     """An engine in `path` with one agent, `desk` of tenant `default`, and the host behind it."""
     folder = path / "agents" / "desk"
