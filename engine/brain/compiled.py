@@ -111,6 +111,7 @@ class CompiledAgent:
         self.nests = any(step.spec.scenario is not None for one in self.scenarios.values()
                          for step in one.steps.values())
         self.telling = _telling(self.scenarios)
+        self.choices = any(field.spec.allowed for one in self.scenarios.values() for field in one.collects)
         self.rules = self._rules(built_in() if enforcers is None else enforcers)
         self.scopes = frozenset(rule.rule.scope_id for rule in self.rules.values() if rule.rule.scope_id is not None)
         self.authored = authored(bundle) if any(map(_needs_data, self.rules.values())) else ""

@@ -61,6 +61,8 @@ def _scopes(who: Identified) -> tuple[str, ...] | None:
 
 def choosable(who: Identified) -> tuple[str, ...]:
     """Unknown fields with listed values that the scenarios in progress collect, or any scenario while none is."""
+    if not who.agent.choices:
+        return ()
     scenarios = who.agent.scenarios
     running = [scenarios[one.scenario] for one in who.instances if one.status == "active" and one.scenario in scenarios]
     return tuple(dict.fromkeys(field.name for scenario in running or scenarios.values() for field in scenario.collects
