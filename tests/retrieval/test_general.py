@@ -32,7 +32,8 @@ def index(embedder: MiniLmEmbedder | HashingEmbedder, examples: dict[str, tuple[
     entries = [Passage("rule", name, text) for name, said in sentences.items()
                for text in (said, *(examples or {}).get(name, ()))]
     telling = embedder.encode(telling_texts([sentences[name] for name in sorted(sentences)]))
-    teaching = Teaching(embedder.rule_threshold, embedder.encode(BACKGROUND), True, shipped(embedder.name), telling)
+    teaching = Teaching(embedder.rule_threshold, embedder.encode(BACKGROUND), True, shipped(embedder.name),
+                        telling=telling)
     return AgentIndex(entries, embedder.encode([entry.text for entry in entries]), teaching)
 
 
