@@ -25,6 +25,7 @@ from ruche.engine.server import (
     explain,
     handoff,
     keys,
+    migrations,
     openapi,
     ops,
     parts,
@@ -54,7 +55,8 @@ _ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Co
 def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *replays.ROUTES,
-             *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *authoring.ROUTES, *parts.ROUTES,
+             *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *migrations.ROUTES,
+             *authoring.ROUTES, *parts.ROUTES,
              *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 

@@ -19,6 +19,8 @@ BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
                           "/v1/agents/{agent}/rollback": {"version": 1},
                           "/v1/runs/{id}/advisories": {"kind": "note", "note": "seen"},
           "/v1/admin/keys": {"level": "journal"},
+          "/v1/agents/{agent}/migrations/{id}/policies": {"scenario": "s", "step": "a", "action": "stay"},
+          **{f"/v1/agents/{{agent}}/migrations/{{id}}/{what}": {} for what in ("approve", "reject")},
           "/v1/sessions/{id}/reply": {"text": "Good day."}, "/v1/agents/{agent}/publish": {},
           "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
           "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
@@ -63,6 +65,12 @@ ALLOWED = {
                                          "variables", "tools", "scenarios")
        for method, place in (("GET", ""), ("POST", ""), ("GET", "/{id}"), ("PUT", "/{id}"), ("DELETE", "/{id}"))},
     "POST /v1/agents/{agent}/rollback": "agent_author operator admin",
+    **{f"GET /v1/agents/{{agent}}/migrations{rest}": "agent_author operator admin"
+       for rest in ("", "/{id}/summary", "/{id}/status")},
+    "POST /v1/agents/{agent}/migrations": "agent_author admin",
+    "PUT /v1/agents/{agent}/migrations/{id}/policies": "agent_author admin",
+    **{f"POST /v1/agents/{{agent}}/migrations/{{id}}/{what}": "operator admin"
+       for what in ("approve", "reject", "deploy")},
     "GET /v1/admin/actors": "operator admin",
     "GET /v1/admin/usage": "operator admin",
     "GET /v1/admin/keys": "admin",
