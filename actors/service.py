@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import pykka
@@ -170,6 +171,8 @@ class ServiceActor(pykka.ThreadingActor):
             for letter in (self._letter, *self.actor_inbox.close()):
                 if letter is not None:
                     letter.refuse(dead())
+            with suppress(RuntimeError):  # it rings already
+                self._bell.release()  # an idle thread ends, and lets go of what it holds
 
     def _leave(self, exit: Exit) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -20,6 +20,7 @@ from ruche.actors.service import ServiceActor
 from ruche.actors.supervise import DeadLetter, Policy
 from ruche.actors.supervised import SupervisedService
 from ruche.actors.system import ActorSystem
+from ruche.actors.threads import Threads
 from ruche.plugins.contracts import Vectors
 from ruche.plugins.embedders import HashingEmbedder
 from ruche.plugins.errors import Conflict, DeadlineExceeded, MailboxFull, Unavailable
@@ -359,3 +360,24 @@ async def test_waiting_for_room_in_a_supervised_service_goes_on_with_its_next_ac
         async with asyncio.timeout(20):
             assert [await reply for reply in waiting] == [0, 1, 2]
             assert await crash is OSError
+
+
+class Counted(Threads):
+    def __init__(self) -> None:
+        self.started: list[threading.Thread] = []
+
+    def start(self, run: Callable[[], None], name: str, *, daemon: bool) -> None:
+        thread = threading.Thread(target=run, name=name, daemon=daemon)
+        self.started.append(thread)
+        thread.start()
+
+
+@pytest.mark.anyio
+async def test_an_idle_service_that_nobody_had_time_to_stop_ends_its_thread_all_the_same() -> None:
+    threads = Counted()
+    async with ActorSystem(grace=0.01, threads=threads) as system:
+        service = SupervisedService(Service)
+        assert await service.ask("x") == "x"
+        system.before_exit(asyncio.Event().wait)  # goes first, and takes all the time there is
+    await anyio.to_thread.run_sync(threads.started[0].join, 10)
+    assert not threads.started[0].is_alive()
