@@ -91,5 +91,11 @@ class Desk:
     def _migrate(self, instance: ScenarioInstance, change: ScenarioChange) -> None:
         found = moved(self.who, instance, change, self.ledger, self.view)
         self.notes.setdefault("migrated", {})[instance.scenario] = found.note
-        if found.standing is not None:
-            self.standings.append(found.standing)
+        standing = found.standing
+        if standing is None:
+            return
+        if instance.status == "paused" and standing.instance.status == "active":  # it rests where it goes on later
+            standing = msgspec.structs.replace(
+                standing, instance=msgspec.structs.replace(standing.instance, status="paused"), entered=(), actions=(),
+                returned=False)
+        self.standings.append(standing)

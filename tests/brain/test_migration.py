@@ -206,6 +206,18 @@ async def test_a_conversation_that_slept_through_two_versions_moves_once(tmp_pat
         assert await desk.replays()
 
 
+async def test_a_scenario_that_rests_goes_on_resting_and_asks_what_is_new_when_it_returns(tmp_path: Path) -> None:
+    later = trip(changed(CITY, next=[{"to": "mail"}]), MAIL, DAY, changed(DONE, say="Sent to {{ email }}, {{ day }}."))
+    async with running(tmp_path) as desk:
+        await desk.say("book a trip")
+        await desk.say("Rome")
+        await desk.say("not now")
+        await desk.publish(later)
+        assert "e-mail" not in await desk.say("hm")
+        assert await desk.say("let's go on") == "Your e-mail?"
+        assert await desk.say("ada@example.org") == "Which day?"
+
+
 async def test_a_scenario_that_is_gone_ends_and_the_conversation_goes_on(tmp_path: Path) -> None:
     async with running(tmp_path) as desk:
         await desk.say("book a trip")
