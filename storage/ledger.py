@@ -43,7 +43,7 @@ from ruche.storage.model.record import (
     TurnCommitted,
     UtterancesKept,
 )
-from ruche.storage.model.run import Run, canonical
+from ruche.storage.model.run import Run, canonical, refuse_placeholders
 from ruche.storage.overlay import Change
 from ruche.storage.payload import EPISODE_BYTES, RUN_BYTES, check_size
 from ruche.storage.recent import Recent
@@ -205,6 +205,7 @@ class Ledger:
         key = self._person(record.tenant, record.session.key, record.session.id)
         run, body = record.run, canonical(record.run)
         check_size(len(body), RUN_BYTES, "a run")
+        refuse_placeholders(run.hashes)
         kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
                                 created_ms=run.created_ms, agent=run.agent, risk=run.risk, status=run.status,
                                 body=body), tenant, key)

@@ -44,6 +44,14 @@ class RunHashes(Struct, frozen=True, kw_only=True):
     output: str
 
 
+def refuse_placeholders(hashes: RunHashes) -> None:
+    """Raises ValueError for a hash that is one sign over and over: it stands for nothing."""
+    for value in (hashes.configuration, hashes.input, hashes.state_before, hashes.state_after, hashes.evaluation,
+                  hashes.output):
+        if len(value) > 1 and value == value[0] * len(value):
+            raise ValueError("a hash of the run is a placeholder; leave it empty, or say what it is over")
+
+
 class Run(Struct, frozen=True, kw_only=True):
     """A turn as it is kept. Its canonical bytes are stored and hashed as stored."""
 

@@ -260,10 +260,15 @@ def test_a_gap_and_a_wrong_link_in_a_chain_are_noticed(open_store: Opener, tmp_p
     assert [fault["id"] for fault in report(data, keys=False)["chain"]["faults"]] == ["gap-t00002"]
 
 
-def test_a_placeholder_hash_is_noticed(open_store: Opener, tmp_path: Path) -> None:
+def test_a_placeholder_hash_is_refused_and_noticed_where_it_was_kept(open_store: Opener, tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     talk = Conversation()
     record = talk.turn()
     hashes = msgspec.structs.replace(record.run.hashes, input="0" * 64)
+    with pytest.raises(ValueError, match="placeholder"):
+        open_store(tmp_path / "refused").append([msgspec.structs.replace(record, run=msgspec.structs.replace(
+            record.run, hashes=hashes))])
+    monkeypatch.setattr("ruche.storage.ledger.refuse_placeholders", lambda hashes: None)
     data = forged(open_store, tmp_path, msgspec.structs.replace(record, run=msgspec.structs.replace(
         record.run, hashes=hashes)))
     assert "input hash is a placeholder" in report(data)["bytes"]["faults"][0]["what"]
