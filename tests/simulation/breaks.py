@@ -20,6 +20,7 @@ from ruche.actors import (
     line,
     logical,
     mailbox,
+    outcome,
     recovery,
     scribe,
     session,
@@ -111,6 +112,12 @@ BREAKS = (
           "slot.hold([letter for letter in exit.left if not letter.is_stop], first=True)", "pass"),
     Break("a session is reopened although there is a newer one", line, "Line.owe",
           "and all(each.open is item.open for each in self.items)", "", rare=True),
+    Break("a superseded turn has no run", outcome, "_with_former", "runs.append(run)", "pass"),
+    Break("the run of a superseded turn is not a link of the chain", outcome, "_with_former",
+          "session, run = superseded(", "_, run = superseded("),
+    Break("callers of an absorbed message are forgotten", logical, "LogicalTurn.take_in",
+          "self.callers += other.callers", "pass"),
+    Break("listeners of an absorbed message are not told", outcome, "committing", "*turn.absorbed", ""),
     Break("the watchdog does not bark", thinking, "think", "deadline=anyio.current_time() + hosting.turn_seconds", ""),
 )
 
