@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -237,8 +236,6 @@ async def test_a_model_that_says_nothing_is_not_waited_for_beyond_the_turn(tmp_p
     async with ModelServer(Answer(hang=True)) as server:
         models = f"{{generator: openai, url: '{server.url}', model: m}}"
         async with desk(tmp_path, models=models, seconds=5.0) as engine:
-            began = time.monotonic()
             turn = await say(engine, "when do you open")
             assert (turn.reply, turn.status) == ("We open at nine.", "complete")
-            assert time.monotonic() - began < 30
-            assert server.left.is_set() or await server.left.wait()
+            assert await server.left.wait(), "the call was given up, not left to itself"
