@@ -7,6 +7,7 @@ import gc
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from ruche.actors.arrears import Arrears
 from ruche.actors.clock import Clock
@@ -145,11 +146,12 @@ class Simulation:
         world, scribe = self.world, Scribe(store)  # type: ignore[arg-type]
         self._timed(scribe)
         total, per_tenant, waiting = life.gate
+        self._decider = Contrary(world, life.contrary)
         hosting = Hosting(
             brain=SimulatedBrain(world, self.effects, wild=life.wild), scribe=scribe,
             gate=FairGate(total, per_tenant, waiting=waiting), feeds=Feeds(life.feed_limit), engine="simulation 1",
             turn_seconds=life.turn_seconds, commit_seconds=life.commit_seconds, waiting_limit=life.waiting_limit,
-            decider=Contrary(world, life.contrary), channel_bases={"api": 0, "web": 40, "chat": 0},
+            decider=self._decider, channel_bases=Bases(self._crashes),
             refusal=self._refusal, clock_ms=world.wall_ms, entropy=world.ids.randbytes)
         policy = Policy(max_active=life.max_active, overshoot=life.overshoot, idle_after=life.idle_after,
                         buffer=life.buffer, quarantine=life.quarantine)
@@ -182,6 +184,10 @@ class Simulation:
             self.world.note("crash", key)
             raise InjectedFault
         return REFUSAL
+
+    def _crashes(self) -> bool:
+        torn, self._decider.torn = self._decider.torn, False
+        return torn or (self._crashing > 0 and self.world.fate.random() < 0.1)
 
     def _kill(self) -> None:
         self.world.note("DIES")
@@ -255,19 +261,33 @@ def _called(function: Callable[[], object]) -> Callable[[], Awaitable[object]]:
     return action
 
 
+class Bases(dict[str, int]):
+    """Is looked at while a message is handled: there a session may crash with others behind it in its mailbox."""
+
+    def __init__(self, crashes: Callable[[], bool]) -> None:
+        super().__init__(api=0, web=40, chat=0)
+        self._crashes = crashes
+
+    def get(self, *arguments: Any) -> Any:
+        if self._crashes():
+            raise InjectedFault
+        return super().get(*arguments)
+
+
 class Contrary:
-    """A decider that often has a will of its own, and now and then none."""
+    """A decider that often has a will of its own."""
 
     def __init__(self, world: World, share: float) -> None:
         self._world = world
         self._share = share
         self._draw = world.stream(f"decider {world.life}")
+        self.torn = False
+        """The session crashes over this message."""
 
     def __call__(self, situation: Situation) -> Decision:
         decision = default_decider(situation)
         if self._draw.random() < self._share:
-            if self._draw.random() < 0.03:
-                raise InjectedFault
+            self.torn = self._draw.random() < 0.03
             decision = self._draw.choice([*Decision, Decision.SUPERSEDE, Decision.ABSORB, Decision.CONTINUE])
         if decision in (Decision.SUPERSEDE, Decision.ABSORB) and not situation.commit_reached:
             self._world.superseded[situation.turn_id] = self._world.now
