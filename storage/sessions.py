@@ -53,8 +53,13 @@ class Sessions:
 
     def by_id(self, session_id: str) -> SessionState | None:
         """A session exists from its first accepted message on, before its first turn is committed."""
+        found = self._kept(session_id) or self._beginning(session_id)
+        # Its first turn may have been committed between the two looks: then it is only where it was not before.
+        return found or self._kept(session_id)
+
+    def _kept(self, session_id: str) -> SessionState | None:
         row = self._sessions.get(session_id)
-        return self._beginning(session_id) if row is None else _state(row["state"])
+        return None if row is None else _state(row["state"])
 
     def _beginning(self, session_id: str) -> SessionState | None:
         rows = self._inbox.find(Filter("session", "=", session_id), order=("number",), limit=1)

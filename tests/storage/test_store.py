@@ -34,7 +34,7 @@ from ruche.storage.model.record import (
 )
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.rows import MODELS
-from ruche.storage.secured import BadCursor, make_cursor
+from ruche.storage.secured import BadCursor, Handle, make_cursor
 from ruche.storage.store import Store
 from ruche.storage.tenant import TenantStore
 from tests.storage.conftest import Opener
@@ -578,3 +578,20 @@ def test_a_session_is_known_from_its_first_accepted_message_on(open_store: Opene
     begun = store.tenant("acme").session_by_id("s1")
     assert begun is not None
     assert (begun.key, begun.turn_count, begun.created_ms) == (session_key(), 0, NOW_MS)
+
+
+def test_a_session_is_never_unknown_while_its_first_turn_is_committed(open_store: Opener,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    store, talk = open_store(), Conversation()
+    store.append([accepted("m1", key=talk.key)])
+    view = store.tenant("acme")
+    looked = Handle.get
+
+    def get(handle: Handle, key: Any) -> Any:
+        found = looked(handle, key)
+        if found is None and not talk.state.turn_count:
+            store.append([talk.turn(answered=("m1",))])
+        return found
+
+    monkeypatch.setattr(Handle, "get", get)
+    assert view.session_by_id("s1") == talk.state
