@@ -186,8 +186,11 @@ def _after(run: Run, after: SessionState) -> tuple[Difference | None, SessionSta
 async def _think(run: Run, state: SessionState, agent: CompiledAgent) -> TurnOutput:
     tape = ReplayTape(run.tape)
     turn = input_again(tape.ask_now(SITE, None, _nothing, Given), run, state)
+    asked = {entry.site for entry in run.tape}  # what a host may lack was there if it was asked
     brain = PhasedBrain(agents=_Shelf(agent), retrieval=_Nothing(), tools=_Nothing(), enforcement=_Nothing(),
-                        generators=_Silent, channels=built_in_channels(), engine_version=run.engine, rule_threshold=0.0)
+                        generators=_Silent, channels=built_in_channels(), engine_version=run.engine, rule_threshold=0.0,
+                        memory=_Nothing() if "recall" in asked else None,
+                        ranking=_Nothing() if "rerank" in asked else None)
     return await brain.think(turn, tape, _Deaf())
 
 
@@ -241,12 +244,15 @@ class _Shelf:
 
 
 class _Nothing:
-    """Stands where retrieval, tools and enforcement are while a turn is live: the tape answers for them."""
+    """Stands where retrieval, tools, enforcement, memory and reranking are live: the tape answers for them."""
 
     async def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         _nothing()
 
-    prepare = retrieve = call = check = close = _refuse
+    prepare = retrieve = call = check = close = recall = rerank = _refuse
+
+    def serves(self, kind: str) -> bool:
+        return True
 
 
 class _Silent:

@@ -63,6 +63,15 @@ async def test_what_was_said_in_one_conversation_is_recalled_in_the_next(tmp_pat
         assert (told["considered"], told["reason"]) == (2, "held")
 
 
+async def test_a_turn_that_recalled_something_is_replayed_without_a_memory(tmp_path: Path, agents: Path) -> None:
+    async with opened(tmp_path, agents) as engine:
+        await say(engine, SAID)
+        await learnt(engine)
+        turn = await say(engine, ASKED, new_session=True)
+        again = await engine.replay("default", turn.turn_id)
+        assert again.difference is None
+
+
 async def test_nobody_else_is_told_and_the_first_turn_has_nothing_to_recall(tmp_path: Path, agents: Path) -> None:
     async with opened(tmp_path, agents) as engine:
         assert (await say(engine, SAID)).memory == ()
