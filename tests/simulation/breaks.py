@@ -108,6 +108,8 @@ BREAKS = (
     Break("a slot is not given back when a turn fails", fair, "TenantSlot.__aexit__", "self._gate.leave(self._tenant)",
           "error is None and self._gate.leave(self._tenant)"),
     Break("a busy session may be let go", activations, "Activations.release", "and not owner.busy", ""),
+    Break("letters that raced with the end are dropped", activations, "Activations._exited",
+          "slot.hold([letter for letter in exit.left if not letter.is_stop], first=True)", "pass"),
     Break("a session is reopened although there is a newer one", line, "Line.owe",
           "and all(each.open is item.open for each in self.items)", "", rare=True),
     Break("a superseded turn has no run", outcome, "_with_former", "runs.append(run)", "pass"),

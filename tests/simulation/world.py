@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 WALL_MS = 1_790_000_000_000
+MOST_STEPS = 100_000
+"""A world that goes well takes about 1,000, and never yet took 5,000."""
 
 
 class Violation(AssertionError):
@@ -71,6 +73,9 @@ class World:
 
     def step(self) -> None:
         self.steps += 1
+        if self.steps == MOST_STEPS:
+            self.violated(f"something goes round in circles: {MOST_STEPS:,} steps without an end")
+            self.dying = True
         self.now += self._tick * self.schedule.random()
 
     def skip_to(self, time: float) -> None:
