@@ -6,6 +6,7 @@ import gzip
 import http.client
 import io
 import json
+import re
 import socket
 import time
 from pathlib import Path
@@ -98,8 +99,9 @@ def test_only_declared_methods_are_known_and_no_get_changes_anything(site: Serve
     declared = {(route.method, route.path) for route in route_table()}
     for path in sorted({path for _, path in declared}):
         for method in ("PUT", "PATCH", "POST", "DELETE", "TRACE"):
-            if (method, path) not in declared:
-                answer = site.request(method, path.replace("{id}", "x").replace("{agent}", "x"), None, token)
+            if not any(method == one and re.fullmatch(re.sub(r"{\w+}", "[^/]+", other), path)
+                       for one, other in declared):
+                answer = site.request(method, re.sub(r"{\w+}", "x", path.replace("{version}", "1")), None, token)
                 assert (answer.status, answer.code) == (405, "METHOD_NOT_ALLOWED"), (method, path)
     for path in ("/v1/chat", "/v1/chat/stream", "/v1/token/anonymous", "/v1/console/session"):
         assert site.request("GET", path, None, token).status == 405
