@@ -177,6 +177,8 @@ class Line:
         left = []
         for turn in (*(item for item in self.owed if isinstance(item, LogicalTurn)), *self.turns()):
             durable = tuple(message for message in turn.messages if message.id not in turn.writing)
+            if turn.replaces:  # the journal never heard of this turn: it is the first again
+                turn.be_again(turn.replaces[0])
             if durable:
                 left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group, tuple(turn.former),
                                    turn.crashes, tuple(turn.absorbed)))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ruche.actors.recovery import recover
-from ruche.actors.session import Close, Look, Say
+from ruche.actors.session import Close, Look, Say, SessionActor
 from ruche.actors.supersede import Decision
 from ruche.plugins.contracts import Effect, Stage, TurnInput
 from ruche.plugins.errors import InvalidRequest, StorageFull, Unavailable
@@ -313,3 +313,30 @@ async def test_a_read_that_fails_while_a_session_wakes_leaves_everything_to_the_
         assert [run.said for run in runs] == [("n0",), ("n1",)]
         assert len(brain.turns) == 2
         assert it.directory.stats["crashed"] == 1
+
+
+async def test_a_turn_keeps_its_id_when_the_message_that_replaced_it_crashed_the_session(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal knew nothing of the newer turn, so what that one said in pieces belonged to nobody after a crash."""
+    brain, accept = ScriptedBrain(), SessionActor._may_hold
+    crashes = iter([False, True])
+
+    async def first_waits(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        return await never(turn, stage, tape) if len(brain.turns) == 1 else await echo(turn, stage, tape)
+
+    def crash(actor: SessionActor, *arguments: Any) -> bool:
+        if next(crashes, False):
+            raise RuntimeError("between replacing a turn and writing that down")
+        return accept(actor, *arguments)
+
+    brain.script = first_waits
+    monkeypatch.setattr(SessionActor, "_may_hold", crash)
+    async with rig(tmp_path, brain, channel_bases=AT_ONCE, decider=lambda _: Decision.SUPERSEDE) as it:
+        taken = await it.say("one", WEB, want="accepted")
+        await brain.begun.wait()
+        with pytest.raises(Unavailable):
+            await it.turn("two", WEB)
+        [orphan] = it.hosting.orphans[str(WEB)]
+        assert orphan.turn_id == taken.turn_id
+        await it.turn("three", WEB)
+        assert taken.turn_id in [run.id for run in await it.runs(taken.session_id)]
