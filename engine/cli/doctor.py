@@ -143,7 +143,7 @@ def _hnswlib(_: Settings) -> Finding:
     if importlib.util.find_spec("hnswlib") is None:
         return Finding("hnswlib", "ok", "not installed: exact search serves, which is quick up to about 10,000 vectors "
                        "per tenant; pip install 'ruche-engine[ann]' needs a C++ compiler")
-    return Finding("hnswlib", "ok", f"{_version('hnswlib')}")
+    return Finding("hnswlib", "ok", f"{_version('hnswlib')}, not used yet: searches are exact")
 
 
 def _loop(_: Settings) -> Finding:
