@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -13,7 +14,7 @@ from ruche.storage.errors import Conflict, NotFound
 from ruche.storage.fields import Id, Stored
 from ruche.storage.keyring import Keyring, Tenant
 from ruche.storage.model.conversation import Profile
-from ruche.storage.model.record import AdvisoryAdded, AnyRecord, HoldSet, PersonErased
+from ruche.storage.model.record import AdvisoryAdded, AnyRecord, HoldSet, PersonErased, TenantErased
 from ruche.storage.model.run import canonical
 from ruche.storage.overlay import Change
 from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, PersonRow, RunRow
@@ -24,7 +25,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _profile = msgspec.msgpack.Decoder(Profile).decode
 
 FindRows = Callable[[type[Stored], int, str, object], Sequence[Values]]
-"""(model, tenant tag, field, stored value) -> the stored rows with this value."""
+"""(model, tenant tag, field, stored value) -> the stored rows with this value; of no field, all of the tenant."""
+_KEYS_A_ROW: Final = 500
 
 
 class AuditRows:
@@ -58,6 +60,8 @@ class AuditRows:
                 return self._advisory(record, tenant)
             case PersonErased():
                 return self._erasure(record, tenant)
+            case TenantErased():
+                return self._tenant_erasure(record, tenant)
             case HoldSet():
                 return self._hold(record, tenant)
             case _:
@@ -88,9 +92,22 @@ class AuditRows:
         person = collection.stored(collection.by_name["person"], record.interlocutor, tenant)
         if self._find(HoldRow, tenant.tag, "person", person):
             raise Conflict("a legal hold stands on this person; lift it first")
+        return [self._erased(keys, record, tenant)]
+
+    def _tenant_erasure(self, record: TenantErased, tenant: Tenant) -> list[Change]:
+        """As for each of its persons: no more than so many keys a row. Raises NotFound, Conflict."""
+        if self._find(HoldRow, tenant.tag, "", None):
+            raise Conflict("a legal hold stands on somebody of this tenant; lift it first")
+        keys = self._keyring.renewed_tenant(tenant.name)
+        if not keys:
+            raise NotFound("nothing of this tenant is kept")
+        return [self._erased(keys[start:start + _KEYS_A_ROW], record, tenant)
+                for start in range(0, len(keys), _KEYS_A_ROW)]
+
+    def _erased(self, keys: Sequence[bytes], record: PersonErased | TenantErased, tenant: Tenant) -> Change:
         row = ErasureRow(id=Id(keys[-1].hex()), keys=Id(".".join(one.hex() for one in keys)),
                          at_ms=record.at_ms, record=_encode((record.reason, record.by)))
-        return [self._put(row, tenant, self._keyring.person(tenant.name, ""))]
+        return self._put(row, tenant, self._keyring.person(tenant.name, ""))
 
     def _hold(self, record: HoldSet, tenant: Tenant) -> list[Change]:
         row = HoldRow(person=record.interlocutor, at_ms=record.at_ms, record=_encode(

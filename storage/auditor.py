@@ -19,7 +19,7 @@ from ruche.storage.feed import Feed
 from ruche.storage.fields import Stored
 from ruche.storage.heads import COLUMN, SessionHead
 from ruche.storage.model.conversation import Profile
-from ruche.storage.model.record import AnyRecord, FieldsExpired, HoldSet, PersonErased
+from ruche.storage.model.record import AnyRecord, FieldsExpired, HoldSet, PersonErased, TenantErased
 from ruche.storage.notary import KeyLine
 from ruche.storage.proofs import Audit, Head, Proof, sign
 from ruche.storage.query import Query
@@ -116,8 +116,27 @@ class Auditor:
         self._append([PersonErased(tenant=tenant, at_ms=at_ms, interlocutor=interlocutor, reason=reason, by=by)])
         return self.erasure(tenant, keys[-1])
 
+    def erase_tenant(self, tenant: str, *, reason: str, by: str, at_ms: int) -> list[Erasure]:
+        """Make everything of a tenant, its agents and persons, unreadable for ever; returns when it is. For a store
+        without an engine. A proof names 500 keys at most, so that there may be several.
+
+        Raises NotFound where nothing is kept, Conflict while a legal hold stands on anybody, StorageFull as `erase`.
+        """
+        with self._lock:
+            before = self._erasures(tenant)
+        self._append([TenantErased(tenant=tenant, at_ms=at_ms, reason=reason, by=by)])
+        with self._lock:
+            self._feed.drain()
+            made = self._erasures(tenant) - before
+        self._files.computed.clear()
+        return sorted((self.erasure(tenant, one) for one in made), key=lambda one: one.proof.index)
+
+    def _erasures(self, tenant: str) -> set[str]:
+        collection, tag = self._models[ErasureRow], self._files.keyring.tenant(tenant).tag
+        return {row[collection.key] for row in self._files.tables.find(collection, tag, _EVERYTHING)}
+
     def erasure(self, tenant: str, id: str) -> Erasure:
-        """The proof of an erasure, by the id of the person's last data key. Raises NotFound."""
+        """The proof of an erasure, by the id of the last data key that it destroyed. Raises NotFound."""
         collection, tag = self._models[ErasureRow], self._files.keyring.tenant(tenant).tag
         with self._lock:
             self._feed.drain()

@@ -43,5 +43,11 @@ class Computed:
                 os.close(descriptor)
             beside.replace(path)
 
+    def clear(self) -> None:
+        """Let go of everything."""
+        with contextlib.suppress(OSError):
+            for path in self._directory.glob("*"):
+                path.unlink()
+
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.sealed"

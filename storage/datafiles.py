@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from ruche.storage import platform
 from ruche.storage.collection import Collection, collections
+from ruche.storage.computed import Computed
 from ruche.storage.connection import distrusted
 from ruche.storage.errors import ConfigurationError, IntegrityError
 from ruche.storage.journal import SEGMENT_BYTES, Journal
@@ -50,6 +51,7 @@ class DataFiles:
             self.collections: Sequence[Collection] = collections(MODELS)
             self.keyring = _open_keyring(directory, keys, disk)
             self._opened.append(self.keyring)
+            self.computed = Computed(directory / "computed", self.keyring.derive("computed"))
             self.days = DayFiles(directory / "runs", self.collections, disk=disk)
             self._opened.append(self.days)
             self.log = AuditLog(directory / "log", disk=disk)

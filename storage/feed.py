@@ -66,8 +66,8 @@ class Feed:
             self._keyring.shred(doomed)
             self._forget_words()
         self._tables.apply(((one.sequence, change) for one in batch for change in one.changes), last)
-        for key in doomed:
-            self._tables.forget_key(key)
+        if doomed:
+            self._tables.forget_keys(doomed)
         for one in batch:
             self._overlay.drop(last, one.changes)
             self._pending.popleft()

@@ -40,6 +40,7 @@ from ruche.storage.model.record import (
     ReminderSet,
     SegmentReleased,
     SessionSaved,
+    TenantErased,
     TurnCommitted,
     UtterancesKept,
 )
@@ -189,13 +190,15 @@ class Ledger:
                 self._inbox.segments.setdefault((record.tenant, record.turn_id), []).append(record.number)
             case PersonErased():
                 self._forget_waiting(record.tenant, record.interlocutor)
+            case TenantErased():
+                self._forget_waiting(record.tenant)
             case _:
                 pass
 
-    def _forget_waiting(self, tenant: str, interlocutor: str) -> None:
-        """An erased person gets no answers any more."""
+    def _forget_waiting(self, tenant: str, interlocutor: str | None = None) -> None:
+        """Who was erased, a person or everybody of a tenant, gets no answers any more."""
         gone = [name for name, accepted in self._inbox.waiting.items()
-                if name[0] == tenant and accepted.key.interlocutor == interlocutor]
+                if name[0] == tenant and interlocutor in (None, accepted.key.interlocutor)]
         for name in gone:
             del self._inbox.waiting[name]
 

@@ -219,8 +219,10 @@ def _query(collection: Collection, tenant: Tenant, policies: Policies, filters: 
 
 def stored_rows(collection: Collection, tag: int, field: str, value: Any, overlay: Overlay,
                 tables: Tables) -> list[Values]:
-    """Rows of a tenant whose field has this stored value, as they are stored: for the store itself, under its lock."""
-    query = Query((Condition(collection.columns.index(field), "=", value),), limit=1_000_000)
+    """Rows of a tenant whose field has this stored value, or with no field all, as they are stored: for the store
+    itself, under its lock."""
+    asked = (Condition(collection.columns.index(field), "=", value),) if field else ()
+    query = Query(asked, limit=1_000_000)
     return _merged(collection, tag, query, overlay, tables)
 
 

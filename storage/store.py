@@ -93,7 +93,6 @@ class Store:
         self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock,
                           self._check)
         self._tenants: Recent[str, TenantStore] = Recent(1024)
-        self._computed = Computed(files.directory / "computed", files.keyring.derive("computed"))
         self._auditor = Auditor(files, self._feed, self._lock, self.append)
         self._writing = threading.Lock()
         self._use = KeyUse(files.collections, files.tables, files.journal, files.snapshots, files.keyring, self._lock,
@@ -232,7 +231,7 @@ class Store:
     def computed(self) -> Computed:
         """What can be computed again: a cache that may be lost at any time."""
         self._check()
-        return self._computed
+        return self._files.computed
 
     def derive_key(self, purpose: str) -> bytes:
         """32 bytes for one purpose, the same after every restart (HKDF of the root key)."""

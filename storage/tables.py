@@ -200,10 +200,10 @@ class Tables:
                                     [list(days)])
         return gone
 
-    def forget_key(self, key_id: bytes) -> int:
-        """Remove every row that is sealed under a key, but for those that remain; gives how many."""
-        first, beyond = b"\x01" + key_id, b"\x01" + key_id + b"\xff" * 30
-        return sum(self._count(f"DELETE FROM {collection.name} WHERE {name} BETWEEN ? AND ?", [first, beyond])  # noqa: S608
+    def forget_keys(self, ids: Sequence[bytes]) -> int:
+        """Remove every row that is sealed under one of the keys, but for those that remain; gives how many."""
+        return sum(self._count(f"DELETE FROM {collection.name} WHERE {name}[2:9] IN (SELECT unnest(?::BLOB[]))",  # noqa: S608
+                               [list(ids)])
                    for collection in self._collections if not collection.model.remains
                    for name in collection.sealed[:1])
 

@@ -1,4 +1,4 @@
-"""`ruche erase`: makes everything of a person unreadable for ever, in a data directory that no server holds."""
+"""`ruche erase`: makes everything of a person or a tenant unreadable for ever, where no server holds the directory."""
 
 from __future__ import annotations
 
@@ -17,35 +17,42 @@ if TYPE_CHECKING:
     from ruche.storage.auditor import Erasure
 
 
-@ruche_command("erase", example="ruche erase ada --yes --reason 'asked on 20 November'")
-@click.argument("person")
+@ruche_command("erase", example="ruche erase ada --yes --reason 'asked on 20 November'\n"
+                                "ruche erase --everybody --tenant acme --reason 'contract ended'")
+@click.argument("person", required=False)
+@click.option("--everybody", is_flag=True, help="The whole tenant: its persons, agents and drafts.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--tenant", default="default", show_default=True, help="Whose person.")
+@click.option("--tenant", default="default", show_default=True, help="Whose person, or which tenant.")
 @click.option("--reason", default="asked for", show_default=True, help="Kept with the erasure; name nobody in it.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml, if it is there).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def command(person: str, yes: bool, tenant: str, reason: str, data: Path | None, config: Path | None,
-            as_json: bool) -> int:
-    """Destroy the keys of PERSON: nothing they said can be read any more, and the audit log still verifies.
+def command(person: str | None, everybody: bool, yes: bool, tenant: str, reason: str, data: Path | None,
+            config: Path | None, as_json: bool) -> int:
+    """Destroy the keys of PERSON, or of everybody of a tenant: nothing they said can be read any more, and the audit
+    log still verifies.
 
-    A running server does the same at DELETE /v1/interlocutors/PERSON. Backups of the keyring keep the keys as long as
-    they are kept themselves; the answer says until when none may be left.
+    A running server does the same for a person at DELETE /v1/interlocutors/PERSON. Backups of the keyring keep the keys
+    as long as they are kept themselves; the answer says until when none may be left.
     """
+    if (person is None) != everybody:
+        raise click.UsageError("name one person, or say --everybody for the whole tenant")
+    whom = f"everything of {person} in tenant {tenant}" if person else f"the whole tenant {tenant}"
     if not yes:
-        click.confirm(f"Erase everything of {person} in tenant {tenant}? It cannot be taken back", abort=True, err=True)
+        click.confirm(f"Erase {whom}? It cannot be taken back", abort=True, err=True)
     done = _erase(person, tenant, reason, data, config)
     if as_json:
         import msgspec
 
-        click.echo(json.dumps(msgspec.to_builtins(done)))
+        click.echo(json.dumps(msgspec.to_builtins(done[0] if person else done)))
     else:
-        click.echo(f"erased: {len(done.keys)} keys destroyed, entry {done.proof.index} of the audit log")
-        click.echo(f"complete when no backup of the keyring from before is left; none may be after {_day(done)}")
+        entries = ", ".join(str(one.proof.index) for one in done)
+        click.echo(f"erased: {sum(len(one.keys) for one in done)} keys destroyed, entry {entries} of the audit log")
+        click.echo(f"complete when no backup of the keyring from before is left; none may be after {_day(done[-1])}")
     return 0
 
 
-def _erase(person: str, tenant: str, reason: str, data: Path | None, config: Path | None) -> Erasure:
+def _erase(person: str | None, tenant: str, reason: str, data: Path | None, config: Path | None) -> list[Erasure]:
     import anyio
 
     from ruche.engine.cli.verify import require_data
@@ -54,10 +61,11 @@ def _erase(person: str, tenant: str, reason: str, data: Path | None, config: Pat
 
     settings = read_settings(config, data=data)
     require_data(settings.data)
-    store = anyio.run(open_store, settings)
+    store, by, now = anyio.run(open_store, settings), f"cli:{getpass.getuser()}", time.time_ns() // 1_000_000
     try:
-        return store.audit.erase(tenant, person, reason=reason, by=f"cli:{getpass.getuser()}",
-                                 at_ms=time.time_ns() // 1_000_000)
+        if person is None:
+            return store.audit.erase_tenant(tenant, reason=reason, by=by, at_ms=now)
+        return [store.audit.erase(tenant, person, reason=reason, by=by, at_ms=now)]
     finally:
         store.close()
 

@@ -165,6 +165,13 @@ class PersonErased(Record, frozen=True, kw_only=True, tag="erased"):
     by: str
 
 
+class TenantErased(Record, frozen=True, kw_only=True, tag="tenant-erased"):
+    """Every data key of a tenant is to be destroyed, its persons' and its own; so they are when this is applied."""
+
+    reason: str
+    by: str
+
+
 class HoldSet(Record, frozen=True, kw_only=True, tag="hold"):
     """A legal hold on everything of a person is placed (`held`) or lifted."""
 
@@ -211,4 +218,5 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
 
 AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
              | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
-             | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept)
+             | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept
+             | TenantErased)

@@ -62,6 +62,24 @@ def test_an_erased_person_is_gone_and_everything_still_verifies(said: dict[str, 
     assert (code, report["ok"], report["entries"]) == (0, True, 3)
 
 
+def test_an_erased_tenant_is_gone_with_everybody(said: dict[str, Turn], capsys: pytest.CaptureFixture[str]) -> None:
+    code, (done,) = run(capsys, "erase", "--everybody", "--yes")
+    assert code == 0
+    assert [len(one["keys"]) for one in done] == [3]
+    for turn in said.values():
+        assert run(capsys, "runs", "show", turn.turn_id)[1][0]["error"]["code"] == "RESOURCE_DELETED"
+    assert run(capsys, "erase", "--everybody", "--yes", "--tenant", "rival")[0] == 3
+    code, (report,) = run(capsys, "verify")
+    assert (code, report["ok"], report["entries"]) == (0, True, 3)
+
+
+@pytest.mark.parametrize("words", [(), ("ada", "--everybody")])
+def test_a_person_or_a_whole_tenant_is_named_never_both(said: dict[str, Turn], words: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["erase", "--yes", *words])
+    assert end.value.code == 2
+
+
 def test_without_a_yes_nothing_is_erased(said: dict[str, Turn], capsys: pytest.CaptureFixture[str],
                                          monkeypatch: pytest.MonkeyPatch) -> None:
     import io
