@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ruche.engine.authoring.document import Path
+from ruche.engine.authoring.facts import check_facts
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.possible import can_be_true
 from ruche.engine.authoring.problem import Problem, suggest
@@ -24,6 +25,7 @@ def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabul
     for index, rule in enumerate(bundle.rules):
         place: Path = ("rules", index)
         yield from _check_judged(place, rule, bundle, origins)
+        yield from check_facts(place, rule, bundle, vocabulary, origins)
         yield from _check_fires(place, rule, bundle, vocabulary, origins)
         yield from _check_kept(place, rule, vocabulary, origins)
         yield from _check_certain(place, rule, bundle, vocabulary, origins)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from ruche.engine.authoring.possible import limits_of
+from ruche.engine.brain.facts import declared
 from ruche.engine.brain.results import outcome_name, status_name
 from ruche.plugins.enforcers import VOCABULARY as REPLY
 from ruche.plugins.installed import Installed
@@ -90,7 +91,8 @@ class Vocabulary:
     @cached_property
     def judged(self) -> frozenset[str]:
         """What `enforce` may read: the reply's own facts besides."""
-        return self.readable | REPLY | _spaced("reply", REPLY)
+        told = REPLY | declared(self._bundle.rules).keys()
+        return self.readable | told | _spaced("reply", told)
 
 
 def _is_kept(field: InterlocutorField) -> bool:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from ruche.engine.brain.extract import Place
+from ruche.engine.brain.facts import declared, facts_of
 from ruche.engine.brain.fields import CompiledField, compile_field
 from ruche.engine.brain.parts import (
     Check,
@@ -111,6 +112,7 @@ class CompiledAgent:
         self.nests = any(step.spec.scenario is not None for one in self.scenarios.values()
                          for step in one.steps.values())
         self.telling = _telling(self.scenarios)
+        self.facts = declared(bundle.rules)
         self.choices = any(field.spec.allowed for one in self.scenarios.values() for field in one.collects)
         self.rules = self._rules(built_in() if enforcers is None else enforcers)
         self.scopes = frozenset(rule.rule.scope_id for rule in self.rules.values() if rule.rule.scope_id is not None)
@@ -271,10 +273,12 @@ class CompiledAgent:
             if name not in self.templates:
                 known = ", ".join(self.templates) or "none"
                 raise ConfigurationError(f"{where}: no template called {name}; known: {known}")
+        check = _check(rule, enforcers)
+        reads = getattr(check[1], "reads", ()) if check is not None else ()
         return CompiledRule(rule=rule, when=compiled(where, rule.when), then=compile_text(where, rule.then),
-                            templates=tuple(self.templates[name] for name in rule.templates),
-                            check=_check(rule, enforcers), instructs=instructs(rule),
-                            topic=self.text(where, rule.topic or None),
+                            templates=tuple(self.templates[name] for name in rule.templates), check=check,
+                            facts=facts_of(reads, self.facts, figures=self.bundle.agent.extracting),
+                            instructs=instructs(rule), topic=self.text(where, rule.topic or None),
                             required=(*(phrases_of(rule, "required") if rule.hard else ()), *rule.must_include),
                             forbidden=(*(phrases_of(rule, "forbidden") if rule.hard else ()), *rule.must_avoid))
 

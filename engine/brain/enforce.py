@@ -7,6 +7,7 @@ refusal, the engine's own, and if the rules forbid even that, nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
@@ -27,10 +28,18 @@ class Enforced(msgspec.Struct, frozen=True, kw_only=True):
     enforcement: Enforcement
     usage: Usage
     blocked: bool = False
+    facts: dict[str, Any] = {}
+    """What a model read in the text that was judged last."""
 
 
 async def enforce(spoken: Spoken, gate: Gate, voice: Voice, speaker: Speaker, matched: Matched,
                   stage: Stage) -> Enforced:
+    done = await _enforced(spoken, gate, voice, speaker, matched, stage)
+    return msgspec.structs.replace(done, facts=gate.facts) if gate.facts else done
+
+
+async def _enforced(spoken: Spoken, gate: Gate, voice: Voice, speaker: Speaker, matched: Matched,
+                    stage: Stage) -> Enforced:
     if gate.idle:
         return Enforced(text=spoken.text, segments=spoken.segments, usage=spoken.usage,
                         enforcement=Enforcement(risk="GREEN"))

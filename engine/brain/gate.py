@@ -5,6 +5,8 @@ A rule without `enforce` needs a judge that reads, and what a judge must read de
 - a model wrote it: every such rule in force;
 - the author wrote it: hard rules that matched and whose own text is not said. Of the others no model could have said
   something else: passed where the rule's own text is said, not applicable where it did not match.
+The same call reads facts of the reply that expressions need and patterns do not find (`facts.py`).
+
 Where there is no judge, what one would have to read is in error, which a hard rule counts as broken; soft rules are
 left out. The author's check refuses hard rules that nothing can judge.
 """
@@ -18,6 +20,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ruche.engine.brain.calls import asked
+from ruche.engine.brain.facts import merged, missing, unreadable
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.judge import Judge
 from ruche.engine.brain.match import Matched, in_force
@@ -26,6 +29,7 @@ from ruche.engine.brain.parts import Check, CompiledRule
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import draft_names, extract_names, judges_prefixes
 from ruche.plugins.errors import RucheError
+from ruche.plugins.generators.facts import Facts
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import Rule
 from ruche.storage.model.turn import Violation
@@ -97,7 +101,12 @@ class Gate:
         self._matched = frozenset(one.id for one in matched.rules)
         rules = {rule.id: rule for rule in (*in_force(who, names), *(one.rule for one in matched.rules))}
         self._resting = tuple((rule.rule, _RESTS) for rule in who.agent.conditional if rule.id not in rules)
-        self._checks = [rule.check for rule in rules.values() if rule.check is not None]
+        checked = [rule for rule in rules.values() if rule.check is not None]
+        self._checks = [rule.check for rule in checked if rule.check is not None]
+        self._facts = [rule.facts for rule in checked] if any(rule.facts for rule in checked) else []
+        self._wanted = frozenset[str]().union(*self._facts)
+        self.facts: dict[str, Any] = {}
+        """What a model read in the last text."""
         self._unread = [rule for rule in rules.values() if rule.check is None and (rule.rule.hard or judge is not None)]
         self._whole = bool(self._unread) and any(rule.rule.hard for rule in self._unread)
         self._needs_likeness = any(getattr(check[2], "needs_likeness", False) for check in self._checks)
@@ -111,25 +120,31 @@ class Gate:
     @property
     def by_segments(self) -> bool:
         """True when every rule that may stop a reply can be judged on a prefix, so that checked segments may go out."""
-        return not self._whole and all(judges_prefixes(enforcer, prepared) for _, prepared, enforcer in self._checks)
+        return not self._whole and not self._wanted and all(judges_prefixes(enforcer, prepared)
+                                                            for _, prepared, enforcer in self._checks)
 
     async def judge(self, text: str, *, model: bool, whole: bool = True, safe: bool = False) -> Judged:
         """The verdicts on exactly these bytes. `safe`: the text is a fallback that the author wrote for refusals."""
-        verdicts = await self._read(text, model=model, safe=safe) if self._unread and whole else []
+        reply = self._reply_names(text)
+        verdicts, facts = await self._read(text, reply, model=model, safe=safe) if whole else ([], Facts())
         if self._checks:
-            found = await self._judged(text, whole, answers=self._answers and not safe)
+            names = None if reply is None else self._draft_names(merged(reply, facts))
+            found = await self._judged(text, names, facts, whole, answers=self._answers and not safe)
             verdicts.extend((check[0], verdict) for check, verdict in zip(self._checks, found, strict=True))
         return Judged(verdicts=(*verdicts, *self._resting))
 
-    async def _judged(self, text: str, whole: bool, *, answers: bool) -> list[Verdict]:
-        names = self._draft_names(text)
+    async def _judged(self, text: str, names: dict[str, Any] | None, facts: Facts, whole: bool, *,
+                      answers: bool) -> list[Verdict]:
         if names is None:
             return [_ERROR] * len(self._checks)
         draft = Draft(text=text, question=self._who.text, names=names, language=self._language, whole=whole,
                       authored=self._who.agent.authored, found=self._found, answers=answers)
-        request = [text, whole, [check[0].id for check in self._checks]]
+        request = [text, whole, [check[0].id for check in self._checks], *([facts.values] if facts.values else ())]
         found, _ = await asked(self._tape, "enforce", request, lambda: self._complete(draft), list[Verdict], None)
-        return [_ERROR] * len(self._checks) if found is None else found
+        if found is None:
+            return [_ERROR] * len(self._checks)
+        return [unreadable(verdict, wanted, facts) for verdict, wanted in zip(found, self._facts, strict=True)] \
+            if facts.unread else found
 
     async def _complete(self, draft: Draft) -> list[Verdict]:
         """One verdict per check, whatever the service gave."""
@@ -141,26 +156,36 @@ class Gate:
             return [_ERROR] * len(self._checks)
         return [verdict if isinstance(verdict, Verdict) else _ERROR for verdict in found]
 
-    def _draft_names(self, text: str) -> dict[str, Any] | None:
-        """None when the reply's names could not be worked out: then nothing that reads them can be judged."""
+    def _reply_names(self, text: str) -> dict[str, Any] | None:
+        """What patterns find in the text; None when that could not be worked out: then nothing that reads it can be
+        judged."""
         if not self._needs_names:
-            return self._names
+            return {}
         try:
-            reply = extract_names(text, self._language)
+            return extract_names(text, self._language)
         except Exception:
             return None
+
+    def _draft_names(self, reply: dict[str, Any]) -> dict[str, Any]:
+        if not self._needs_names:
+            return self._names
         kept = [name for name, field in self._who.agent.fields.items() if field.kept]
         return draft_names(reply, self._names["session"], self._names["profile"], self._names["now"], kept)
 
-    async def _read(self, text: str, *, model: bool, safe: bool) -> list[tuple[Rule, Verdict]]:
-        """The verdicts on the rules that nothing else can judge, from one call at most."""
+    async def _read(self, text: str, reply: dict[str, Any] | None, *, model: bool,
+                    safe: bool) -> tuple[list[tuple[Rule, Verdict]], Facts]:
+        """The verdicts on the rules that nothing else can judge and the facts that no pattern finds, from one call at
+        most."""
         settled = {rule.id: self._by_author(rule, model=model, safe=safe) for rule in self._unread}
         open_ = [rule.rule for rule in self._unread if settled[rule.id] is None]
-        if open_:
-            found = [_ERROR] * len(open_) if self._judge is None else \
-                await self._judge.verdicts(text, open_, by_model=model)
+        wanted = {} if safe or not self._wanted else missing(self._wanted, reply or {}, self._who.agent.facts,
+                                                             by_model=model)
+        facts = Facts(unread=frozenset(wanted))
+        if self._judge is not None and (open_ or wanted):
+            found, facts = await self._judge.read(text, open_, wanted, by_model=model)
             settled.update(zip((rule.id for rule in open_), found, strict=True))
-        return [(rule.rule, settled[rule.id] or _ERROR) for rule in self._unread]
+        self.facts = facts.values
+        return [(rule.rule, settled[rule.id] or _ERROR) for rule in self._unread], facts
 
     def _by_author(self, rule: CompiledRule, *, model: bool, safe: bool) -> Verdict | None:
         """The verdict that follows from who wrote the text; None when somebody must read it."""

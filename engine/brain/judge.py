@@ -1,11 +1,12 @@
-"""Lane 2 of enforcement: one model call that judges a draft against every rule that nothing else can judge.
+"""Lane 2 of enforcement: one model call that judges a draft against every rule that nothing else can judge, and reads
+the facts in it that patterns do not find.
 
 It fails closed: without a verdict that can be read a rule is in error, which a hard rule counts as broken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ruche.engine.brain.calls import Budget, asked
@@ -13,13 +14,14 @@ from ruche.engine.brain.endpoint import Endpoint, spent
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.screen import shown
 from ruche.plugins.contracts import Generated, Verdict
+from ruche.plugins.generators.facts import Facts
 from ruche.plugins.generators.judge import (
     JudgedRule,
     Judgement,
     error,
     judge_messages,
     judge_schema,
-    read_verdicts,
+    read_answer,
 )
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import ModelUse, Rule
@@ -41,20 +43,22 @@ class Judge:
         self._endpoint = Endpoint(use, generators)
         self.usage = Usage()
 
-    async def verdicts(self, reply: str, rules: list[Rule], *, by_model: bool) -> list[Verdict]:
-        """One verdict per rule, in their order, from one call."""
-        task = self._task(reply, rules, by_model=by_model)
+    async def read(self, reply: str, rules: list[Rule], facts: Mapping[str, str], *,
+                   by_model: bool) -> tuple[list[Verdict], Facts]:
+        """One verdict per rule, in their order, and the facts, from one call."""
+        task = self._task(reply, rules, dict(facts), by_model=by_model)
         chat, schema = judge_messages(task), judge_schema(task)
         made, fault = await asked(self._tape, "judge", [chat, task.max_tokens],
                                   lambda: self._endpoint.complete(chat, schema, task.max_tokens), Generated,
                                   self._budget.of(SECONDS))
         if made is None:
-            return [error(f"the judge did not answer: {fault}")] * len(rules)
+            silent = error(f"the judge did not answer: {fault}")
+            return [silent] * len(rules), Facts(unread=frozenset(facts))
         self.usage += spent(made)
-        found = read_verdicts(made.text, task)
-        return [found[rule.id] for rule in rules]
+        found, told = read_answer(made.text, task)
+        return [found[rule.id] for rule in rules], told
 
-    def _task(self, reply: str, rules: list[Rule], *, by_model: bool) -> Judgement:
+    def _task(self, reply: str, rules: list[Rule], facts: dict[str, str], *, by_model: bool) -> Judgement:
         who = self._who
         seen = shown if who.agent.screened else str
         past = [pair for exchange in who.turn.session.history[-EXCHANGES:]
@@ -63,4 +67,4 @@ class Judge:
             rules=tuple(JudgedRule(id=rule.id, condition=rule.if_, then=rule.then) for rule in rules), reply=reply,
             conversation=tuple((role, seen(text[:SHOWN])) for role, text in (*past, ("person", who.text))),
             fields={name: "known" if name in self._known else "unknown" for name in who.agent.fields},
-            by_model=by_model)
+            by_model=by_model, facts=facts)

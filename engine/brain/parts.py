@@ -63,6 +63,8 @@ class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     """Phrases that a reply must and must not hold, for whoever writes it."""
+    facts: frozenset[str] = frozenset()
+    """What of the reply it reads that a model may have to look for."""
     topic: CompiledText | None = None
     """What the rule is about, where the person is asked which of two is meant."""
 

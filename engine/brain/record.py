@@ -172,7 +172,7 @@ def _decisions(decided: Decided) -> dict[str, Any]:
         "match": decided.matched.notes, "orchestrate": decided.orchestrated.notes,
         "act": _filled(lacking=decided.acted.lacking),
         "plan": decided.planned.notes,
-        **_filled(recall=explained(decided.who), withheld=decided.withheld),
+        **_filled(recall=explained(decided.who), withheld=decided.withheld, facts=decided.enforced.facts),
     }
 
 

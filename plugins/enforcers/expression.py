@@ -24,6 +24,11 @@ class Condition(NamedTuple):
     late: frozenset[str]
     monotone: bool
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every name that decides."""
+        return self.expression.names | frozenset(self.requires)
+
 
 class ExpressionEnforcer:
     """Passes when the expression is true. An undefined name: not applicable, or failed if the rule `requires` it.

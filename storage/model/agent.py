@@ -58,6 +58,8 @@ class Rule(Authored):
     hard: bool = False
     enforce: Expression | EnforcerUse | None = None
     requires: tuple[Name, ...] = ()
+    extract: dict[Name, str] = Field(default_factory=dict)
+    """Facts of the reply that `enforce` reads and no pattern finds: name to what it is, for a model to look for."""
     tools: tuple[ToolBinding, ...] = ()
     templates: tuple[Name, ...] = ()
     cooldown: int = Field(default=0, ge=0)
@@ -271,6 +273,9 @@ class ModelUse(Authored):
     """Whether a model says of each candidate rule if it applies; when absent, with preset `maximum`."""
     unsure: Literal["exclude", "include", "log_only"] = "exclude"
     """What becomes of a rule of which it is not sure."""
+    extract: bool | None = None
+    """Whether a model also looks for sums and percentages that patterns do not find in a reply, where a rule reads
+    them; when absent, with preset `maximum`."""
 
 
 class Agent(Authored):
@@ -325,6 +330,12 @@ class Agent(Authored):
         """The endpoint that reads messages, None when there is none or the preset is `minimal`."""
         own = self.models
         return None if self.preset == "minimal" else _endpoint(own.url, own.model, own.api_key)
+
+    @property
+    def extracting(self) -> bool:
+        """Whether the judge also reads sums and percentages where patterns find none."""
+        own = self.models
+        return self.judging is not None and (self.preset == "maximum" if own.extract is None else own.extract)
 
     @property
     def filtering(self) -> ModelUse | None:

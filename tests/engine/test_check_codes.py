@@ -18,6 +18,7 @@ FALLBACK = "- {id: f, mode: fallback, text: Sorry}\n"
 RULE = "- id: r\n  if: Somebody asks\n  then: Answer\n"
 TOOL = "- {id: t, python: 'tools.py:f'}\n"
 SOURCE = "def f():\n    return {}\n"
+JUDGED = "name: A\nmodels: {generator: openai, url: 'http://x/v1', model: m, judge: {}}\n"
 STEPS = "entry: Somebody asks\nsteps:\n"
 
 
@@ -128,6 +129,14 @@ CASES = [
          rules=RULE + "  enforce: {use: personal_data, options: {kinds: [mail]}}\n"),
     case("E317", "rules.yaml:4", "grounding cannot check dates", templates=FALLBACK,
          rules=RULE + "  enforce: {use: grounding, options: {check: dates}}\n"),
+    case("E326", "rules.yaml:5", "amount is the name of something else", agent=JUDGED,
+         rules=RULE + "  enforce: reply.amount < 3\n  extract: {amount: the sum}\n"),
+    case("E326", "rules.yaml:5", "Days cannot be a name", agent=JUDGED,
+         rules=RULE + "  enforce: Days < 3\n  extract: {Days: the days}\n"),
+    case("E601", "rules.yaml:6", "nothing can read replies for the hard rule r", templates=FALLBACK,
+         rules=RULE + "  hard: true\n  enforce: reply.days < 3\n  extract: {days: the days}\n"),
+    case("W609", "rules.yaml:5", "looks for days but does not use it", agent=JUDGED,
+         rules=RULE + "  enforce: reply.amount < 3\n  extract: {days: the days}\n"),
     case("E601", "rules.yaml:4", "nothing can judge the hard rule r", rules=RULE + "  hard: true\n",
          templates=FALLBACK,
          agent="name: A\nmodels: {generator: openai, url: 'http://x/v1', model: m}\n"),
