@@ -222,6 +222,8 @@ class Line:
             self.items.remove(turn)
             taken += turn.messages
             running.take_in(turn)
+        if running.stage is not None and not any(isinstance(item, LogicalTurn) for item in self.items):
+            running.stage.none_waits()
         return tuple(taken)
 
     def _supersede(self, running: LogicalTurn) -> LogicalTurn:

@@ -53,6 +53,10 @@ class SessionStage:
     def newer_waits(self) -> None:
         self._waiting = True
 
+    def none_waits(self) -> None:
+        """Every newer message is this turn's by now."""
+        self._waiting = False
+
     def offer(self, take: Callable[[], tuple[Message, ...]]) -> None:
         """Newer messages may be taken up by this turn."""
         self._take = take
@@ -117,6 +121,7 @@ class SessionStage:
             arguments=effect.arguments)
         if can_be_undone(settled):
             self.done.append(settled)
+        self.commit_reached |= effect.policy == "IRREVERSIBLE" and status in ("ok", "unknown")
         with anyio.CancelScope(shield=True):
             await self._scribe.commit(settled)
 

@@ -86,7 +86,7 @@ class Stage(Protocol):
         """Tell subscribers that a phase ended after `ms` milliseconds."""
 
     def pending(self) -> bool:
-        """True once newer messages wait; never turns False again within a turn."""
+        """True once newer messages wait; turns False again within a turn only when it absorbs them all."""
 
     async def reserve(self, effect: Effect) -> EffectOutcome:
         """Reserve an effect before it happens; the answer says whether it may."""

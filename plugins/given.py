@@ -12,7 +12,7 @@ SITE = "input"
 
 
 class Given(Struct, frozen=True, kw_only=True):
-    """`messages` are without their texts, which the run holds as `said`."""
+    """`messages` are those that the turn began with, without their texts, which the run holds as `said`."""
 
     group: str
     deadline_ms: int | None
@@ -28,7 +28,8 @@ def given(turn: TurnInput) -> Given:
 
 def input_again(kept: Given, run: Run, session: SessionState) -> TurnInput:
     """The input that a run was made from. Raises ValueError when the tape and the run do not fit together."""
-    messages = tuple(replace(message, text=text) for message, text in zip(kept.messages, run.said, strict=True))
+    said = run.said[:len(kept.messages)]  # what was taken in later is on the tape
+    messages = tuple(replace(message, text=text) for message, text in zip(kept.messages, said, strict=True))
     return TurnInput(tenant=run.tenant, agent=run.agent, turn_id=run.id, request_id=run.request_id, messages=messages,
                      session=session, profile=kept.profile, deadline_ms=kept.deadline_ms, turn_group=kept.group,
                      waited_ms=run.timings_ms.get("accumulate", 0.0))

@@ -46,6 +46,9 @@ class Tape(Protocol):
     async def ask(self, site: str, request: Any, live: Callable[[], Awaitable[T]], kind: type[T]) -> T:
         """The answer of an awaited call. RucheErrors are recorded and raised again in replay."""
 
+    def ask_seldom(self, site: str, request: Any, live: Callable[[], T | None], kind: type[T]) -> T | None:
+        """As `ask_now`, for what mostly has no answer: None leaves nothing on the tape."""
+
     def entries(self) -> tuple[TapeEntry, ...]:
         """All that was asked so far."""
 
@@ -93,6 +96,10 @@ class LiveTape:
             raise
         return self._keep(site, request, answer)
 
+    def ask_seldom(self, site: str, request: Any, live: Callable[[], T | None], kind: type[T]) -> T | None:
+        answer = live()
+        return None if answer is None else self._keep(site, request, answer)
+
     def entries(self) -> tuple[TapeEntry, ...]:
         return tuple(self._entries)
 
@@ -122,6 +129,12 @@ class ReplayTape:
         return self._answer(site, request, kind)
 
     async def ask(self, site: str, request: Any, live: Callable[[], Awaitable[T]], kind: type[T]) -> T:
+        return self._answer(site, request, kind)
+
+    def ask_seldom(self, site: str, request: Any, live: Callable[[], T | None], kind: type[T]) -> T | None:
+        entry = self._entries[self._next] if self._next < len(self._entries) else None
+        if entry is None or entry.site != site or entry.request != request_hash(request):
+            return None
         return self._answer(site, request, kind)
 
     def entries(self) -> tuple[TapeEntry, ...]:

@@ -37,6 +37,8 @@ class Invoker:
         self._who, self._gateway, self._tape, self._stage = who, gateway, tape, stage
         self.results: list[Any] = []
         """What tools gave back in this turn."""
+        self.acts = False
+        """True once a tool with consequences was asked for."""
 
     def subject(self, tool: Any, arguments: dict[str, Any]) -> str:
         """What a confirmation of this call is bound to."""
@@ -62,6 +64,7 @@ class Invoker:
         turn = self._who.turn
         scope = turn.turn_group or turn.messages[0].id
         key = f"{turn.session.id}:{scope}:{tool.id}:{digest(arguments)[:16]}"
+        self.acts = True
         waits = tool.policy == "IRREVERSIBLE" and not urgent
         if waits and self._tape.ask_now("pending", None, self._stage.pending, bool):
             return Ran(status="skipped", error="a newer message waits", key=key, saying="later")

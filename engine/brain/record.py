@@ -41,6 +41,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     withheld: str = ""
     """What kept models from speaking in this turn: `message` or `values`."""
+    absorbed: tuple[dict[str, Any], ...] = ()
+    """After which phase the turn took which newer messages in and began anew."""
 
 
 def record(decided: Decided, engine: str, timings: dict[str, float], tape: tuple[TapeEntry, ...]) -> TurnOutput:
@@ -172,7 +174,8 @@ def _decisions(decided: Decided) -> dict[str, Any]:
         "match": decided.matched.notes, "orchestrate": decided.orchestrated.notes,
         "act": _filled(lacking=decided.acted.lacking),
         "plan": decided.planned.notes,
-        **_filled(recall=explained(decided.who), withheld=decided.withheld, facts=decided.enforced.facts),
+        **_filled(recall=explained(decided.who), withheld=decided.withheld, absorbed=decided.absorbed,
+                  facts=decided.enforced.facts),
     }
 
 

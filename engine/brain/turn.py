@@ -1,6 +1,8 @@
 """The turn: eleven phases in order, each in its own file, each handing on one frozen object; none reaches back.
 
 identify -> sense -> learn -> retrieve -> match -> orchestrate -> act -> plan -> speak -> enforce -> record
+
+A turn that takes newer messages in begins anew with all of them (`absorb.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from ruche.engine.brain.absorb import Newer
 from ruche.engine.brain.act import Acted, act
 from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.compiled import CompiledAgent
@@ -18,7 +21,7 @@ from ruche.engine.brain.consult import consult, intended
 from ruche.engine.brain.contributions import Speaker
 from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.endpoint import Mute
-from ruche.engine.brain.enforce import Enforced, enforce
+from ruche.engine.brain.enforce import enforce
 from ruche.engine.brain.explain import Explained, explain
 from ruche.engine.brain.gate import Enforcing, Gate
 from ruche.engine.brain.identify import Identified, identify
@@ -102,7 +105,15 @@ class PhasedBrain:
 
     async def think(self, turn: TurnInput, tape: Tape, stage: Stage) -> TurnOutput:
         """Raises NotFound for an unknown agent; whatever else fails outside costs its own result only."""
-        watch = _Watch(stage)
+        watch, newer = _Watch(stage), Newer(turn, tape, stage)
+        output = await self._once(newer, watch, tape, stage)
+        while output is None:
+            output = await self._once(newer, watch, tape, stage)
+        return output
+
+    async def _once(self, newer: Newer, watch: _Watch, tape: Tape, stage: Stage) -> TurnOutput | None:
+        """All phases over the messages that the turn has; None as soon as it has taken in newer ones."""
+        turn = newer.turn
         agent = self._agents.current(turn.tenant, turn.agent)
         who = identify(turn, agent, tape)
         if self._memory is not None and agent.bundle.agent.memory:
@@ -117,6 +128,8 @@ class PhasedBrain:
         if agent.sensor is not None and not who.orders:
             sensed = await consult(who, sensed, agent.sensor, self._generators, tape, budget)
         watch.ended("sense")
+        if newer.came("sense", sensed.usage):
+            return None
         knowledge = learn(who, sensed)
         watch.ended("learn")
         retrieved = await retrieve(who, self._retrieval, self._threshold, tape)
@@ -134,6 +147,8 @@ class PhasedBrain:
         matched = await match_entered(who, retrieved, orchestrated.names, self._selector, matched,
                                       orchestrated.positions(), sifter)
         watch.ended("orchestrate")
+        if newer.came("orchestrate", _usage(sensed, Usage(), sifter)):
+            return None
         invoker = Invoker(who, self._tools, tape, stage)
         orchestrated, acted = await self._act(who, sensed, retrieved, orchestrated, matched, invoker)
         matched = await match_entered(who, retrieved, acted.names, self._selector, matched,
@@ -152,11 +167,14 @@ class PhasedBrain:
                       withheld=bool(withheld), private=_private(who, acted))
         spoken = await voice.speak(gate, stage)
         watch.ended("speak")
+        if not (invoker.acts or spoken.segments) and newer.came("speak", _usage(sensed, spoken.usage, judge, sifter)):
+            return None
         enforced = await enforce(spoken, gate, voice, Speaker(who, sensed.language, acted.names), matched, stage)
         watch.ended("enforce")
         decided = Decided(who=who, sensed=sensed, retrieved=retrieved, matched=matched, orchestrated=orchestrated,
                           acted=acted, planned=planned, enforced=enforced, withheld=withheld,
-                          usage=_usage(sensed, enforced, judge, sifter))
+                          absorbed=tuple(newer.taken),
+                          usage=newer.all_told(_usage(sensed, enforced.usage, judge, sifter)))
         output = record(decided, self._engine, watch.total(turn.waited_ms), tape.entries())
         return output if who.recalled is None else to_be_learnt(output, who)
 
@@ -229,10 +247,10 @@ def _withheld(who: Identified, acted: Acted, invoker: Invoker) -> str:
     return "values" if any_orders(names["session"], names["profile"], invoker.results) else ""
 
 
-def _usage(sensed: Sensed, enforced: Enforced, *others: Judge | Sifter | None) -> Usage:
-    """What all model calls of the turn cost."""
+def _usage(sensed: Sensed, spoken: Usage, *others: Judge | Sifter | None) -> Usage:
+    """What all model calls cost."""
     asked = [one.usage for one in others if one is not None]
-    return sum((sensed.usage, *asked), enforced.usage) if asked or sensed.usage.model_calls else enforced.usage
+    return sum((sensed.usage, *asked), spoken) if asked or sensed.usage.model_calls else spoken
 
 
 def _said(planned: Planned) -> frozenset[str]:
@@ -251,7 +269,7 @@ class _Watch:
     def ended(self, phase: str) -> None:
         now = time.perf_counter()
         ms = round((now - self._last) * 1000, 3)
-        self._timings[phase] = ms
+        self._timings[phase] = round(self._timings[phase] + ms, 3) if phase in self._timings else ms
         self._last = now
         self._stage.progress(phase, ms)
 

@@ -225,6 +225,28 @@ async def test_after_an_effect_a_turn_is_finished_first(tmp_path: Path) -> None:
         assert (await ending(second)).data["reply"] == "you said: wait"
 
 
+async def test_after_an_effect_that_cannot_be_undone_no_decider_takes_the_turn_back(tmp_path: Path) -> None:
+    go, done = asyncio.Event(), asyncio.Event()
+
+    async def act(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        if turn.session.turn_count == 0:
+            effect = Effect(tool="pay", key=f"{turn.turn_group}:pay", policy="IRREVERSIBLE")
+            await stage.reserve(effect)
+            await stage.settle(effect, EffectOutcome(status="ok", result=7))
+            done.set()
+            await go.wait()
+            return "paid"
+        return await echo(turn, stage, tape)
+
+    async with rig(tmp_path, ScriptedBrain(act), channel_bases=AT_ONCE, decider=lambda _: Decision.SUPERSEDE) as it:
+        first = asyncio.ensure_future(it.turn("pay", WEB))
+        await done.wait()
+        second = await it.say("wait", WEB, want="events")
+        go.set()
+        assert (await first).reply == "paid"
+        assert (await ending(second)).data["reply"] == "you said: wait"
+
+
 async def test_messages_within_the_window_are_one_turn_with_one_answer(tmp_path: Path) -> None:
     brain = ScriptedBrain()
     async with rig(tmp_path, brain) as it:

@@ -115,14 +115,16 @@ def parse_events(answer: http.client.HTTPResponse) -> Iterator[tuple[int | None,
 
 
 @contextmanager
-def served(data: Path, agents: Path, log: TextIO, **settings: Any) -> Iterator[Served]:
-    """A server over a new engine while the context lasts; what fails while it starts is raised here."""
+def served(data: Path, agents: Path, log: TextIO, parts: Mapping[str, Any] | None = None, **settings: Any
+           ) -> Iterator[Served]:
+    """A server over a new engine while the context lasts; what fails while it starts is raised here. `parts` replace
+    what the engine is made of."""
     chosen = read_settings(data=data, agents=agents, environment={}, **{
         "models": {"embedder": "hashing"}, **settings, "server": {"port": 0, **settings.get("server", {})}})
     news: queue.Queue[Any] = queue.Queue()
     handlers, level = logging.root.handlers[:], logging.root.level
     configure(LogSettings(), log)
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(chosen, news)))
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(chosen, news, parts or {})))
     thread.start()
     first = news.get(timeout=60)
     try:
@@ -140,10 +142,10 @@ def served(data: Path, agents: Path, log: TextIO, **settings: Any) -> Iterator[S
         logging.root.setLevel(level)
 
 
-async def _serve(settings: Settings, news: queue.Queue[Any]) -> None:
+async def _serve(settings: Settings, news: queue.Queue[Any], parts: Mapping[str, Any]) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     try:
-        async with Engine.open(settings=settings) as engine, serving(engine, settings) as ready:
+        async with Engine.open(settings=settings, **parts) as engine, serving(engine, settings) as ready:
             news.put((ready, engine.token_key, lambda: loop.call_soon_threadsafe(stopped.set)))
             await stopped.wait()
     except BaseException as error:
