@@ -103,6 +103,7 @@ def _check_step(place: Path, scenario: Scenario, step: Step, risky: set[str], or
                                   "write confirm: with a question")
     gathered = {name for other in scenario.steps for name in other.collects}
     gathered |= {need.field for needs in (scenario.needs, *(one.needs for one in scenario.steps)) for need in needs}
+    gathered |= vocabulary.filled
     for index, name in enumerate(step.requires):
         if name in vocabulary.fields and name not in gathered:
             yield origins.problem((*place, "requires", index), "W508", f"no step of {scenario.id} collects {name}",

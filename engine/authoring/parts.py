@@ -27,12 +27,12 @@ Functions = dict[str, ast.FunctionDef | ast.AsyncFunctionDef]
 def check_parts(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:
     yield from _check_agent(bundle, origins)
     yield from _check_generator(bundle.agent.models, origins, vocabulary)
+    tools = {tool.id: tool for tool in bundle.tools}
     for index, field in enumerate(bundle.fields):
-        yield from _check_field(("fields", index), field, origins)
+        yield from _check_field(("fields", index), field, tools, origins)
     for index, template in enumerate(bundle.templates):
         if template.language is not None and not is_language(template.language):
             yield _language(("templates", index, "language"), template.language, origins)
-    tools = {tool.id: tool for tool in bundle.tools}
     for index, variable in enumerate(bundle.variables):
         yield from _check_variable(("variables", index), variable, tools, origins)
     functions: dict[str, Functions] = {}
@@ -111,7 +111,13 @@ def _language(place: Path, code: str, origins: Origins) -> Problem:
     return origins.problem(place, "E312", f"{code} is not a language code", "write two letters, as en or pt-BR")
 
 
-def _check_field(place: Path, field: InterlocutorField, origins: Origins) -> Iterator[Problem]:
+def _check_field(place: Path, field: InterlocutorField, tools: dict[str, Tool],
+                 origins: Origins) -> Iterator[Problem]:
+    tool = tools.get(field.verify or "")
+    if tool is not None and tool.policy not in ("PURE", "IDEMPOTENT"):
+        yield origins.problem((*place, "verify"), "E324",
+                              f"{tool.id} is {tool.policy}, and a value is verified unasked",
+                              "take a tool that is PURE or IDEMPOTENT")
     if field.pattern is not None:
         try:
             Automaton(field.pattern)

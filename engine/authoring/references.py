@@ -32,6 +32,10 @@ def check_references(bundle: AgentBundle, origins: Origins, vocabulary: Vocabula
     yield from look.text(("agent", "handoff", "text"), bundle.agent.handoff.text)
     for index, field in enumerate(bundle.fields):
         yield from look.text(("fields", index, "ask"), field.ask)
+        if field.verify is not None:
+            yield from look.one(("fields", index, "verify"), "E302", "tool", field.verify, vocabulary.tools)
+    for index, tool in enumerate(bundle.tools):
+        yield from look.many(("tools", index, "verifies"), "E301", "field", tool.verifies, vocabulary.fields)
     for number, scenario in enumerate(bundle.scenarios):
         yield from look.needs(("scenarios", number), scenario.needs)
         for index, step in enumerate(scenario.steps):

@@ -82,8 +82,8 @@ class Vocabulary:
     @cached_property
     def readable(self) -> frozenset[str]:
         """What a text, or an expression that is evaluated before there is a reply, may read; bare and spaced."""
-        kept = _with_currency(field for field in self._bundle.fields if _is_kept(field))
-        other = _with_currency(field for field in self._bundle.fields if not _is_kept(field))
+        kept = self._named(field for field in self._bundle.fields if _is_kept(field))
+        other = self._named(field for field in self._bundle.fields if not _is_kept(field))
         values = self.known - self.fields | (MEMORY if self._bundle.agent.memory else frozenset())
         return frozenset({"agent", *kept, *other, *values, *_spaced("profile", kept), *_spaced("now", NOW),
                           *_spaced("session", other | values | SESSION)})
@@ -93,6 +93,23 @@ class Vocabulary:
         """What `enforce` may read: the reply's own facts besides."""
         told = REPLY | declared(self._bundle.rules).keys()
         return self.readable | told | _spaced("reply", told)
+
+
+    @cached_property
+    def filled(self) -> frozenset[str]:
+        """Fields that tools give values for."""
+        return self.fields & {name for tool in self._bundle.tools for name in tool.outputs}
+
+    @cached_property
+    def proven(self) -> frozenset[str]:
+        """Fields whose values a tool can prove."""
+        return frozenset({*(field.name for field in self._bundle.fields if field.verify),
+                          *(name for tool in self._bundle.tools for name in tool.verifies)})
+
+    def _named(self, fields: Iterable[InterlocutorField]) -> frozenset[str]:
+        """The fields' names, NAME_currency for those that hold money, NAME_verified for those that can be proven."""
+        listed = list(fields)
+        return _with_currency(listed) | {f"{field.name}_verified" for field in listed if field.name in self.proven}
 
 
 def _is_kept(field: InterlocutorField) -> bool:

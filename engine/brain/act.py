@@ -21,6 +21,7 @@ from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, CompiledTool
 from ruche.engine.brain.results import outputs_of, status_of
 from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.supplied import emptied, fill, prove, says_right
 from ruche.engine.brain.undo import Done, given_up, undoing
 from ruche.engine.brain.variables import due
 from ruche.engine.brain.walk import Standing, lacks, missing
@@ -76,7 +77,7 @@ class _Round:
         self._who, self._sensed, self._matched, self._invoker = who, sensed, matched, invoker
         self._standings = list(orchestrated.standings)
         self._knowledge, self._names = orchestrated.knowledge, orchestrated.names
-        self._calls: list[ToolCall] = list(before.calls) if before else []
+        self._calls: list[ToolCall] = list(before.calls) if before else list(orchestrated.knowledge.calls)
         self._failed: set[str] = set(before.failed) if before else set()
         self._lacking: list[str] = list(before.lacking) if before else []
         self._questions: list[Question] = list(before.questions) if before else []
@@ -101,8 +102,8 @@ class _Round:
             ran = await self._call(tool, arguments)
             if ran.value is not None:
                 value = ran.value.get(variable.name, ran.value) if isinstance(ran.value, dict) else ran.value
-                self._keep({variable.name: value, f"@{variable.name}": self._who.now_ms,
-                            **outputs_of(tool.tool, ran.value)})
+                self._know(remember(self._knowledge, {variable.name: value, f"@{variable.name}": self._who.now_ms}))
+                self._keep(outputs_of(tool.tool, ran.value))
 
     async def steps(self) -> None:
         for place, standing in enumerate(self._standings):
@@ -211,13 +212,15 @@ class _Round:
         instance = self._standings[place].instance
         self._change(place, done_tools=tuple(name for name in instance.done_tools if name != tool.id),
                      held=tuple(name for name in instance.held if name != tool.id))
-        self._knowledge = unlearn(self._knowledge, tuple(tool.outputs))
+        self._knowledge = emptied(self._who, unlearn(self._knowledge, tuple(tool.outputs)), tool.outputs)
         self._keep(status_of(tool, "undone"))
 
     async def _run(self, tool: CompiledTool, arguments: dict[str, Any], step: CompiledStep | None) -> Ran:
         ran = await self._call(tool, arguments)
         if ran.status in ("ok", "cached"):
             self._keep(outputs_of(tool.tool, ran.value))
+            if tool.tool.verifies and says_right(ran.value) is not False:
+                self._know(prove(self._who, self._knowledge, tool.tool.verifies, tool.tool.id))
         elif ran.saying:
             self._sayings.append(ran.saying)
         self._keep(status_of(tool.tool, ran.status))
@@ -256,11 +259,17 @@ class _Round:
         instance = msgspec.structs.replace(standing.instance, **changes)
         self._standings[place] = msgspec.structs.replace(standing, instance=instance)
 
-    def _keep(self, variables: dict[str, Any]) -> None:
-        if variables:
-            self._knowledge = remember(self._knowledge, variables)
-            self._names = names_of(self._who, self._knowledge, self._sensed.language,
-                                   self._names["session"].get("intent", ""))
+    def _keep(self, values: dict[str, Any]) -> None:
+        """A value whose name is a field's fills that; any other is a variable of the session."""
+        if values:
+            fields = self._who.agent.fields
+            found = {name: value for name, value in values.items() if name in fields}
+            rest = {name: value for name, value in values.items() if name not in fields} if found else values
+            self._know(remember(fill(self._who, self._knowledge, found), rest))
+
+    def _know(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._names = names_of(self._who, knowledge, self._sensed.language, self._names["session"].get("intent", ""))
 
 
 def _last(step: CompiledStep) -> list[ToolBinding]:

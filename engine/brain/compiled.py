@@ -17,6 +17,7 @@ from ruche.engine.brain.parts import (
     CompiledRule,
     CompiledStep,
     CompiledText,
+    CompiledTool,
     Demand,
     SureText,
     bound_tools,
@@ -112,6 +113,9 @@ class CompiledAgent:
         self.nests = any(step.spec.scenario is not None for one in self.scenarios.values()
                          for step in one.steps.values())
         self.telling = _telling(self.scenarios)
+        self.verifiers = {name: self._verifier(field) for name, field in self.fields.items() if field.spec.verify}
+        self.proven = tuple(dict.fromkeys((*self.verifiers, *(name for tool in bundle.tools
+                                                              for name in tool.verifies if name in self.fields))))
         self.facts = declared(bundle.rules)
         self.choices = any(field.spec.allowed for one in self.scenarios.values() for field in one.collects)
         self.rules = self._rules(built_in() if enforcers is None else enforcers)
@@ -202,6 +206,16 @@ class CompiledAgent:
                 counts.setdefault(habit.moment, {})[habit.step] = (habit.times, habit.expected)
         texts = {template.id: template.text for template in self.bundle.templates}
         return chart_of(spec, lambda text: texts.get(text, text)), Habits(counts) if counts else None
+
+    def _verifier(self, field: CompiledField) -> CompiledTool:
+        tool = self.tools.get(field.spec.verify or "")
+        if tool is None:
+            raise ConfigurationError(f"field {field.name}: no tool called {field.spec.verify}; known: "
+                                     f"{', '.join(self.tools) or 'none'}")
+        if tool.tool.policy not in ("PURE", "IDEMPOTENT"):
+            raise ConfigurationError(f"field {field.name}: {field.spec.verify} is {tool.tool.policy}, and a value is "
+                                     "verified unasked; take a tool that is PURE or IDEMPOTENT")
+        return tool
 
     def _called(self) -> None:
         for scenario in self.scenarios.values():

@@ -14,13 +14,12 @@ import msgspec
 from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.doubt import LIKELY
 from ruche.engine.brain.endpoint import Endpoint, spent
-from ruche.engine.brain.extract import Candidate, Source, Wanted, extract, way_of
+from ruche.engine.brain.extract import Candidate
 from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.identify import Identified
-from ruche.engine.brain.numbers import find_numbers, plain
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import READ, Sensed, sense, wanted_of
-from ruche.engine.brain.signals import phrase, words_of
+from ruche.engine.brain.typed import typed_text
 from ruche.plugins.contracts import Generated
 from ruche.plugins.generators.sensor import (
     MAX_TOKENS,
@@ -40,7 +39,6 @@ CONFIDENCE = 0.8
 """Of what a model says: above what is merely likely, below what is unmistakable."""
 _ASKED = 1_000
 """Characters of the last reply that the model sees."""
-_BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
 async def consult(who: Identified, sensed: Sensed, use: ModelUse, generators: Callable[[ModelUse], Any], tape: Tape,
@@ -98,7 +96,7 @@ def _is_guess(one: Candidate, who: Identified) -> bool:
 
 def _candidate(who: Identified, field: CompiledField, found: FoundValue, certain: list[Candidate]) -> Candidate | None:
     """The model's value as its field's type has it; None when it has none, or what is certain stands against it."""
-    value = _typed(who, field, found)
+    value = typed_text(who, field, found.value, found.quote)
     span = _span(who.text, found)
     if value is None or any(one.field == field.name or (one.start < span[1] and one.end > span[0]) for one in certain):
         return None
@@ -110,29 +108,3 @@ def _span(text: str, found: FoundValue) -> tuple[int, int]:
     inside = found.quote.find(found.value)
     start = text.find(found.quote) + inside
     return (start, start + len(found.value)) if inside >= 0 else (0, 0)
-
-
-def _typed(who: Identified, field: CompiledField, found: FoundValue) -> Any:
-    """Words must have been said as they are; what has a type is read by the same finders that read messages, and a
-    figure may not differ from the figures in the words that it comes from."""
-    way = way_of(field)
-    if way == "allowed":
-        return field.allowed.get(phrase(found.value))
-    if way == "boolean":
-        return _BOOLEANS.get(found.value.lower())
-    if way in ("string", "name", "place", "pattern"):
-        return found.value if set(words_of(found.value.lower())) <= set(words_of(found.quote.lower())) else None
-    value = _read(who, field, found.value)
-    if way in ("number", "money"):
-        amount = value.get("amount") if isinstance(value, dict) else value
-        said = [plain(number) for _, _, number in find_numbers(found.quote.lower())]
-        return value if not said or amount in said else None
-    said_value = _read(who, field, found.quote) if way in ("email", "phone") else None
-    return value if said_value in (None, value) else None
-
-
-def _read(who: Identified, field: CompiledField, text: str) -> Any:
-    source = Source(text=text, lower=text.lower(), words=words_of(text.lower()), answer="", statement=True,
-                    place=who.agent.place(who.local.date()))
-    candidates = extract(source, Wanted(asked=(field,)))
-    return candidates[0].value if candidates else None

@@ -11,6 +11,7 @@ from ruche.engine.brain.fields import CompiledField, fault_of
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.sense import Sensed
 from ruche.storage.model.conversation import FieldValue, Profile
+from ruche.storage.model.turn import ToolCall
 
 HISTORY = 10
 """Earlier values kept of a field."""
@@ -28,6 +29,8 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     """Fields among `learned` that had another value before."""
     rejected: dict[str, str] = {}
     """Field to why its new value was refused."""
+    calls: tuple[ToolCall, ...] = ()
+    """Tools that were asked whether values are right."""
 
 
 def learn(who: Identified, sensed: Sensed) -> Knowledge:
@@ -89,6 +92,30 @@ def unlearn(before: Knowledge, names: tuple[str, ...]) -> Knowledge:
                                                       if name not in names})
 
 
+def keep(who: Identified, before: Knowledge, name: str, value: FieldValue | None) -> Knowledge:
+    """The knowledge with this value of a field, or without any."""
+    field = who.agent.fields[name]
+    known, home = dict(before.known), dict(before.profile.fields if field.kept else before.session)
+    for values in (known, home):
+        values.pop(name, None)
+        if value is not None:
+            values[name] = value
+    if field.kept:
+        return msgspec.structs.replace(before, known=known, profile=_staged(before.profile, home))
+    return msgspec.structs.replace(before, known=known, session=home)
+
+
+def earlier(value: FieldValue | None) -> tuple[tuple[Any, int], ...]:
+    """The history of the value that takes its place."""
+    return () if value is None else ((value.value, value.at_ms), *value.history)[:HISTORY]
+
+
+def expiry(who: Identified, field: CompiledField) -> int | None:
+    """When a value that is learned now is no longer fresh."""
+    fresh = field.spec.freshness_seconds
+    return None if fresh is None else who.now_ms + fresh * 1000
+
+
 def _staged(profile: Profile, fields: dict[str, FieldValue]) -> Profile:
     if fields == profile.fields:
         return profile
@@ -97,9 +124,6 @@ def _staged(profile: Profile, fields: dict[str, FieldValue]) -> Profile:
 
 def _value(who: Identified, field: CompiledField, one: Candidate, old: FieldValue | None, *,
            doubtful: bool) -> FieldValue:
-    fresh = field.spec.freshness_seconds
-    history = () if old is None else ((old.value, old.at_ms), *old.history)[:HISTORY]
     return FieldValue(value=one.value, source="llm_extracted" if one.by_model else "user_provided", at_ms=who.now_ms,
                       confidence=min(one.confidence, 0.5) if doubtful else one.confidence,
-                      expires_ms=None if fresh is None else who.now_ms + fresh * 1000, turn_id=who.turn.turn_id,
-                      history=history)
+                      expires_ms=expiry(who, field), turn_id=who.turn.turn_id, history=earlier(old))

@@ -24,6 +24,10 @@ def names_of(who: Identified, knowledge: Knowledge, language: str, intent: str =
     session = _plain({name: value for name, value in knowledge.known.items() if not who.agent.fields[name].kept})
     session.update(knowledge.variables)
     agent = who.agent
+    for name in agent.proven:
+        value = knowledge.known.get(name)
+        space = profile if agent.fields[name].kept else session
+        space[f"{name}_verified"] = value is not None and value.verified
     names = {**agent.defaults, **profile, **session}
     session, profile = {**agent.defaults, **session}, {**agent.kept_defaults, **profile}
     key = who.turn.session.key

@@ -43,6 +43,7 @@ from ruche.engine.brain.sense import Sensed, sense
 from ruche.engine.brain.sift import Sifter
 from ruche.engine.brain.sources import found_of
 from ruche.engine.brain.speak import Voice
+from ruche.engine.brain.verify import verify
 from ruche.plugins.contracts import (
     Channel,
     Generator,
@@ -135,6 +136,9 @@ class PhasedBrain:
         retrieved = await retrieve(who, self._retrieval, self._threshold, tape)
         retrieved = await reorder(who, intended(retrieved, sensed), self._ranking, tape)
         sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
+        invoker = Invoker(who, self._tools, tape, stage)
+        if agent.verifiers:
+            knowledge = await verify(who, knowledge, sensed.language, invoker)
         names = names_of(who, knowledge, sensed.language, retrieved.intent)
         watch.ended("retrieve")
         sifter = (None if agent.sifter is None or who.orders else
@@ -149,7 +153,6 @@ class PhasedBrain:
         watch.ended("orchestrate")
         if newer.came("orchestrate", _usage(sensed, Usage(), sifter)):
             return None
-        invoker = Invoker(who, self._tools, tape, stage)
         orchestrated, acted = await self._act(who, sensed, retrieved, orchestrated, matched, invoker)
         matched = await match_entered(who, retrieved, acted.names, self._selector, matched,
                                       orchestrated.positions(), sifter)

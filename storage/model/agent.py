@@ -194,6 +194,8 @@ class InterlocutorField(Authored):
     validation: Literal["strict", "warn", "disabled"] = "strict"
     retention_days: int | None = Field(default=None, ge=1)
     freshness_seconds: int | None = Field(default=None, ge=1)
+    verify: Name | None = None
+    """The tool that says whether a value is right: a lone truth value, or `valid` in its result."""
 
 
 class GlossaryTerm(Authored):
@@ -233,7 +235,9 @@ class Tool(Authored):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """A JSON Schema of type object; its `required` names gate the call."""
     outputs: dict[str, Name] = Field(default_factory=dict)
-    """Session variable to key of the result (dots descend)."""
+    """Field or session variable to key of the result (dots descend)."""
+    verifies: tuple[Name, ...] = ()
+    """Fields whose values are proven once it has succeeded; by `valid` in its result, where that is there."""
     policy: Literal["PURE", "IDEMPOTENT", "COMPENSATABLE", "IRREVERSIBLE"] = "PURE"
     compensation: Name | None = None
     confirm: str | None = None

@@ -111,6 +111,9 @@ class FieldValue(Struct, frozen=True, kw_only=True):
     turn_id: str = ""
     history: tuple[tuple[Any, int], ...] = ()
     """Earlier values with their times, newest first, at most 10."""
+    verified_by: str = ""
+    """Who said that it is right: `tool:NAME`, `human:NAME`."""
+    verified_ms: int | None = None
 
 
 class Profile(Struct, frozen=True, kw_only=True):
