@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import anyio
 from msgspec.structs import replace
 
 from ruche.actors.hosting import Hosting
-from ruche.actors.logical import Open, Orphan
+from ruche.actors.logical import LogicalTurn, Open, Orphan
+from ruche.actors.outcome import Outcome, committing
 from ruche.actors.supervise import DeadLetter
 from ruche.plugins.errors import RucheError
 from ruche.storage.model.conversation import Message, SessionKey
-from ruche.storage.model.event import Event
-from ruche.storage.model.record import DeadLettered
+from ruche.storage.model.record import DeadLettered, EffectSettled, TurnCommitted
+from ruche.storage.model.run import DEAD_LETTERED, closed_early
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +23,36 @@ CRASHED = "the engine failed each time that it was to be answered"
 
 
 class Dead(RucheError):
-    """The message was given up; what its turn had done by then stays done."""
+    """The message was given up; what its turn had done by then is undone where a tool for that is named."""
 
-    code = "DEAD_LETTERED"
+    code = DEAD_LETTERED
 
 
-async def bury(opened: Open, orphan: Orphan, hosting: Hosting) -> None:
-    """Give up a turn that ended its session's activation again and again, and tell who listens. Durable on return."""
-    last = orphan.messages[-1]
-    for message in orphan.messages:
-        await opened.ledger.commit(_given_up(opened, orphan, message, hosting, ends=message is last))
+async def bury(opened: Open, orphan: Orphan, hosting: Hosting, segments: tuple[str, ...],
+               done: list[EffectSettled]) -> None:
+    """Give up a turn that ended its session's activation, or the process, again and again, and tell who listens.
+
+    `segments` is what it had said, `done` what it had done and can be undone. Durable on return, in one frame: its
+    messages as dead letters, and a run that says what was asked and what became of it.
+    """
+    turn = LogicalTurn(opened, orphan.turn_id, orphan.group, list(orphan.messages), former=list(orphan.former),
+                       absorbed=list(orphan.absorbed), interrupted=segments, earlier=done)
+    ended = Outcome(*closed_early(
+        opened.state, orphan.messages, turn_id=orphan.turn_id, engine=hosting.engine, at_ms=hosting.clock_ms(),
+        status="failed", error=DEAD_LETTERED, reply="".join(segments), segments=segments, group=orphan.group))
+    build, kept = committing(turn, ended, None, hosting), list[TurnCommitted]()
+
+    def end(seq: int) -> TurnCommitted:
+        kept[:] = [replace(build(seq), answered=())]  # nobody has an answer: a repeated request is told so
+        return kept[0]
+
+    with anyio.CancelScope(shield=True):
+        await opened.ledger.commit(*(_given_up(opened, orphan, message, hosting) for message in orphan.messages), end)
+    opened.state = kept[0].session
     hosting.stats["dead_letters"] += len(orphan.messages)
+    hosting.on_turn(ended.run)
+    for item in kept[0].outbox:
+        hosting.due(item.at_ms)
     log.error("turn %s is given up after %d crashes", orphan.turn_id, orphan.crashes)
 
 
@@ -54,17 +75,11 @@ def keeper(hosting: Hosting) -> Callable[[DeadLetter], None]:
     return keep
 
 
-def _given_up(opened: Open, orphan: Orphan, message: Message, hosting: Hosting, *, ends: bool
-              ) -> Callable[[int], DeadLettered]:
-    key, now = opened.state.key, hosting.clock_ms()
-
-    def build(seq: int) -> DeadLettered:
-        event = Event(seq=seq, kind="turn.failed", session_id=opened.state.id, turn_id=orphan.turn_id, at_ms=now,
-                      data={"error": {"code": Dead.code}})
-        return DeadLettered(tenant=key.tenant, at_ms=now, key=key, message=message, reason=CRASHED,
-                            attempts=orphan.crashes, session_id=opened.state.id, events=(event,) if ends else ())
-
-    return build
+def _given_up(opened: Open, orphan: Orphan, message: Message, hosting: Hosting) -> Callable[[int], DeadLettered]:
+    letter = DeadLettered(
+        tenant=opened.state.key.tenant, at_ms=hosting.clock_ms(), key=opened.state.key, message=message, reason=CRASHED,
+        attempts=orphan.crashes, session_id=opened.state.id, turn_id=orphan.turn_id)
+    return lambda seq: letter
 
 
 def _is_accepted(key: str, said: Message, hosting: Hosting) -> bool:

@@ -17,6 +17,8 @@ Numbered = Accepted | TurnCommitted | SegmentReleased | SessionSaved | DeadLette
 Build = Callable[[int], Numbered]
 """Makes a record whose events are numbered upwards from the given sequence number."""
 Done = Callable[[BaseException | None], None]
+_UNTIL_THE_LAST = 60.0
+"""Seconds; the last of several records, written at once, sends them all."""
 
 
 class Poster(Protocol):
@@ -60,10 +62,15 @@ class Ledger:
         elif self._holding is None:
             self._holding = asyncio.get_running_loop().call_later(hold_s, self._send)
 
-    async def commit(self, build: Build) -> None:
-        """`write`, awaited; raises what the journal raised. To give up waiting does not take the record back."""
+    async def commit(self, *builds: Build) -> None:
+        """`write`, awaited; raises what the journal raised. To give up waiting does not take the records back.
+
+        Several leave in one group, so that all of them are kept or none is.
+        """
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.write(build, lambda error: _settle(written, error))
+        for build in builds[:-1]:
+            self.write(build, partial(_settle_failed, written), hold_s=_UNTIL_THE_LAST)
+        self.write(builds[-1], lambda error: _settle(written, error))
         await written
 
     async def quiet(self) -> None:
@@ -137,6 +144,11 @@ def events_of(record: Numbered) -> tuple[Event, ...]:
 
 def _as_told(record: Numbered) -> tuple[Event, ...]:
     return told(record.events, {record.run.id: record.run}) if isinstance(record, TurnCommitted) else events_of(record)
+
+
+def _settle_failed(written: asyncio.Future[None], error: BaseException | None) -> None:
+    if error is not None:
+        _settle(written, error)
 
 
 def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:

@@ -17,6 +17,7 @@ from ruche.actors.people import Person
 from ruche.actors.supersede import REQUEST_CHANNELS, Decision, Situation, decide
 from ruche.plugins.errors import RucheError, Unavailable
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
+from ruche.storage.model.record import EffectSettled
 
 
 class Line:
@@ -94,11 +95,12 @@ class Line:
             self.current.stage.newer_waits()
         return self._next(opened)
 
-    def take_up(self, orphan: Orphan, *, segments: tuple[str, ...] = ()) -> LogicalTurn:
-        """Put accepted messages that nobody works on back into the line; with segments, only to be closed."""
+    def take_up(self, orphan: Orphan, *, segments: tuple[str, ...] = (), done: list[EffectSettled]) -> LogicalTurn:
+        """Put accepted messages that nobody works on back into the line; with segments, only to be closed. `done` is
+        what was done about them and can be undone."""
         turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.group, list(orphan.messages), interrupted=segments,
                            former=list(orphan.former), crashes=orphan.crashes,
-                           absorbed=list(orphan.absorbed))
+                           absorbed=list(orphan.absorbed), earlier=done)
         self.items.append(turn)
         for message in orphan.messages:
             self.expect(message)

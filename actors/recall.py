@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ruche.actors.logical import Orphan
 from ruche.actors.stage import can_be_undone
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.record import GIVEN_UP, EffectSettled
@@ -59,15 +59,14 @@ def last_event(tenant: TenantStore, session_id: str, after: int) -> int:
     return after
 
 
-def released(store: Store, tenant: str, turn_id: str) -> tuple[str, ...]:
-    """The segments of a turn that were journalled, in order."""
-    return tuple(segment.text for segment in sorted(store.tenant(tenant).segments(turn_id), key=lambda s: s.number))
-
-
-def performed(store: Store, tenant: str, turns: Iterable[str]) -> list[EffectSettled]:
-    """What these turns did that can be undone."""
-    return [effect for turn in turns for effect in store.tenant(tenant).effects_of(turn)
-            if isinstance(effect, EffectSettled) and can_be_undone(effect)]
+def left_behind(store: Store, tenant_id: str, orphan: Orphan) -> tuple[tuple[str, ...], list[EffectSettled]]:
+    """What a turn had said, in order, and what it and those that it replaced had done and can be undone."""
+    tenant = store.tenant(tenant_id)
+    said = sorted(tenant.segments(orphan.turn_id), key=lambda segment: segment.number)
+    turns = (orphan.turn_id, *(former.turn_id for former in orphan.former))
+    return tuple(segment.text for segment in said), [
+        effect for turn in turns for effect in tenant.effects_of(turn)
+        if isinstance(effect, EffectSettled) and can_be_undone(effect)]
 
 
 def look_up(store: Store, key: SessionKey, idempotency_key: str) -> Earlier | None:

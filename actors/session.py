@@ -17,7 +17,7 @@ from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
-from ruche.actors.recall import Earlier, look_up, performed, recall, recall_session, released, stranger
+from ruche.actors.recall import Earlier, left_behind, look_up, recall, recall_session, stranger
 from ruche.actors.refusals import elsewhere, same_request, unkept
 from ruche.actors.worker import work_through
 from ruche.plugins.errors import InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
@@ -271,12 +271,10 @@ class SessionActor(AioActor):
             if state is None or state.closed_ms is None:
                 line.shut()
                 line.resume(state or line.fresh(orphan.session_id), seq)
+        segments, done = await scribe.read(lambda store: left_behind(store, line.key.tenant, orphan))
         if orphan.crashes >= self._hosting.most_crashes:
-            return await bury(line.opened(), orphan, self._hosting)
-        segments = await scribe.read(lambda store: released(store, line.key.tenant, orphan.turn_id))
-        turn = line.take_up(orphan, segments=segments)
-        turns = (orphan.turn_id, *(former.turn_id for former in orphan.former))
-        turn.earlier += await scribe.read(lambda store: performed(store, line.key.tenant, turns))
+            return await bury(line.opened(), orphan, self._hosting, segments, done)
+        line.take_up(orphan, segments=segments, done=done)
 
     async def _hand_over(self) -> None:
         """What is under way must have landed before another activation reads; what is unanswered waits for it."""

@@ -25,7 +25,7 @@ from ruche.storage.model.agent import AgentBundle, ModelUse
 from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
 from ruche.storage.model.handoff import after_intervention, intervention_of
 from ruche.storage.model.record import AgentPublished
-from ruche.storage.model.run import HISTORY, Run, canonical, counted, state_hash
+from ruche.storage.model.run import DEAD_LETTERED, HISTORY, Run, canonical, counted, state_hash
 from ruche.storage.tenant import TenantStore
 
 _PHASES = ("sense", "learn", "retrieve", "match", "orchestrate", "act", "plan")
@@ -169,7 +169,8 @@ async def _again(run: Run, state: SessionState,
 def _closed(run: Run, state: SessionState) -> tuple[Difference | None, SessionState]:
     """A turn that decided nothing: the state after it follows from its record (`closed_early`, `superseded`)."""
     exchange = Exchange(turn_id=run.id, said=run.said, reply=run.reply)
-    after = counted(state) if run.status == "superseded" else msgspec.structs.replace(
+    unsaid = run.status == "superseded" or run.error == DEAD_LETTERED
+    after = counted(state) if unsaid else msgspec.structs.replace(
         state, turn_count=state.turn_count + 1, last_activity_ms=run.created_ms, hint_ms=0,
         history=(*state.history, exchange)[-HISTORY:])
     return _after(run, after)

@@ -58,9 +58,12 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 class DeadLetterShown(Shown, kw_only=True):
-    """A message that could not be answered; what it says is not shown."""
+    """A message that could not be answered; what it says is not shown here. `turn_id` is the run that keeps it; empty,
+    with `session_id`, for one that no session had taken."""
 
     message_id: str
+    session_id: str
+    turn_id: str
     agent_id: str
     interlocutor_id: str
     channel: str
@@ -85,9 +88,9 @@ async def actors(request: web.Request) -> web.Response:
 
 def _dead(letter: DeadLettered) -> DeadLetterShown:
     key = letter.key
-    return DeadLetterShown(message_id=letter.message.id, agent_id=key.agent, interlocutor_id=key.interlocutor,
-                           channel=key.channel, at=rfc3339(letter.at_ms), reason=letter.reason,
-                           attempts=letter.attempts)
+    return DeadLetterShown(message_id=letter.message.id, session_id=letter.session_id, turn_id=letter.turn_id,
+                           agent_id=key.agent, interlocutor_id=key.interlocutor, channel=key.channel,
+                           at=rfc3339(letter.at_ms), reason=letter.reason, attempts=letter.attempts)
 
 
 ROUTES = (

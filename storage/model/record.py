@@ -136,6 +136,8 @@ class DeadLettered(Record, frozen=True, kw_only=True, tag="dead"):
     attempts: int = 1
     session_id: str = ""
     """Empty for a message that no session had accepted."""
+    turn_id: str = ""
+    """The run of the turn that was to answer it; empty likewise, and in letters of older versions."""
     events: tuple[Event, ...] = ()
 
 

@@ -131,15 +131,22 @@ def chain_link(state: SessionState, engine: str) -> str:
     return state.previous_run or genesis(state.key.tenant, state.id, engine)
 
 
+DEAD_LETTERED = "DEAD_LETTERED"
+"""`error` of the run of a turn that was given up because the engine failed each time that it was thought about."""
+
+
 def closed_early(state: SessionState, messages: tuple[Message, ...], *, turn_id: str, engine: str, at_ms: int,
                  status: Literal["failed", "interrupted"], error: str, reply: str, segments: tuple[str, ...] = (),
                  timings_ms: dict[str, float] | None = None, tape: tuple[TapeEntry, ...] = (), group: str = ""
                  ) -> tuple[SessionState, Run]:
-    """The run of a turn that ended without a decision, and the session after it. `error` is a stable code."""
+    """The run of a turn that ended without a decision, and the session after it. `error` is a stable code.
+
+    The session does not remember what was said in one that was DEAD_LETTERED, so that nothing fails on it again.
+    """
     said = tuple(message.text for message in messages)
     risk: Risk = "ERROR" if status == "failed" else "UNKNOWN"
-    enforcement = Enforcement(risk=risk, fallback=None if segments else "refusal")
-    after = msgspec.structs.replace(
+    enforcement = Enforcement(risk=risk, fallback=None if segments or not reply else "refusal")
+    after = counted(state) if error == DEAD_LETTERED else msgspec.structs.replace(
         state, turn_count=state.turn_count + 1, last_activity_ms=at_ms, hint_ms=0,
         history=(*state.history, Exchange(turn_id=turn_id, said=said, reply=reply))[-HISTORY:])
     key = state.key
@@ -176,7 +183,7 @@ def superseded(after: SessionState, by: Run, messages: tuple[Message, ...], *, t
 
 
 def counted(state: SessionState) -> SessionState:
-    """The session after the record of a superseded turn, which changes nothing else."""
+    """The session after the record of a turn that changes nothing else: superseded, or given up."""
     return msgspec.structs.replace(state, turn_count=state.turn_count + 1)
 
 

@@ -11,13 +11,19 @@ import pytest
 from ruche.actors.dead_letters import Dead
 from ruche.actors.directory import Policy
 from ruche.actors.recovery import recover
-from ruche.actors.session import Say
-from ruche.plugins.contracts import Stage, TurnInput
+from ruche.actors.session import Look, Say
+from ruche.engine.again import run_all_again
+from ruche.engine.config import Settings
+from ruche.plugins.contracts import Effect, EffectOutcome, Stage, TurnInput
 from ruche.plugins.errors import Unavailable
 from ruche.plugins.tape import Tape
+from ruche.storage.evidence import Evidence
+from ruche.storage.keysources import FileKeySource
 from ruche.storage.model.conversation import Profile, SessionKey
 from ruche.storage.model.record import DeadLettered, ProfileSaved
 from ruche.storage.store import Store
+from ruche.storage.verifying import verify
+from tests.actors.hosted import hosted
 from tests.actors.rig import KEY, WEB, Rig, RootKey, ScriptedBrain, all_of, echo, ended, message, rig
 from tests.actors.test_session_supersede import AT_ONCE, Gate
 
@@ -49,10 +55,16 @@ async def test_a_message_on_which_the_engine_fails_again_and_again_is_given_up_a
         assert isinstance(behind, Unavailable), "the conversation was interrupted; the message is kept"
         await ended(it, before.session_id, 3)
         after = await it.turn("three")
-        assert [run.said for run in await it.runs(before.session_id)] == [("one",), ("two",), ("three",)]
+        runs = await it.runs(before.session_id)
+        assert [run.said for run in runs] == [("one",), ("poison",), ("two",), ("three",)]
         assert after.reply == "you said: three"
         [letter] = await dead(it)
         assert (letter.message.text, letter.key, letter.attempts) == ("poison", KEY, 3)
+        given_up = runs[1]
+        assert (given_up.id, given_up.status, given_up.outcome, given_up.risk, given_up.error, given_up.reply) == (
+            letter.turn_id, "failed", "ERROR", "ERROR", "DEAD_LETTERED", "")
+        assert "poison" not in str((await it.directory.ask(str(KEY), Look())).session.history)
+        assert await it.scribe.read(lambda store: store.tenant(KEY.tenant).verify_session(before.session_id).ok)
         assert [(e.kind, e.data["error"]["code"]) for e in await it.events(before.session_id)
                 if e.kind == "turn.failed"] == [("turn.failed", "DEAD_LETTERED")]
         assert it.store.unanswered() == []
@@ -107,3 +119,44 @@ async def test_what_was_sent_without_waiting_and_could_not_be_taken_is_kept(tmp_
             await it.turn("refused, and told so")
         await it.scribe.commit(ProfileSaved(tenant="acme", at_ms=1, profile=Profile(interlocutor="lee", tenant="acme")))
         assert [(letter.message.text, letter.reason) for letter in await dead(it)] == [("too late", "UNAVAILABLE")]
+
+
+async def test_what_a_turn_that_is_given_up_had_done_is_undone_where_it_can_be(tmp_path: Path) -> None:
+    async def book(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+        for policy in ("COMPENSATABLE", "IRREVERSIBLE"):
+            effect = Effect(tool=policy, key=f"{turn.turn_group}:{policy}", policy=policy)
+            if (await stage.reserve(effect)).status == "new":
+                await stage.settle(effect, EffectOutcome(status="ok", result=1))
+        raise ValueError
+
+    async with rig(tmp_path, ScriptedBrain(book), refusal=no_words, policy=QUICK) as it:
+        [answer] = await all_of(it.turn("book"))
+        assert isinstance(answer, Unavailable)
+        await ended(it, (await it.directory.ask(str(KEY), Look())).session.id, 1)
+        assert [(item.kind, item.target) for _, item in it.store.outbox()] == [("compensation", "COMPENSATABLE")]
+
+
+async def test_a_session_with_a_turn_that_was_given_up_is_replayed_and_verified_and_the_letter_names_the_run(
+        tmp_path: Path) -> None:
+    async with hosted(tmp_path, None) as (engine, host):
+        await engine.chat(agent="desk", user="kim", message="hello")
+        real, host.hosting.brain = host.hosting.brain, ScriptedBrain(fails_on_poison)
+        host.hosting.refusal = no_words
+        with pytest.raises(Unavailable):
+            await engine.chat(agent="desk", user="kim", message="poison")
+        [session] = (await engine.sessions("default")).items
+        async for event in engine.events("default", session.id):
+            if event.kind == "turn.failed":
+                break
+        host.hosting.brain = real
+        last = await engine.chat(agent="desk", user="kim", message="still there?")
+        [letter] = await engine.dead_letters("default")
+        run = await engine.run("default", letter.turn_id)
+        assert (run.said, run.status, run.error, run.id) == (("poison",), "failed", "DEAD_LETTERED", event.turn_id)
+        assert (await engine.run("default", last.turn_id)).sequence == 2
+        assert (await engine.verify("default", session.id)).ok
+    data = tmp_path / "data"
+    report = verify(data, Evidence(data, FileKeySource(data / "keys" / "root.key")), [], None)
+    assert report["ok"], report
+    again = await run_all_again(Settings(data=data))
+    assert (again.same, again.differences, again.left_out) == (3, (), 0)

@@ -16,7 +16,7 @@ from ruche.storage.model.record import (
     SessionSaved,
     TurnCommitted,
 )
-from ruche.storage.model.run import Run, digest, genesis
+from ruche.storage.model.run import DEAD_LETTERED, Run, digest, genesis
 from ruche.storage.model.turn import Turn
 from tests.simulation.clients import NOT_TAKEN, Attempt, Evidence
 from tests.simulation.disk import Disk, events_of, short
@@ -45,14 +45,18 @@ class History:
 
 
 def answered_once(history: History, attempts: list[Attempt]) -> Iterator[str]:
-    """Every accepted message is answered by exactly one turn of its own session, or is a dead letter."""
+    """Every accepted message is answered by exactly one turn of its own session, or is a dead letter, of which one run
+    tells."""
     answers = Counter(message for record in history.turns for message in record.run.message_ids)
     for accepted in history.accepted:
-        count = answers[accepted.message.id] + (accepted.message.id in history.dead)
+        count = answers[accepted.message.id]
         if count != 1:
             yield f"{accepted.message.text} was accepted and is answered {count} times"
     for record in history.turns:
-        if record.run.message_ids != record.answered:
+        if record.run.error == DEAD_LETTERED:
+            if record.answered or not history.dead.issuperset(record.run.message_ids):
+                yield f"turn {short(record.run.id)} was given up and its messages are no dead letters"
+        elif record.run.message_ids != record.answered:
             yield f"turn {short(record.run.id)} answers others than it says"
         for message in record.answered:
             if message not in history.by_id:
@@ -97,8 +101,7 @@ def chained(history: History, attempts: list[Attempt]) -> Iterator[str]:
 
 
 def buried(history: History, attempts: list[Attempt]) -> Iterator[str]:
-    """A turn that was replaced has a run that names its successor and what was said to it, and no other does; where
-    the successor was given up there is none."""
+    """A turn that was replaced has a run that names its successor and what was said to it, and no other does."""
     replaced = {event.turn_id for record in history.records for event in events_of(record)
                 if event.kind == "turn.superseded"}
     runs: Counter[str] = Counter()
@@ -109,8 +112,7 @@ def buried(history: History, attempts: list[Attempt]) -> Iterator[str]:
                 yield f"turn {short(run.id)} was replaced and does not say by {short(record.run.id)}"
             if not set(run.message_ids) < set(record.run.message_ids):
                 yield f"turn {short(run.id)} was replaced by one that does not answer what was said to it"
-    asked = {event.turn_id for record in history.accepted if record.message.id not in history.dead
-             for event in record.events if event.kind == "turn.accepted"}
+    asked = {event.turn_id for record in history.accepted for event in record.events if event.kind == "turn.accepted"}
     for turn in replaced:
         if runs.pop(turn, 0) != (turn in asked) or turn in history.runs:
             yield f"turn {short(turn)} was replaced and does not have the one run of such a turn"
