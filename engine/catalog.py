@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,11 +16,13 @@ from pydantic import ValidationError
 from ruche.actors.scribe import Scribe
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.publish import bundle_hash, next_version
+from ruche.engine.authoring.review import ReviewNeeded, refuse_unreviewed
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.contracts import Retrieval
 from ruche.plugins.errors import ConfigurationError, NotFound, RucheError
 from ruche.plugins.installed import Installed
 from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.migration import MigrationPlan
 from ruche.storage.model.record import AgentPublished
 from ruche.storage.store import Store
 
@@ -85,12 +87,27 @@ class Catalog:
 
     async def publish_all(self, *roots: Path) -> list[PublishedAgent]:
         """Publish every agent folder under `roots`; all are checked before the first is published."""
+        return [await self.publish(bundle, source="folder") for bundle in self._loaded(roots)]
+
+    async def serve_folders(self, *roots: Path) -> list[str]:
+        """As `publish_all`; an agent whose changes nobody has approved goes on as it was. Gives which, and why."""
+        held = []
+        for bundle in self._loaded(roots):
+            try:
+                await self.publish(bundle, source="folder")
+            except ReviewNeeded as error:
+                held.append(f"agent {bundle.id} of tenant {bundle.tenant} serves as before: {error.message}")
+                latest = await self._latest(bundle.tenant, bundle.id)
+                if latest is not None:
+                    await self._serve(AgentBundle.model_validate_json(latest.bundle), latest, "folder")
+        return held
+
+    def _loaded(self, roots: Sequence[Path]) -> list[AgentBundle]:
         folders = [folder for root in roots for folder in find_folders(root)]
         if not folders:
             raise ConfigurationError(f"{', '.join(map(str, roots))}: there is no agent folder (a folder with "
                                      "agent.yaml); `ruche init NAME` makes one")
-        bundles = [load_folder(folder, self._installed).require() for folder in folders]
-        return [await self.publish(bundle, source="folder") for bundle in bundles]
+        return [load_folder(folder, self._installed).require() for folder in folders]
 
     async def serve_kept(self) -> list[str]:
         """Serve the agents that were published over the API. Gives why those that cannot be used are left out."""
@@ -123,19 +140,23 @@ class Catalog:
         kept = await self._scribe.read(lambda store: store.tenant(tenant).agent(agent, version))
         if kept is None or kept.retired:
             raise NotFound(f"agent {agent} has no version {version}")
-        return await self.publish(AgentBundle.model_validate_json(kept.bundle), by=by, note=f"version {version} again")
+        return await self.publish(AgentBundle.model_validate_json(kept.bundle), by=by, note=f"version {version} again",
+                                  back=True)
 
     async def publish(self, bundle: AgentBundle, *, source: Source | None = None, by: str = "", note: str = "",
-                      ends_draft: bool = False) -> PublishedAgent:
+                      ends_draft: bool = False, back: bool = False) -> PublishedAgent:
         """Make a bundle the current version; one that is published already keeps its version. Durable on return.
 
-        `source` is that of the version before where it is not given.
+        `source` is that of the version before where it is not given; `back`: it is an earlier version. Raises
+        ReviewNeeded for one that nobody has approved where the agent asks for that.
         """
         async with self._lock(bundle.tenant, bundle.id):
             latest = await self._latest(bundle.tenant, bundle.id)
             origin = source or (latest.source if latest is not None else "folder")
             record = next_version(bundle, latest, self._clock_ms())
             if record is not None:
+                if not back:
+                    refuse_unreviewed(bundle, latest, await self._plans(bundle))
                 record = replace(record, source=origin, by=by, note=note, ends_draft=ends_draft,
                                  taught=latest.taught if latest is not None else b"")
             return await self._serve(bundle, record or latest, origin, record)
@@ -168,6 +189,9 @@ class Catalog:
         if lock is None:
             lock = self._locks[tenant, agent] = asyncio.Lock()
         return lock
+
+    async def _plans(self, bundle: AgentBundle) -> list[MigrationPlan]:
+        return await self._scribe.read(lambda store: store.tenant(bundle.tenant).migrations(bundle.id))
 
     async def _latest(self, tenant: str, agent: str) -> AgentPublished | None:
         return await self._scribe.read(lambda store: store.tenant(tenant).agent(agent))

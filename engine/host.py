@@ -136,7 +136,7 @@ class Host:
             host.notices = (*host.notices, *await host.catalog.serve_kept())
             if settings.agents is not None or settings.samples:
                 roots = served_samples() if settings.agents is None else [settings.agents]
-                await host.catalog.publish_all(*roots)
+                host.notices = (*host.notices, *await host.catalog.serve_folders(*roots))
             host.notices = (*host.notices, *_keyless(host))
             await recover(host.sessions, host.hosting, store.unanswered())
             await host.standing.begin()

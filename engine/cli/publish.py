@@ -63,7 +63,7 @@ def command(folders: tuple[Path, ...], restored: int | None, source: str | None,
         if source is not None:
             bundles = [_learned(store, folder, bundle) for folder, bundle in zip(found, bundles, strict=True)]
         published = _publish(store, bundles if restored is None else [_earlier(store, folders, restored)],
-                             settings)
+                             settings, back=restored is not None)
     finally:
         store.close()
     if as_json:
@@ -151,11 +151,12 @@ def _checked(folders: list[Path]) -> list[AgentBundle] | None:
     return [found.require() for _, found in loaded]
 
 
-def _publish(store: Store, bundles: list[AgentBundle], settings: Settings) -> list[dict[str, Any]]:
+def _publish(store: Store, bundles: list[AgentBundle], settings: Settings, *, back: bool) -> list[dict[str, Any]]:
     """One durable append for all of them, with what their examples teach."""
     from msgspec.structs import replace
 
     from ruche.engine.authoring.publish import bundle_hash, next_version
+    from ruche.engine.authoring.review import refuse_unreviewed
     from ruche.engine.brain.compiled import CompiledAgent
     from ruche.plugins.installed import Installed
 
@@ -164,6 +165,8 @@ def _publish(store: Store, bundles: list[AgentBundle], settings: Settings) -> li
     for bundle in bundles:
         latest = store.tenant(bundle.tenant).agent(bundle.id)
         record = next_version(bundle, latest, time.time_ns() // 1_000_000)
+        if record is not None and not back:
+            refuse_unreviewed(bundle, latest, store.tenant(bundle.tenant).migrations(bundle.id))
         version = record.version if record else latest.version if latest else 1
         CompiledAgent(bundle, version, enforcers)
         records += [replace(record, taught=_taught(bundle, settings, latest))] if record else []

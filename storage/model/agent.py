@@ -316,6 +316,8 @@ class Agent(Authored):
 
     scoring: Literal["hybrid", "weighted"] = "hybrid"
     """What orders rules: their likeness alone, or likeness, priority and nearness weighted."""
+    review: bool = False
+    """Whether a version that moves running conversations is published through an approved plan alone."""
     knowledge_threshold: float | None = None
     """Score a passage of the knowledge must reach to be said; that of rules when absent. Above 1 none is said."""
 
