@@ -18,16 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.suites.many import Row, read
+from bench.suites.many import Row
+from bench.suites.many import read as read_folder
 from ruche.plugins.embedders.minilm import MiniLmEmbedder
 from ruche.storage.index.background import BACKGROUND
-from ruche.storage.index.general import INTERCEPT, General, Untaught, features, packed
+from ruche.storage.index.general import General, Untaught, features, packed, read
 from ruche.storage.index.logistic import fit_each
 from ruche.storage.index.telling import Overlap, telling_texts
 from ruche.storage.index.words import terms
 
 Values = NDArray[np.float64]
 GENERAL = "general"
+STRENGTH = 60.0
+"""Of the heads; chosen on folds that are not held out, as was the number of hashed columns."""
 
 OTHER_WORDS = {
     "affirm": ("the user says yes", "the customer agrees"),
@@ -59,12 +62,15 @@ class Matter:
 
     def __init__(self, rows: Sequence[Row], intents: dict[str, str], embedder: MiniLmEmbedder) -> None:
         self.names, self.sentences = sorted(intents), [intents[name] for name in sorted(intents)]
-        self.vectors = embedder.encode([row.text for row in rows])
+        self.texts = [row.text for row in rows]
+        self.vectors = embedder.encode(self.texts)
         self.asked = [terms(row.text) for row in rows]
         self.truth = np.array([[name in row.intents for name in self.names] for row in rows])
         self.rows = embedder.encode(self.sentences)
         self.telling = embedder.encode(telling_texts(self.sentences))
         self.background = embedder.encode(BACKGROUND)
+        self.seen = np.stack([read(vector, text) for vector, text in zip(self.vectors, self.texts, strict=True)])
+        self.unmeant = np.stack([read(vector, text) for vector, text in zip(self.background, BACKGROUND, strict=True)])
 
     def features(self) -> Values:
         """Messages x rules x features."""
@@ -89,11 +95,10 @@ def logistic(rows: Values, truth: Values, penalty: float = 1e-3, steps: int = 30
 def heads(matter: Matter, kept: NDArray[np.bool_], places: Sequence[int]) -> Values:
     """One head per general intent, beside a background that means none of them."""
     size = int(kept.sum())
-    wide = np.full((size + len(matter.background), matter.vectors.shape[1] + 1), INTERCEPT)
-    wide[:size, :-1], wide[size:, :-1] = matter.vectors[kept], matter.background
+    wide = np.concatenate((matter.seen[kept], matter.unmeant)).astype(np.float64)
     truth = np.zeros((len(wide), len(places)), dtype=bool)
     truth[:size] = matter.truth[kept][:, places]
-    return fit_each(wide, truth).weights
+    return fit_each(wide, truth, STRENGTH).weights
 
 
 def fitted(matter: Matter, kept: NDArray[np.bool_], general: Sequence[str], embedder: MiniLmEmbedder) -> General:
@@ -113,7 +118,8 @@ def fitted(matter: Matter, kept: NDArray[np.bool_], general: Sequence[str], embe
 def judged(matter: Matter, asked: NDArray[np.bool_], general: General) -> dict[str, float]:
     """Micro-F1 and exact sets, per cent."""
     rules = Untaught(matter.sentences, matter.rows, matter.telling, matter.background, general)
-    fired = np.array([rules.evidence(matter.vectors[row], matter.asked[row]) >= 0.0 for row in np.flatnonzero(asked)])
+    fired = np.array([rules.evidence(matter.vectors[row], matter.texts[row], matter.asked[row]) >= 0.0
+                      for row in np.flatnonzero(asked)])
     truth = matter.truth[asked]
     return {"n": len(fired), "known_rules": int(rules.known.sum()),
             "micro_f1": round(200.0 * float((fired & truth).sum()) / float(fired.sum() + truth.sum()), 1),
@@ -137,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     root = options.data if (options.data / "ontology.json").is_file() else options.data / "data"
     about = json.loads((root / "ontology.json").read_text(encoding="utf-8"))["intents"]
     general = [name for name, one in about.items() if GENERAL in one.get("domain", ())]
-    domain = read(options.data)[0]
+    domain = read_folder(options.data)[0]
     order = list(range(len(domain.folds)))
     random.Random(options.seed).shuffle(order)
     embedder = MiniLmEmbedder()

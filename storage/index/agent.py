@@ -95,7 +95,7 @@ class AgentIndex:
                scopes: Sequence[str] | None = None) -> dict[str, Found]:
         """Kind to its `limit` best items, score descending, id ascending; see `Retrieval.retrieve` for `scopes`."""
         asked = terms(text[:QUERY_CHARACTERS])
-        found = {kind: shelf.search(vector, asked, limit, scopes) for kind, shelf in self._shelves.items()
+        found = {kind: shelf.search(vector, text, asked, limit, scopes) for kind, shelf in self._shelves.items()
                  if kind != "option" or scopes is not None}
         return {kind: found.get(kind, NOTHING) for kind in KINDS}
 
@@ -134,13 +134,13 @@ class _Shelf:
         self.head = None if self._single or teaching is None else self._kept_or_taught(kind, entries, teaching)
         self.each = self._untaught is not None or (self.head is not None and self.head.intercepts is not None)
 
-    def search(self, vector: NDArray[np.float32], asked: list[str], limit: int,
+    def search(self, vector: NDArray[np.float32], text: str, asked: list[str], limit: int,
                scopes: Sequence[str] | None) -> Found:
         if limit <= 0:
             return NOTHING
         cosines, bm25 = self._likeness(vector, asked)
         blend = LONG_QUERIES if self._blend is DOCUMENTS and len(asked) >= LONG_QUERY else self._blend
-        told = None if self._untaught is None else self._untaught.evidence(vector, asked)
+        told = None if self._untaught is None else self._untaught.evidence(vector, text, asked)
         if scopes is None or not self._scoped:
             return self._ranked(blend, vector, cosines, bm25, told, None, limit)
         allowed = self._allowed(scopes)
@@ -161,7 +161,7 @@ class _Shelf:
             told = told if self.head is None else self.head.weighed(vector, told, allowed)
             scores = scaled_to(sigmoid(told), 0.5, self._threshold)
         elif self.head is not None:
-            scores = self.head.scores(vector, scores, allowed)
+            scores = self.head.scores(vector, cosines, lexical, scores, allowed)
         places = top_places(scores, limit)
         parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
         ids = places if allowed is None else allowed[places]
@@ -191,8 +191,8 @@ class _Shelf:
             return head
         tops = []
         for vector, text in zip(teaching.background, BACKGROUND, strict=True):
-            likeness, _ = self._blend(*self._likeness(vector, terms(text)))
-            tops.append(float(head.unscaled(vector, likeness)[head.taught].max()))
+            cosines, bm25 = self._likeness(vector, terms(text))
+            tops.append(float(head.unscaled(vector, cosines, self._blend(cosines, bm25)[1])[head.taught].max()))
         return drawn(head, tops)
 
     def _allowed(self, scopes: Iterable[str]) -> NDArray[np.intp]:

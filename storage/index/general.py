@@ -15,19 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruche.storage.errors import ConfigurationError
+from ruche.storage.index.grams import SIZE, gram_row
 from ruche.storage.index.logistic import logit
 from ruche.storage.index.ranking import Scores
-from ruche.storage.index.telling import Overlap
+from ruche.storage.index.telling import Overlap, Shares
 from ruche.storage.index.vectors import Rows, dots
 
 SAME = 0.85
 """Cosine of a rule's sentence to a known one from which the two mean the same. On visible sentences, different
 meanings come up to 0.80 ("new" and "existing")."""
-LINE = 0.42
-"""Probability from which a rule is meant; the F1 on visible rows is flat from 0.35 to 0.5."""
+LINE, KNOWN_LINE = 0.42, 0.3
+"""Probabilities from which a rule is meant: by its own sentence, and by a shipped head."""
 
 INTERCEPT = 0.3
-FEATURES = 8
+FEATURES = 10
 _LEAST_SPREAD = 0.02
 
 
@@ -39,7 +40,7 @@ class General(NamedTuple):
     heads: NDArray[np.intp]
     """The head of each anchor."""
     weights: Rows
-    """Heads x (dimensions + 1); the last column is the intercept's, over INTERCEPT."""
+    """Heads x (dimensions + SIZE + 1): of the vector, of the hashed words, and the intercept's, over INTERCEPT."""
     transfer: Scores
     """FEATURES weights of what a sentence alone can tell."""
 
@@ -58,23 +59,31 @@ class Untaught:
         best = likeness.argmax(axis=1)
         self.known = likeness.max(axis=1) >= SAME
         """Rules that a shipped head decides."""
-        self._heads = np.where(self.known[:, None], general.weights[general.heads[best]], 0.0).astype(np.float32)
+        self._heads, self._weights = general.heads[best], general.weights
 
-    def evidence(self, vector: Rows, asked: Sequence[str]) -> Scores:
-        """Per rule, by how much its logit exceeds that of LINE; `asked` are the message's terms."""
+    def evidence(self, vector: Rows, text: str, asked: Sequence[str]) -> Scores:
+        """Per rule, by how much its logit exceeds that of its line; `asked` are the terms of the message's text."""
         told: Scores = features(dots(self._rows, vector), dots(self._telling, vector), self._chance, self._spread,
-                                self._overlap.shares(asked)) @ self._transfer
-        known = dots(self._heads[:, :-1], vector).astype(np.float64) + INTERCEPT * self._heads[:, -1]
-        result: Scores = np.where(self.known, known, told) - logit(LINE)
+                                self._overlap.shares(asked)) @ self._transfer - logit(LINE)
+        if not self.known.any():
+            return told
+        known = dots(self._weights, read(vector, text)).astype(np.float64)[self._heads] - logit(KNOWN_LINE)
+        result: Scores = np.where(self.known, known, told)
         return result
 
 
-def features(cosines: Rows, telling: Rows, chance: Scores, spread: Scores, shares: Scores) -> Scores:
+def read(vector: Rows, text: str) -> Rows:
+    """What the heads look at: dimensions + SIZE + 1 columns."""
+    row: Rows = np.concatenate((vector, gram_row(text), np.array((INTERCEPT,), dtype=np.float32)))
+    return row
+
+
+def features(cosines: Rows, telling: Rows, chance: Scores, spread: Scores, shares: Shares) -> Scores:
     """Rules x FEATURES for one message."""
     wide = np.maximum(float(telling.std()), _LEAST_SPREAD)
     result: Scores = np.column_stack((
         cosines, telling, (telling - telling.mean()) / wide, (telling - chance) / spread / 5.0, telling - telling.max(),
-        shares, shares > 0, np.ones(len(cosines)))).astype(np.float64)
+        shares.share, shares.share >= 1.0, shares.own, shares.share > 0.0, np.ones(len(cosines)))).astype(np.float64)
     return result
 
 
@@ -90,7 +99,7 @@ def general_of(content: dict[str, Any]) -> General:
     try:
         size = int(content["dimensions"])
         found = General(_matrix(content["anchors"], size), np.array(content["heads"], dtype=np.intp),
-                        _matrix(content["weights"], size + 1), np.array(content["transfer"], dtype=np.float64))
+                        _matrix(content["weights"], size + SIZE + 1), np.array(content["transfer"], dtype=np.float64))
         fits = (len(found.anchors) == len(found.heads) and found.heads.max() < len(found.weights)
                 and found.transfer.shape == (FEATURES,) and bool(np.isfinite(found.weights).all()))
     except (KeyError, ValueError, TypeError):

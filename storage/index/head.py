@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,12 @@ to 100 examples, with MiniLM and with hashing alike.
 SENTENCE = 20.0
 """With 49 sentences to learn from, heads of other topics raise the F1 of 48 rules from 58 to 70; 10 to 30 do equally
 well."""
+
+WORDS, WORDS_EXAMPLES, WORDS_GROWTH, WORDS_MOST = 0.2, 10.0, 0.3, 0.5
+"""Weight of the words beside the cosine, up to so many examples an item, and the power of the examples by which it
+grows. The more examples, the better their words tell: on visible banking77 rows 0.2 is best from 1 to 10, 0.3 to 0.4
+for 30, 0.4 for 100 (+0.9 points over 0.1); on clinc150 0.2 for 3 to 30. Hashed n-grams in the head add nothing to it.
+"""
 
 _MOST_LINE = 0.9
 _INTERCEPT = 0.3
@@ -52,6 +58,12 @@ class Head:
     line: float
     """The unscaled score where a match begins."""
     threshold: float
+    words: float = field(init=False)
+    """The weight of the words of an item's texts, where the cosine has 1."""
+
+    def __post_init__(self) -> None:
+        mean = float(self.counts[self.taught].mean()) if self.taught.any() else 0.0
+        object.__setattr__(self, "words", min(WORDS * max(1.0, mean / WORDS_EXAMPLES) ** WORDS_GROWTH, WORDS_MOST))
 
     @property
     def taught(self) -> NDArray[np.bool_]:
@@ -69,19 +81,22 @@ class Head:
         result: Scores = share * (self._logits(vector, allowed) - logit(self.line)) + (1.0 - share) * told
         return result
 
-    def scores(self, vector: Rows, likeness: Scores, allowed: Places | None = None) -> Scores:
-        """One score per item; `likeness` holds the blended scores of all items, or of the `allowed` ones."""
+    def scores(self, vector: Rows, cosines: Rows, lexical: Scores, likeness: Scores,
+               allowed: Places | None = None) -> Scores:
+        """One score per item. The arrays hold all items or the `allowed` ones; `likeness` is what those without
+        examples keep."""
         taught = self.taught if allowed is None else self.taught[allowed]
         if self.intercepts is None:
-            found = scaled_to(self.unscaled(vector, likeness, allowed), self.line, self.threshold)
+            found = scaled_to(self.unscaled(vector, cosines, lexical, allowed), self.line, self.threshold)
         else:
             sure = scaled_to(sigmoid(self._logits(vector, allowed)), self.line, self.threshold)
             found = self.share * sure + (1.0 - self.share) * likeness
         result: Scores = np.where(taught, found, likeness)
         return result
 
-    def unscaled(self, vector: Rows, likeness: Scores, allowed: Places | None = None) -> Scores:
+    def unscaled(self, vector: Rows, cosines: Rows, lexical: Scores, allowed: Places | None = None) -> Scores:
         """Where one item is meant: logits over `own`, blended with the likeness."""
+        likeness = (cosines + self.words * lexical) / (1.0 + self.words)
         result: Scores = self.share / self.own * self._logits(vector, allowed) + (1.0 - self.share) * likeness
         return result
 

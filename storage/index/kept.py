@@ -12,7 +12,7 @@ import numpy as np
 
 from ruche.storage.index.head import Head
 
-FITTED = 1
+FITTED = 2
 """Counts how heads are fitted: one that was fitted in another way is fitted anew."""
 
 
@@ -55,7 +55,7 @@ def read_heads(content: bytes) -> dict[str, KeptHead]:
     """Kind to what was kept; nothing for bytes that cannot be read, so that heads are fitted anew."""
     try:
         return _decode(content) if content else {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {}
 
 

@@ -55,14 +55,14 @@ def fit_one(rows: Matrix, labels: NDArray[np.intp], count: int) -> Fitted:
     return _fit(rows, count, gradient)
 
 
-def fit_each(rows: Matrix, owned: NDArray[np.bool_]) -> Fitted:
+def fit_each(rows: Matrix, owned: NDArray[np.bool_], strength: float = STRENGTH) -> Fitted:
     """Logistic regression of every label for itself; `owned` is rows x labels."""
     def gradient(logits: Logits) -> tuple[float, Logits]:
         target = owned.astype(logits.dtype)
         loss = float((np.logaddexp(0.0, logits) - target * logits).sum(dtype=np.float64))
         return loss, sigmoid(logits) - target
 
-    return _fit(rows, owned.shape[1], gradient)
+    return _fit(rows, owned.shape[1], gradient, strength)
 
 
 def sigmoid(values: NDArray[Real]) -> NDArray[Real]:
@@ -85,9 +85,10 @@ def _cost(rows: int, dimensions: int, labels: int) -> float:
     return 4.0 * rows * dimensions * labels
 
 
-def _fit(rows: Matrix, count: int, gradient: Callable[[Logits], tuple[float, Logits]]) -> Fitted:
+def _fit(rows: Matrix, count: int, gradient: Callable[[Logits], tuple[float, Logits]],
+         strength: float = STRENGTH) -> Fitted:
     number, dimensions = rows.shape
-    penalty = 1.0 / (STRENGTH * number)
+    penalty = 1.0 / (strength * number)
     factor: Logits = rows.astype(np.float32) if _cost(number, dimensions, count) > WIDE else rows
 
     def objective(weights: Matrix) -> tuple[float, Matrix]:

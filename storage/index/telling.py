@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +16,26 @@ _FREQUENT, _FEW = 0.12, 2
 """Share of the sentences that may have a word before it tells nothing, and the number that always may."""
 _ROOT = 4
 """Letters that two words share when one begins with the other."""
+_VAGUE = frozenset(("concerning", "issue", "issues", "regarding", "related", "someone", "something", "thing", "things"))
+"""Words that stand in a condition and in no message."""
+_OR, _BETWEEN = re.compile(r"\bor\b|/"), re.compile(r"\bor\b|[,/;]")
+_WHOLE = 1.0 - 1e-9
+
+Values = NDArray[np.float64]
+
+
+class Shares(NamedTuple):
+    """Per rule, how much of its telling words a message has: 0 to 1, by their rarity among the rules."""
+
+    share: Values
+    own: Values
+    """Without the words of rules of which everything was said: "account" alone says nothing for "savings account"."""
 
 
 def telling_words(sentences: Sequence[str]) -> list[list[str]]:
     """Of each sentence, the words that few of the others have, in order."""
-    counts = Counter(word for sentence in sentences for word in set(terms(sentence)))
-    most = max(_FEW, _FREQUENT * len(sentences))
-    return [[word for word in dict.fromkeys(words(sentence)) if word not in COMMON and counts[stem(word)] <= most]
-            for sentence in sentences]
+    few = _few(sentences)
+    return [_telling(sentence, few) for sentence in sentences]
 
 
 def telling_texts(sentences: Sequence[str]) -> list[str]:
@@ -30,26 +44,70 @@ def telling_texts(sentences: Sequence[str]) -> list[str]:
 
 
 class Overlap:
-    """How many of each rule's telling words a message has; `cancel` and `cancelling` count as one."""
+    """How much of each rule's telling words a message has; `cancel` and `cancelling` count as one.
+
+    Of a condition with "or", one of the alternatives is enough.
+    """
 
     def __init__(self, sentences: Sequence[str]) -> None:
-        found = [[stem(word) for word in one] for one in telling_words(sentences)]
-        self._sizes = np.array([max(1, len(one)) for one in found], dtype=np.float64)
-        self._homes: dict[str, list[tuple[str, int]]] = {}
-        for number, stems in enumerate(found):
-            for one in dict.fromkeys(stems):
-                self._homes.setdefault(one[:_ROOT], []).append((one, number))
+        few, weights = _few(sentences), _weights(sentences)
+        found = [list(_alternatives(sentence, few)) or [[]] for sentence in sentences]
+        self._starts = np.cumsum([0, *(len(one) for one in found[:-1])]).astype(np.intp)
+        flat = [list(dict.fromkeys(stem(word) for word in words)) for one in found for words in one]
+        self._whole = np.array([sum(weights[word] for word in one) or 1.0 for one in flat])
+        places: dict[str, list[int]] = {}
+        for place, stems in enumerate(flat):
+            for word in stems:
+                places.setdefault(word, []).append(place)
+        self._words = {word: (np.array(found, dtype=np.intp), weights[word]) for word, found in places.items()}
+        self._roots: dict[str, list[str]] = {}
+        for word in self._words:
+            self._roots.setdefault(word[:_ROOT], []).append(word)
 
-    def shares(self, asked: Iterable[str]) -> NDArray[np.float64]:
-        """Per rule, the share of its telling words among the terms of a message."""
-        shared: set[tuple[str, int]] = set()
-        for term in set(asked):
-            for own, number in self._homes.get(term[:_ROOT], ()):
-                if own == term or (min(len(own), len(term)) >= _ROOT
-                                   and (own.startswith(term) or term.startswith(own))):
-                    shared.add((own, number))
-        counts = np.zeros(len(self._sizes))
-        for _, number in shared:
-            counts[number] += 1.0
-        result: NDArray[np.float64] = np.minimum(counts / self._sizes, 1.0)
-        return result
+    def shares(self, asked: Iterable[str]) -> Shares:
+        """What the terms of a message have of each rule."""
+        said = [self._words[word] for word in self._said(asked)]
+        sums, left = np.zeros(len(self._whole)), np.zeros(len(self._whole))
+        for places, weight in said:
+            sums[places] += weight
+        whole = sums >= _WHOLE * self._whole
+        for places, weight in said:
+            if not whole[places].any():
+                left[places] += weight
+        share = np.minimum(sums / self._whole, 1.0)
+        own = np.where(whole, 1.0, left / self._whole)
+        return Shares(np.maximum.reduceat(share, self._starts), np.maximum.reduceat(own, self._starts))
+
+    def _said(self, asked: Iterable[str]) -> list[str]:
+        """The rules' own words that a message has, in one form or another."""
+        return list(dict.fromkeys(own for term in asked for own in self._roots.get(term[:_ROOT], ())
+                                  if own == term or _same_root(own, term)))
+
+
+def _same_root(one: str, other: str) -> bool:
+    return min(len(one), len(other)) >= _ROOT and (one.startswith(other) or other.startswith(one))
+
+
+def _few(sentences: Sequence[str]) -> frozenset[str]:
+    """Stems that few sentences have."""
+    counts = Counter(word for sentence in sentences for word in set(terms(sentence)))
+    most = max(_FEW, _FREQUENT * len(sentences))
+    return frozenset(word for word, count in counts.items() if count <= most)
+
+
+def _weights(sentences: Sequence[str]) -> dict[str, float]:
+    """ln(1 + sentences / those that have it), by stem."""
+    counts = Counter(word for sentence in sentences for word in {stem(word) for word in words(sentence)})
+    return {word: float(np.log1p(len(sentences) / count)) for word, count in counts.items()}
+
+
+def _telling(text: str, few: frozenset[str]) -> list[str]:
+    return [word for word in dict.fromkeys(words(text))
+            if word not in COMMON and word not in _VAGUE and stem(word) in few]
+
+
+def _alternatives(sentence: str, few: frozenset[str]) -> Iterator[list[str]]:
+    """The telling words of each part of "a, b or c"; of a sentence without "or", all of them."""
+    for part in _BETWEEN.split(sentence) if _OR.search(sentence) else (sentence,):
+        if found := _telling(part, few):
+            yield found

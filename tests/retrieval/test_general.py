@@ -17,6 +17,7 @@ from ruche.storage.index import general
 from ruche.storage.index.agent import AgentIndex, Teaching
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.general import Untaught, general_of, packed, shipped
+from ruche.storage.index.grams import SIZE, gram_row
 from ruche.storage.index.passages import Passage
 from ruche.storage.index.telling import Overlap, telling_texts, telling_words
 
@@ -100,22 +101,51 @@ def test_telling_words_are_those_that_few_rules_have() -> None:
 
 def test_a_telling_word_is_recognised_in_its_other_forms() -> None:
     overlap = Overlap(["cancelling a booking", "the parking"])
-    assert overlap.shares(["cancel"]).tolist() == [0.5, 0.0]
-    assert overlap.shares(["park", "can"]).tolist() == [0.0, 1.0]
+    assert overlap.shares(["cancel"]).share.tolist() == [0.5, 0.0]
+    assert overlap.shares(["park", "can"]).share.tolist() == [0.0, 1.0]
+
+
+def test_one_of_several_alternatives_is_enough() -> None:
+    overlap = Overlap(["is it about a transfer, payment or deposit?", "the parking", "a bed, which is broken"])
+    for word in ("transfer", "payment", "deposit"):
+        assert overlap.shares([word]).share.tolist() == [1.0, 0.0, 0.0]
+    assert overlap.shares(["bed"]).share[2] == 0.5
+
+
+def test_a_rare_word_tells_more_than_one_that_other_rules_have_too() -> None:
+    overlap = Overlap(["the savings account", "the business account", "the parking", "a massage"])
+    assert overlap.shares(["saving"]).share[0] > 0.5 > overlap.shares(["account"]).share[0]
+
+
+def test_words_of_a_rule_of_which_everything_was_said_tell_nothing_for_another() -> None:
+    overlap = Overlap(["the account", "the savings account", "the parking"])
+    shares = overlap.shares(["account"])
+    assert shares.share[1] > 0.0
+    assert shares.own.tolist() == [1.0, 0.0, 0.0]
+    assert overlap.shares(["saving", "account"]).own.tolist() == [1.0, 1.0, 0.0]
+
+
+def test_words_of_a_few_letters_and_their_order_count_for_what_people_mean_everywhere() -> None:
+    rows = [gram_row(text) for text in ("no", "not now", "now not", "", "a" * 5_000)]
+    assert [round(float(np.linalg.norm(row)), 4) for row in rows] == [1.0, 1.0, 1.0, 0.0, 1.0]
+    assert len({row.tobytes() for row in rows}) == 5
+    assert bool((gram_row("Not now!") == rows[1]).all())
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=6), st.lists(st.text(max_size=12), max_size=6))
 def test_shares_of_any_words_lie_between_0_and_1(sentences: list[str], asked: list[str]) -> None:
     shares = Overlap(sentences).shares(asked)
-    assert shares.shape == (len(sentences),)
-    assert bool(((shares >= 0.0) & (shares <= 1.0)).all())
+    for values in shares:
+        assert values.shape == (len(sentences),)
+        assert bool(((values >= 0.0) & (values <= 1.0)).all())
+    assert bool((shares.own <= shares.share + 1e-9).all())
 
 
 def test_damaged_parameters_are_refused() -> None:
     content = json.loads(Path(general.__file__).with_name("general.json").read_text(encoding="utf-8"))
     for name, value in (("anchors", "nonsense"), ("transfer", [1.0]), ("heads", [0]),
-                        ("weights", packed(np.full((25, 385), np.nan, dtype=np.float32)))):
+                        ("weights", packed(np.full((25, 385 + SIZE), np.nan, dtype=np.float32)))):
         with pytest.raises(ConfigurationError, match="damaged"):
             general_of({**content, name: value})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ruche.actors.retriever import Retriever
@@ -79,6 +79,7 @@ async def test_the_same_examples_teach_the_same_bytes() -> None:
     assert (await asked(HashingEmbedder(), desk()))[0] == (await asked(HashingEmbedder(), desk()))[0]
 
 
+@example(b"\x81\xa4\x00\x00\x00\x80")
 @given(st.binary(max_size=60))
 def test_bytes_that_hold_no_heads_are_left_aside(content: bytes) -> None:
     assert isinstance(read_heads(content), dict)
