@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -31,22 +31,16 @@ class Verification(NamedTuple):
         return not self.problems
 
 
-class Head(NamedTuple):
-    """The last run of a session that was dropped for its age: its place in the chain, and its hash."""
-
-    sequence: int
-    hash: str
-
-
-FindHead = Callable[[str], Head | None]
+FindHeads = Callable[[str], dict[int, str]]
+"""Session id -> of every dropped day the place of its last run in the chain, and that run's hash or nothing."""
 
 
 class Runs:
     """Read-only, bound to one tenant."""
 
-    def __init__(self, door: Door, tenant: str, sessions: Sessions, head: FindHead) -> None:
+    def __init__(self, door: Door, tenant: str, sessions: Sessions, heads: FindHeads) -> None:
         self._runs, self._advisories = door.handle(tenant, RunRow), door.handle(tenant, AdvisoryRow)
-        self._tenant, self._sessions, self._head = tenant, sessions, head
+        self._tenant, self._sessions, self._heads = tenant, sessions, heads
         self.bytes = door.meter(tenant, RunRow)
 
     def get(self, run_id: str) -> Run | None:
@@ -87,47 +81,50 @@ class Runs:
     def verify(self, session_id: str) -> Verification:
         """Recompute the session's chain from the stored bytes: 0 to n without a gap, each pointing at the last.
 
-        Where the oldest were dropped for their age it goes on from their head; of an erased person the gaps show.
+        Where days were dropped for their age it goes on from their heads; of an erased person the gaps show.
         """
         try:
             rows = self._runs.find(Filter("session", "=", session_id), order=("sequence", "id"), limit=1_000_000,
                                    erased=True)
         except IntegrityError as error:
             return Verification(session_id, 0, (error.message,))
+        hashes = self._heads(session_id)
+        problems = _gaps(rows, hashes)
         if any("body" not in row for row in rows):
-            return Verification(session_id, len(rows), tuple(_gaps(rows)))
-        head = self._head(session_id)
-        previous, first = ("", 0) if head is None else (head.hash, head.sequence + 1)
-        problems: list[str] = []
-        for position, row in enumerate(rows, first):
+            return Verification(session_id, len(rows), tuple(problems))
+        for row in rows:
             run = _run(row["body"])
-            problems += self._check(position, row, run, previous)
-            previous = hashlib.sha256(row["body"]).hexdigest()
+            first = genesis(self._tenant, run.session, run.engine) if run.sequence == 0 else None
+            problems += _differences(row, run, first or hashes.get(run.sequence - 1))
+            hashes[run.sequence] = hashlib.sha256(row["body"]).hexdigest()
         try:
             state = self._sessions.by_id(session_id)
         except Erased:
-            return Verification(session_id, 0)
-        if state is not None and state.previous_run != previous:
+            return Verification(session_id, len(rows))
+        if state is not None and state.previous_run != (hashes[max(hashes)] if hashes else ""):
             problems.append("the session's last run is not the one that its state names")
         return Verification(session_id, len(rows), tuple(problems))
 
-    def _check(self, position: int, row: Row, run: Run, previous: str) -> list[str]:
-        expected = previous or genesis(self._tenant, run.session, run.engine)
-        named = (row["id"], row["session"], row["sequence"], row["created_ms"], row["risk"], row["status"])
-        found = []
-        if run.sequence != position:
-            found.append(f"run {run.id}: sequence {run.sequence} where {position} was expected")
-        if run.previous != expected:
-            found.append(f"run {run.id}: does not point back at the run before it")
-        if named != (run.id, run.session, run.sequence, run.created_ms, run.risk, run.status):
-            found.append(f"run {run.id}: its index entry says otherwise than its bytes")
-        return found + [f"run {run.id}: its {name} is not the one that was hashed" for name, kept, value in (
-            ("evaluation", run.hashes.evaluation, run.enforcement), ("reply", run.hashes.output, run.reply))
-            if kept and kept != digest(value)]
+
+def _gaps(rows: Sequence[Row], heads: Container[int]) -> list[str]:
+    """Which runs stand after a gap that no dropped day accounts for; told without reading them."""
+    found, before = [], -1
+    for row in rows:
+        number = row["sequence"]
+        if number <= before or (number != before + 1 and number - 1 not in heads):
+            found.append(f"run {row['id']}: sequence {number} where {before + 1} was expected")
+        before = number
+    return found
 
 
-def _gaps(rows: Sequence[Row]) -> list[str]:
-    """What can be said of a chain without reading it: whether a run is missing in it."""
-    first = rows[0]["sequence"]
-    return [f"run {row['id']}: sequence {row['sequence']} where {number} was expected"
-            for number, row in enumerate(rows, first) if row["sequence"] != number]
+def _differences(row: Row, run: Run, before: str | None) -> list[str]:
+    """What is wrong with one run. `before` is the hash of the one before it, empty or None where nobody knows it."""
+    named = (row["id"], row["session"], row["sequence"], row["created_ms"], row["risk"], row["status"])
+    found = []
+    if before and run.previous != before:
+        found.append(f"run {run.id}: does not point back at the run before it")
+    if named != (run.id, run.session, run.sequence, run.created_ms, run.risk, run.status):
+        found.append(f"run {run.id}: its index entry says otherwise than its bytes")
+    return found + [f"run {run.id}: its {name} is not the one that was hashed" for name, kept, value in (
+        ("evaluation", run.hashes.evaluation, run.enforcement), ("reply", run.hashes.output, run.reply))
+        if kept and kept != digest(value)]

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ruche.storage import platform, vault
-from ruche.storage.audit import Head as SessionStart
 from ruche.storage.checkpoints import PublicKey
 from ruche.storage.collection import Values
 from ruche.storage.datafiles import DataFiles
@@ -241,11 +240,11 @@ class Auditor:
             return [(one.name, key) for one in self._files.collections if one.model.logged
                     for key in self._files.tables.forget_unreadable(one)]
 
-    def session_head(self, tenant: str, session: str) -> SessionStart | None:
-        """How far a session's oldest runs were dropped for their age."""
-        keyring = self._files.keyring
-        found = self._files.days.head(keyring.tenant(tenant).tag, session)
-        return None if found is None else SessionStart(found.sequence, self._opened(found))
+    def session_heads(self, tenant: str, session: str) -> dict[int, str]:
+        """Of every day that was dropped for its age the session's last run: its place in the chain, and its hash (empty
+        where nobody may read it)."""
+        found = self._files.days.heads(self._files.keyring.tenant(tenant).tag, session)
+        return {one.sequence: self._opened(one) for one in found}
 
     def _opened(self, head: SessionHead) -> str:
         if not head.sealed:

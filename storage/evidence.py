@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -28,6 +27,7 @@ from ruche.storage.merkle import leaf_hash
 from ruche.storage.notary import KeyLine, read_history, read_notes
 from ruche.storage.rows import MODELS
 from ruche.storage.runs import KIND, Entry, Order, Place, entries_of_heads, entry, entry_of
+from ruche.storage.tablefacts import TableFacts, read_tables
 
 _EPOCH: Final = date(1970, 1, 1)
 _decode = msgspec.msgpack.Decoder().decode
@@ -40,22 +40,6 @@ class Fault(NamedTuple):
     file: str = ""
     offset: int = -1
     id: str = ""
-
-
-@dataclass
-class TableFacts:
-    """What the table file says, as it was at its last checkpoint. Of logged rows: stored values, place and leaf."""
-
-    applied: int
-    lengths: dict[int, int]
-    sizes: dict[int, int]
-    logged: dict[tuple[int, int, str], tuple[Any, ...]] = field(default_factory=dict)
-    requests: list[tuple[int, str, str, int]] = field(default_factory=list)
-    """Tenant tag, message, turn (empty while unanswered), time of every request with an idempotency key."""
-    waiting: set[tuple[int, str]] = field(default_factory=set)
-    published: list[tuple[int, Values]] = field(default_factory=list)
-    effects: dict[tuple[int, Any], Values] = field(default_factory=dict)
-    """The last that is kept of every tool call, by tenant tag and key."""
 
 
 class Evidence:
@@ -76,6 +60,8 @@ class Evidence:
         self.removed = set[tuple[int, str]]()
         self.let_go = list[tuple[int, str]]()
         """Accepted messages that a journal frame took out without a run or a dead letter in their place."""
+        self.heads = dict[tuple[int, str], set[int]]()
+        """By tenant tag and session the numbers of the runs that were the last of a dropped day; once `entries` ran."""
         self.torn = False
         self._read_journal()
         self.history: list[KeyLine] = self._sound("log/keys", lambda path: list(read_history(path))) or []
@@ -88,7 +74,7 @@ class Evidence:
         seen: set[Order] = set()
         folder = self.directory / "runs"
         for path in sorted(folder.glob("*.heads")):
-            for one in self._sound(f"runs/{path.name}", _of_heads) or []:
+            for one in self._sound(f"runs/{path.name}", self._of_heads) or []:
                 seen.add(one.order)
                 yield one, path.name
         for path in sorted(folder.glob("*.day")):
@@ -120,6 +106,18 @@ class Evidence:
                 yield entry_of(day, frame)
             except IntegrityError as error:
                 self._fault(error.message, f"runs/{path.name}", frame.start)
+
+    def _of_heads(self, path: Path) -> list[Entry]:
+        """What is left of a dropped day; erasures are whole."""
+        heads = read_heads(path)
+        for one in heads.sessions:
+            self.heads.setdefault((one.tag, one.session), set()).add(one.sequence)
+        bodies, found = dict(heads.erasures), entries_of_heads(path)
+        if any(one.sequence in bodies and leaf_hash(bodies[one.sequence]) != one.leaf for one in found):
+            raise IntegrityError("an erasure that was kept is not the one that is in the log", file=str(path), offset=0)
+        kept = {sequence: _decode(body) for sequence, body in bodies.items()}
+        return [one if one.sequence not in kept else one._replace(
+            schema=kept[one.sequence][2], values=tuple(kept[one.sequence][3:])) for one in found]
 
     def _is_torn(self, day: int, bad: int) -> bool:
         """Whether what is bad was written after the last checkpoint: the journal has it, a start writes it again."""
@@ -162,42 +160,11 @@ class Evidence:
 
     def _read_tables(self) -> TableFacts | None:
         path = self.directory / "tables.duckdb"
-        if not path.exists():
-            return None
         try:
-            with duckdb.connect() as connection:
-                connection.execute("ATTACH ? AS ruche (READ_ONLY)", [str(path)])
-                connection.execute("USE ruche")
-                if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'applied'").fetchall():
-                    return None  # never checkpointed: the journal has everything
-                return self._facts(connection)
+            return read_tables(path, self.collections) if path.exists() else None
         except duckdb.Error as error:
             self._fault(f"the table file cannot be read ({type(error).__name__})", "tables.duckdb", 0)
             return None
-
-    def _facts(self, connection: Any) -> TableFacts:
-        def rows(statement: str) -> list[tuple[Any, ...]]:
-            found: list[tuple[Any, ...]] = connection.execute(statement).fetchall()
-            return found
-
-        facts = TableFacts(rows("SELECT sequence FROM applied")[0][0], dict(rows("SELECT day, length FROM days")),
-                           dict(rows("SELECT tenant, size FROM logs")))
-        for one in self.collections:
-            if one.model.logged:
-                names = ", ".join(one.columns[:-1])
-                for tag, key, *rest in rows(f"SELECT tenant, {one.columns[one.key]}, {names}, day, place, length, leaf "  # noqa: S608 - our own names
-                                            f"FROM {one.name}"):
-                    facts.logged[one.number, tag, key] = tuple(rest)
-        facts.requests = [tuple(row) for row in rows("SELECT tenant, message, turn, at_ms FROM idempotency")]
-        facts.waiting = {(tag, key) for tag, key in rows("SELECT tenant, id FROM inbox")}
-        for name in ("agents", "effects"):
-            columns = ", ".join(self.by_name[name].columns)
-            found = [(tag, tuple(values)) for tag, *values in rows(f"SELECT tenant, {columns} FROM {name}")]  # noqa: S608
-            if name == "agents":
-                facts.published = found
-            else:
-                facts.effects = {(tag, values[self.by_name[name].key]): values for tag, values in found}
-        return facts
 
     # --- journal, checkpoints --------------------------------------------------------------------------------
 
@@ -288,17 +255,6 @@ class Evidence:
         fault = Fault(what, file, offset)
         if fault not in self.faults:
             self.faults.append(fault)
-
-
-def _of_heads(path: Path) -> list[Entry]:
-    """What is left of a dropped day; erasures are whole."""
-    bodies = dict(read_heads(path).erasures)
-    found = entries_of_heads(path)
-    if any(one.sequence in bodies and leaf_hash(bodies[one.sequence]) != one.leaf for one in found):
-        raise IntegrityError("an erasure that was kept is not the one that is in the log", file=str(path), offset=0)
-    kept = {sequence: _decode(body) for sequence, body in bodies.items()}
-    return [one if one.sequence not in kept else one._replace(
-        schema=kept[one.sequence][2], values=tuple(kept[one.sequence][3:])) for one in found]
 
 
 def blob_key(values: Values) -> bytes:

@@ -30,6 +30,11 @@ class Seen(NamedTuple):
     run: RunFacts | None
 
 
+def fault_of(one: Seen, what: str) -> Fault:
+    """What is wrong with an entry, and where it stands."""
+    return Fault(what, one.file, one.entry.place.place, one.id)
+
+
 class RunFacts(NamedTuple):
     hash: str
     previous: str

@@ -125,12 +125,11 @@ class DayFiles:
         self._disk.unlink(self.path(day))
         self._disk.sync_directory(self._directory)
 
-    def head(self, tag: int, session: str) -> SessionHead | None:
-        """The last run of a session in a day that was dropped."""
+    def heads(self, tag: int, session: str) -> list[SessionHead]:
+        """The last run of a session in each day that was dropped."""
         for day in self.dropped - self._read_heads.keys():
             self._read_heads[day] = {(one.tag, one.session): one for one in read_heads(self._heads(day)).sessions}
-        found = [heads[tag, session] for heads in self._read_heads.values() if (tag, session) in heads]
-        return max(found, key=lambda one: one.sequence, default=None)
+        return [heads[tag, session] for heads in self._read_heads.values() if (tag, session) in heads]
 
     def days(self) -> list[int]:
         """Days that have a file, oldest first."""

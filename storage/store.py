@@ -165,7 +165,7 @@ class Store:
         self._check()
         known = self._tenants.get(tenant)
         return known or self._tenants.put(tenant, TenantStore(
-            self._door, tenant, lambda session: self._auditor.session_head(tenant, session)))
+            self._door, tenant, lambda session: self._auditor.session_heads(tenant, session)))
 
     @property
     def audit(self) -> Auditor:

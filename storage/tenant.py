@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ruche.storage.agents import Agents
-from ruche.storage.audit import FindHead, Runs, Verification
+from ruche.storage.audit import FindHeads, Runs, Verification
 from ruche.storage.episodes import Episodes
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
@@ -30,12 +30,12 @@ from ruche.storage.sessions import Idempotent, Sessions
 class TenantStore:
     """Reads see everything appended so far. Any thread may call; a call takes the store's lock while it looks."""
 
-    def __init__(self, door: Door, tenant: str, head: FindHead) -> None:
-        """`head` tells of a session how far its oldest runs were dropped."""
+    def __init__(self, door: Door, tenant: str, heads: FindHeads) -> None:
+        """`heads` tells of a session where days of its runs were dropped."""
         self._sessions = Sessions(door, tenant)
         self._people, self._agents = People(door, tenant), Agents(door, tenant)
         self._episodes, self._said = Episodes(door, tenant), Said(door, tenant)
-        self._runs = Runs(door, tenant, self._sessions, head)
+        self._runs = Runs(door, tenant, self._sessions, heads)
         self._tenant = tenant
 
     def session(self, key: SessionKey) -> SessionState | None:

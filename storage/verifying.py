@@ -10,12 +10,13 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from ruche.storage import advisories, merkle
+from ruche.storage.chains import chain_faults
 from ruche.storage.checkpoints import Checkpoint, Note, PublicKey
 from ruche.storage.effects import unsettled
 from ruche.storage.evidence import Evidence, Fault
 from ruche.storage.log import tenant_name, tenant_tag
-from ruche.storage.looking import Looking, Seen
-from ruche.storage.model.record import AgentPublished
+from ruche.storage.looking import Looking, Seen, fault_of
+from ruche.storage.model.record import GIVEN_UP, AgentPublished
 from ruche.storage.rows import DRAFT
 from ruche.storage.treefile import leaves_of
 
@@ -71,34 +72,12 @@ class Verifier:
 
     def chain(self) -> Result:
         """2: each session's runs are numbered without a gap and point back at the run before."""
-        sessions: dict[tuple[int, str], list[Seen]] = {}
         session, sequence = self._columns("runs", "session", "sequence")
-        for one in self._seen:
-            if one.entry.number == self._numbers["runs"] and one.entry.values is not None:
-                sessions.setdefault((one.entry.tag, one.entry.values[session]), []).append(one)
-        faults: list[Fault] = []
-        dropped = any(one.entry.values is None for one in self._seen)
-        for runs in sessions.values():
-            runs.sort(key=lambda one: one.entry.values[sequence] if one.entry.values else 0)
-            numbers = [one.entry.values[sequence] for one in runs if one.entry.values]
-            first = numbers[0] if dropped else 0
-            faults += [_fault(one, f"run {number} of its session stands where {place} was expected") for place, (
-                one, number) in enumerate(zip(runs, numbers, strict=True), first) if number != place]
-            faults += self._links(runs, whole=first == 0 and numbers[0] == 0)
-        closed = sum(one.run is None for runs in sessions.values() for one in runs)
-        return _result("chain", sum(map(len, sessions.values())), faults,
+        runs = [one for one in self._seen if one.entry.number == self._numbers["runs"]]
+        faults = list(chain_faults(runs, session, sequence, self._evidence.heads))
+        closed = sum(one.run is None and one.entry.values is not None for one in runs)
+        return _result("chain", sum(one.entry.values is not None for one in runs), faults,
                        f"the links of {closed} runs are sealed or erased; their numbers were checked" if closed else "")
-
-    @staticmethod
-    def _links(runs: list[Seen], *, whole: bool) -> list[Fault]:
-        faults, before = [], None
-        for place, one in enumerate(runs):
-            if one.run is not None:
-                expected = before.hash if before is not None else one.run.genesis if place == 0 and whole else None
-                if expected is not None and one.run.previous != expected:
-                    faults.append(_fault(one, "does not point back at the run before it"))
-            before = one.run
-        return faults
 
     def inclusion(self) -> Result:
         """3: every entry is the leaf that the log and the tables say it is."""
@@ -112,10 +91,10 @@ class Verifier:
                 faults.append(Fault(f"holds {len(kept)} leaves where {size} were written", f"log/{path.name}"))
             for index, one in enumerate(seen):
                 if index < min(len(kept), size) and kept[index] != one.entry.leaf:
-                    faults.append(_fault(one, f"is not leaf {index} of its log"))
+                    faults.append(fault_of(one, f"is not leaf {index} of its log"))
                 row = tables.logged.get((one.entry.number, tag, one.id)) if tables and one.id else None
                 if row is not None and row[-1] != index:
-                    faults.append(_fault(one, f"is leaf {index}, the tables say {row[-1]}"))
+                    faults.append(fault_of(one, f"is leaf {index}, the tables say {row[-1]}"))
             if len(seen) < size:
                 faults.append(Fault(f"{size - len(seen)} of {size} leaves have no entry", f"log/{path.name}"))
         return _result("inclusion", len(self._seen), faults)
@@ -183,7 +162,7 @@ class Verifier:
         faults = [Fault("is there twice", id=name) for tag, name in _twice(known)]
         present, answered = set(known), self._answered(runs)
         for tag, message, turn, _ in tables.requests:
-            if turn and (tag, turn) not in present and not dropped:
+            if turn not in ("", GIVEN_UP) and (tag, turn) not in present and not dropped:
                 faults.append(Fault("was acknowledged and has no run", id=turn))
             if not turn and (tag, message) not in tables.waiting and (tag, message) not in self._evidence.removed:
                 faults.append(Fault("was acknowledged, has no answer, and waits no more", id=message))
@@ -212,11 +191,11 @@ class Verifier:
             place = (one.entry.tag, values[run])
             expected = last.get(place, (-1, leaves.get(place, "")))
             if (values[number], values[previous]) != (expected[0] + 1, expected[1]) and values[previous] not in gone:
-                faults.append(_fault(one, "does not name the run or advisory before it"))
+                faults.append(fault_of(one, "does not name the run or advisory before it"))
             last[place] = (values[number], one.entry.leaf.hex())
             if record is not None and record.kind in ("review", "promote", "reject", "override") and (
                     not record.author or record.author.startswith(advisories.MACHINE)):
-                faults.append(_fault(one, f"a {record.kind} without a person"))
+                faults.append(fault_of(one, f"a {record.kind} without a person"))
         return _result("references", len(self._advised), faults)
 
     def erasure(self) -> Result:
@@ -256,7 +235,7 @@ class Verifier:
             else:
                 known.add((tag, record.hash))
         runs = [one for one in self._seen if one.run is not None and one.run.configuration and not one.run.foreign]
-        faults += [_fault(one, "names an agent version that is not kept") for one in runs
+        faults += [fault_of(one, "names an agent version that is not kept") for one in runs
                    if one.run is not None and (one.entry.tag, one.run.configuration) not in known]
         return _result("configuration", len(runs), faults)
 
@@ -283,10 +262,6 @@ def verify(directory: Path, evidence: Evidence, held: Sequence[tuple[Checkpoint,
 def _result(name: str, checked: int, faults: Sequence[Fault], note: str = "", *, unless: bool = False) -> Result:
     status: Status = "fail" if faults else "not checkable" if unless else "pass"
     return Result(name, status, checked, tuple(faults), note)
-
-
-def _fault(one: Seen, what: str) -> Fault:
-    return Fault(what, one.file, one.entry.place.place, one.id)
 
 
 def _tag(origin: str) -> int | None:

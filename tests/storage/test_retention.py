@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from ruche.storage.errors import ConfigurationError
+from ruche.storage.evidence import Evidence
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.record import DeadLettered, SessionSaved
 from ruche.storage.platform import Disk
 from ruche.storage.store import Store
+from ruche.storage.verifying import Verifier
 from tests.storage.conftest import Opener
-from tests.storage.records import NOW_MS, Conversation, accepted, session_key
+from tests.storage.records import NOW_MS, Conversation, StaticKey, accepted, session_key
 from tests.storage.test_store import RESERVED, advisory
 
 DAY = 86_400_000
@@ -106,6 +108,22 @@ def test_a_day_with_something_of_a_held_person_stays(open_store: Opener, tmp_pat
     assert store.tenant("acme").verify_session("s-ada") == ("s-ada", 7, ())
     store.audit.hold("acme", "ada", held=False, reason="over", by="counsel", at_ms=NOW_MS)
     assert len(store.audit.retain({"runs": 1}, START + 30 * DAY).days) == 7
+
+
+def test_a_chain_with_a_day_that_somebody_elses_hold_kept_is_whole(open_store: Opener, tmp_path: Path) -> None:
+    store = open_store()
+    week(store, "bob")
+    eve = Conversation("s-eve", session_key(person="eve"), created_ms=START + 2 * (DAY - 1000))
+    store.append([eve.turn()])
+    store.audit.hold("acme", "eve", held=True, reason="trial", by="counsel", at_ms=NOW_MS)
+    dropped = store.audit.retain({"runs": 2}, START + 7 * DAY)
+    assert (len(dropped.days), len(dropped.held)) == (4, 1)
+    assert [run.sequence for run in store.tenant("acme").runs(session="s-bob").items] == [6, 5, 2]
+    assert store.tenant("acme").verify_session("s-bob") == ("s-bob", 3, ())
+    store.checkpoint()
+    store.close()
+    chain = Verifier(Evidence(tmp_path / "data", StaticKey())).chain()
+    assert (chain.status, chain.faults) == ("pass", ())
 
 
 class DyingDisk(Disk):
