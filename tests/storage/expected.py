@@ -12,7 +12,7 @@ from ruche.storage.model.record import Accepted
 from tests.storage.records import NOW_MS, Conversation, session_key
 
 TENANTS, PEOPLE = ("acme", "other"), ("ada", "bob")
-QUARTER_MS, DAY_MS = 21_600_000, 86_400_000
+HALF_DAY_MS, DAY_MS = 43_200_000, 86_400_000
 Owner = tuple[str, str]
 
 
@@ -65,7 +65,7 @@ class Expected:
 
     @property
     def now_ms(self) -> int:
-        return NOW_MS + self.count * QUARTER_MS
+        return NOW_MS + self.count * HALF_DAY_MS
 
     def talk(self, owner: Owner) -> Talk:
         """The person's open conversation, a new one after the last was closed."""
