@@ -16,16 +16,13 @@ class FairGate:
     Waiters of a tenant are served in order, tenants in turn; taking and releasing cost the same however many wait.
     More than `waiting` waiters of one tenant are refused with RateLimited. At most `pace` slots are given out in one
     round of the loop: a turn may be pure computing, and whoever comes next would wait for all that were let in before.
-    While `near` of a tenant's turns wait, its newer requests are kept `outside`: what is taken is journalled, handed on
-    and held in memory, and a flood would have all of that done at once. Loop thread only.
+    Loop thread only.
     """
 
     def __init__(self, total: int, per_tenant: int, *, waiting: int = 1000,
-                 limits: Mapping[str, int] | None = None, pace: int = 1, near: int = 8) -> None:
+                 limits: Mapping[str, int] | None = None, pace: int = 1) -> None:
         self.busy = 0
         self._pace = self._left = pace
-        self._near = near
-        self._outside: dict[str, deque[asyncio.Future[None]]] = {}
         self._total = total
         self._per_tenant = per_tenant
         self._limits = dict(limits or {})
@@ -42,21 +39,6 @@ class FairGate:
     def snapshot(self) -> dict[str, dict[str, int]]:
         """Turns that run and wait, by tenant."""
         return {"running": dict(self._running), "waiting": {name: len(queue) for name, queue in self._waiting.items()}}
-
-    async def outside(self, tenant: str) -> None:
-        """Return at once unless too many of the tenant's turns wait, else when this request may be taken; in order.
-
-        It holds nothing: given up, it leaves nothing behind.
-        """
-        if tenant not in self._outside and self._near_enough(tenant):
-            return
-        call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._outside.setdefault(tenant, deque()).append(call)
-        try:
-            await call
-        finally:
-            # Whoever was called may never come to wait for a slot, so it is the one that looks after the next.
-            asyncio.get_running_loop().call_soon(self._call, tenant)
 
     async def enter(self, tenant: str) -> None:
         """Take a slot, waiting for it; each must be given back by `leave`. Cancelled, it has taken none."""
@@ -87,20 +69,6 @@ class FairGate:
 
     def _open(self) -> bool:
         return self._left > 0 and self.busy < self._total
-
-    def _near_enough(self, tenant: str) -> bool:
-        return len(self._waiting.get(tenant, ())) < self._near
-
-    def _call(self, tenant: str) -> None:
-        """Have the tenant's next request taken if few enough of its turns wait."""
-        queue = self._outside.get(tenant, deque())
-        while queue and self._near_enough(tenant):
-            call = queue.popleft()
-            if not call.done():
-                call.set_result(None)
-                break
-        if not queue:
-            self._outside.pop(tenant, None)
 
     def _below_limit(self, tenant: str) -> bool:
         return self._running.get(tenant, 0) < self._limits.get(tenant, self._per_tenant)
@@ -135,7 +103,6 @@ class FairGate:
                 continue
             self._grant(tenant)
             turn.set_result(None)
-            self._call(tenant)
             self._still_waiting(tenant, queue)
 
     def _still_waiting(self, tenant: str, queue: deque[asyncio.Future[None]]) -> None:
@@ -151,7 +118,6 @@ class FairGate:
             if not queue:
                 del self._waiting[tenant]
                 self._ready.pop(tenant, None)
-            self._call(tenant)
 
 
 class TenantSlot:

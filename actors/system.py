@@ -235,11 +235,12 @@ def calm_collector(threshold: int = 1_000) -> Iterator[None]:
 
 
 @contextmanager
-def quick_handover(seconds: float = 0.001) -> Iterator[None]:
-    """Let a thread that wants the interpreter have it after 1 ms instead of 5.
+def quick_handover(seconds: float = 0.0001) -> Iterator[None]:
+    """Let a thread that wants the interpreter have it after 0.1 ms instead of 5.
 
-    A commit needs it again after every call to the disk, so under load each of them waited for so long. For the
-    process's owner to enter, as `calm_collector`.
+    A commit needs it again after every call to the disk, and beside a busy loop each of them waited for so long: under
+    a flood the 99th percentile of an append fell from 59 ms to 18 against 1 ms. For the process's owner to enter, as
+    `calm_collector`.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(seconds)

@@ -28,7 +28,7 @@ def census(host: Host, tenant: str | None = None) -> dict[str, Any]:
 
     With a tenant, nothing that names another: no session's key and no queue.
     """
-    sessions, gate = host.sessions.snapshot(), host.hosting.gate.snapshot()
+    sessions, gate = host.sessions.snapshot(), _queues(host)
     if tenant is not None:
         sessions["longest"] = {key: letters for key, letters in sessions["longest"].items()
                                if SessionKey.parse(key).tenant == tenant}
@@ -45,6 +45,10 @@ def render(host: Host) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Counts(host))
     return generate_latest(registry)
+
+
+def _queues(host: Host) -> dict[str, dict[str, int]]:
+    return {**host.hosting.gate.snapshot(), **host.admission.snapshot()}
 
 
 def _services(host: Host) -> dict[str, Any]:
@@ -74,7 +78,7 @@ class _Counts(Collector):
                        {name: tick["failures"] for name, tick in clock.items()})
 
     def _sessions(self) -> Iterator[Metric]:
-        stats, gate = self._host.hosting.stats, self._host.hosting.gate.snapshot()
+        stats, gate = self._host.hosting.stats, _queues(self._host)
         for name, what in _SESSIONS.items():
             yield _counter(name, what, "kind", {"sessions": stats[name]})
         yield _counter("decisions", "What became of turns that a newer message met.", "decision",
@@ -83,6 +87,8 @@ class _Counts(Collector):
                        {"sessions": stats["dead_letters"]})
         yield _gauge("turns", "Turns by what they do.", "state",
                      {state: sum(gate[state].values()) for state in ("running", "waiting")})
+        yield _gauge("requests", "Requests that are worked on, and that are not let in yet.", "state",
+                     {state: sum(gate[state].values()) for state in ("inside", "outside")})
         yield _gauge("listeners", "Event streams in this process.", "kind",
                      {"sessions": len(self._host.hosting.feeds)})
 

@@ -28,6 +28,7 @@ from ruche.actors.scribe import Scribe
 from ruche.actors.session import SessionActor
 from ruche.actors.supersede import Decider, default_decider
 from ruche.actors.system import ActorSystem
+from ruche.engine.admission import Admission
 from ruche.engine.authoring.samples import served_samples
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
@@ -109,7 +110,7 @@ class Host:
         self.hosting = hosting
         self.sessions = sessions
         self.retriever = retriever
-        self.quotas = quotas
+        self.quotas, self.admission = quotas, Admission()
         self.rerunner, self.accounts = Rerunner(self), Accounts(self)
         self.recalling: Recalling
         self.standing: Standing

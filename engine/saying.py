@@ -65,9 +65,8 @@ async def say(host: Host, request: Request, want: Literal["reply", "accepted", "
     asked = Say(message, want, new_session=request.new_session, session_id=request.session_id)
     host.quotas.crowd.enter(request.tenant)
     try:
-        if want == "reply":  # whoever only wants to know that the message is kept is told at once
-            await hosting.gate.outside(request.tenant)
-        return await host.sessions.ask(str(request.key), asked, trace=message.request_id)
+        async with host.admission.inside(request.tenant):
+            return await host.sessions.ask(str(request.key), asked, trace=message.request_id)
     finally:
         host.quotas.crowd.leave(request.tenant)
 
