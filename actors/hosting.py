@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -47,7 +48,11 @@ class Hosting:
     commit_seconds: float = 10.0
     waiting_limit: int = 100
     most_crashes: int = 3
-    """A turn on which its session's activation crashed so often is given up: its messages are dead letters."""
+    """A turn on which its session's activation, or after a restart the process, died so often is given up: its messages
+    are dead letters."""
+    suspects: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by a turn that a process may have died of: such turns are thought about one at a time, so that the next
+    death blames the right one."""
     decider: Decider = default_decider
     channel_bases: Mapping[str, int] = field(default_factory=lambda: CHANNEL_BASE_MS)
     refusal: Callable[[SessionKey], str] = lambda key: REFUSAL

@@ -100,7 +100,7 @@ class Line:
         what was done about them and can be undone."""
         turn = LogicalTurn(self.opened(), orphan.turn_id, orphan.group, list(orphan.messages), interrupted=segments,
                            former=list(orphan.former), crashes=orphan.crashes,
-                           absorbed=list(orphan.absorbed), earlier=done)
+                           absorbed=list(orphan.absorbed), earlier=done, recovered=orphan.recovered)
         self.items.append(turn)
         for message in orphan.messages:
             self.expect(message)
@@ -183,7 +183,7 @@ class Line:
                 turn.be_again(turn.replaces[0])
             if durable:
                 left.append(Orphan(turn.open.state.id, turn.turn_id, durable, turn.group, tuple(turn.former),
-                                   turn.crashes, tuple(turn.absorbed)))
+                                   turn.crashes, tuple(turn.absorbed), turn.recovered))
         return left
 
     def blame(self) -> None:

@@ -114,7 +114,9 @@ class LogicalTurn:
     held: bool = False
     """The one message may become durable together with the turn: until then only its caller, who waits, knows of it."""
     crashes: int = 0
-    """Activations that ended while they worked on it."""
+    """Activations that ended while they worked on it, and processes that died after they had begun it anew."""
+    recovered: bool = False
+    """A process that died has left it, and this one has not yet journalled that it begins it."""
     lost: BaseException | None = None
     """Why the message of a held turn could not be kept."""
     stage: SessionStage | None = None
@@ -210,3 +212,4 @@ class Orphan:
     former: tuple[Former, ...] = ()
     crashes: int = 0
     absorbed: tuple[str, ...] = ()
+    recovered: bool = False

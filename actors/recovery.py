@@ -61,7 +61,8 @@ def orphans_of(unanswered: Iterable[Accepted], hosting: Hosting) -> dict[str, li
         if messages:
             orphans.setdefault(str(messages[0].key), []).append(Orphan(
                 messages[0].session_id, turn_id, tuple(one.message for one in messages),
-                group.get(turn_id, turn_id), _former(turn_id, chain, found)))
+                group.get(turn_id, turn_id), _former(turn_id, chain, found),
+                crashes=max(one.tries for one in messages), recovered=True))
     return orphans
 
 

@@ -16,7 +16,7 @@ from ruche.actors.thinking import Thought, think
 from ruche.plugins.errors import RateLimited, RucheError, Unavailable
 from ruche.storage.model.conversation import Profile
 from ruche.storage.model.event import Event
-from ruche.storage.model.record import SessionSaved, TurnCommitted
+from ruche.storage.model.record import SessionSaved, TriedAgain, TurnCommitted
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,11 @@ async def work_through(line: Line) -> None:
 
 async def _take(line: Line, turn: LogicalTurn) -> None:
     try:
-        await _think_and_finish(line, turn)
+        if turn.recovered and turn.crashes:
+            async with line.hosting.suspects:
+                await _think_and_finish(line, turn)
+        else:
+            await _think_and_finish(line, turn)
     except RateLimited as error:  # too many of the tenant's turns wait for a slot
         line.items.remove(turn)
         line.owe(turn, error)
@@ -56,7 +60,9 @@ async def _think_and_finish(line: Line, turn: LogicalTurn) -> None:
     if not _is_next(line, turn):
         return
     async with hosting.gate.slot(line.key.tenant):
-        await _gather(line, turn)  # others may have joined while the slot was waited for
+        if turn.recovered:
+            await _own_up(line, turn)
+        await _gather(line, turn)  # others may have joined meanwhile
         if not _is_next(line, turn):
             return
         _begin(line, turn)
@@ -70,6 +76,17 @@ async def _think_and_finish(line: Line, turn: LogicalTurn) -> None:
     if turn.sealed:
         await _finish_thought(line, turn, thought, profile)
     line.current = None
+
+
+async def _own_up(line: Line, turn: LogicalTurn) -> None:
+    """Journal that this process begins a turn that another had in hand when it died."""
+    record = TriedAgain(tenant=line.key.tenant, at_ms=line.hosting.clock_ms(), session_id=turn.open.state.id,
+                        messages=tuple(message.id for message in turn.messages), tries=turn.crashes + 1)
+    turn.recovered = False
+    try:
+        await line.hosting.scribe.commit(record)
+    except RucheError as error:
+        log.warning("turn %s begins anew unrecorded (%s)", turn.turn_id, error.code)
 
 
 def _is_next(line: Line, turn: LogicalTurn) -> bool:

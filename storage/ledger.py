@@ -41,6 +41,7 @@ from ruche.storage.model.record import (
     SegmentReleased,
     SessionSaved,
     TenantErased,
+    TriedAgain,
     TurnCommitted,
     UtterancesKept,
 )
@@ -96,6 +97,7 @@ class Ledger:
         self._staged = Inbox()
         self._at_once: dict[tuple[str, str], tuple[Event, ...]] = {}
         """Messages that the batch takes and answers, with the events that their turn's come after."""
+        self._find = find
         self._audit = AuditRows(collections, keyring, find)
 
     def begin(self, records: Sequence[AnyRecord]) -> None:
@@ -128,6 +130,8 @@ class Ledger:
                 key = self._of_session(record.tenant, record.session_id)
                 return [self._put(EffectRow(effect=record.key, turn=Id(record.turn_id), at_ms=record.at_ms,
                                             record=_encode(record)), tenant, key)]
+            case TriedAgain():
+                return [self._tried(accepted, tenant) for accepted in self._again(record)]
             case SessionSaved():
                 key = self._person(record.tenant, record.session.key, record.session.id)
                 return [self._session(record.session, tenant, key),
@@ -180,6 +184,9 @@ class Ledger:
         match record:
             case Accepted():
                 self._inbox.waiting[record.tenant, record.message.id] = record
+            case TriedAgain():
+                for accepted in self._again(record):
+                    self._inbox.waiting[record.tenant, accepted.message.id] = accepted
             case TurnCommitted():
                 for message in record.answered:
                     self._inbox.waiting.pop((record.tenant, message), None)
@@ -259,6 +266,19 @@ class Ledger:
         if record.message.idempotency_key is not None:
             made.append(self._request(record, "", tenant, key))
         return made + self._events(record.session_id, record.events, tenant, key)
+
+    def _tried(self, accepted: Accepted, tenant: Tenant) -> Change:
+        """The message's row in its place, with the tries."""
+        message, key = accepted.message.id, self._person(accepted.tenant, accepted.key, accepted.session_id)
+        [row] = self._find(InboxRow, tenant.tag, "id", message)
+        number = row[self._collections[InboxRow].columns.index("number")]
+        return self._put(InboxRow(id=Id(message), session=Id(accepted.session_id), number=number,
+                                  accepted=_encode(accepted)), tenant, key)
+
+    def _again(self, record: TriedAgain) -> list[Accepted]:
+        """Those of the messages that still wait, with the tries."""
+        waiting = [self._inbox.waiting.get((record.tenant, message)) for message in record.messages]
+        return [msgspec.structs.replace(one, tries=record.tries) for one in waiting if one is not None]
 
     def _request(self, accepted: Accepted, turn: str, tenant: Tenant, key: DataKey) -> Change:
         message = accepted.message

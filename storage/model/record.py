@@ -27,6 +27,19 @@ class Accepted(Record, frozen=True, kw_only=True, tag="accepted"):
     session_id: str
     message: Message
     events: tuple[Event, ...] = ()
+    tries: int = 0
+    """Processes that began to answer it after another had died, as the last `TriedAgain` says."""
+
+
+class TriedAgain(Record, frozen=True, kw_only=True, tag="again"):
+    """A process that found these messages unanswered when it started begins to answer them now.
+
+    So that a message that kills every process is known for it.
+    """
+
+    session_id: str
+    messages: tuple[str, ...]
+    tries: int
 
 
 class TurnCommitted(Record, frozen=True, kw_only=True, tag="turn"):
@@ -218,7 +231,7 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
     memories: tuple[Remembered, ...]
 
 
-AnyRecord = (Accepted | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
+AnyRecord = (Accepted | TriedAgain | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
              | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
              | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept
              | TenantErased)

@@ -23,6 +23,7 @@ from ruche.storage.model.record import (
     ProfileSaved,
     SegmentReleased,
     SessionSaved,
+    TriedAgain,
     TurnCommitted,
 )
 from ruche.storage.model.run import Run
@@ -194,6 +195,10 @@ class SimulatedStore:
         match record:
             case Accepted():
                 self._waiting[record.tenant, record.message.id] = record
+            case TriedAgain():
+                for name in ((record.tenant, message) for message in record.messages):
+                    if name in self._waiting:
+                        self._waiting[name] = msgspec.structs.replace(self._waiting[name], tries=record.tries)
             case TurnCommitted():
                 for message in record.answered:
                     self._waiting.pop((record.tenant, message), None)
