@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from ruche.engine.drafts import Drafts
     from ruche.engine.host import Component, Host
     from ruche.engine.migrations import Migrations
+    from ruche.engine.persons import Persons
     from ruche.engine.replay import Replayed
+    from ruche.engine.reviewing import Reviews
     from ruche.engine.usage import Spent
     from ruche.storage.audit import Verification
     from ruche.storage.auditor import Erasure
+    from ruche.storage.backup import Shipment
     from ruche.storage.keys import KeyStatus, Level
     from ruche.storage.model.conversation import SessionState
     from ruche.storage.model.event import Event
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from ruche.storage.model.run import Run
     from ruche.storage.model.turn import Turn
     from ruche.storage.proofs import Head, Proof
+    from ruche.storage.retention import Dropped
     from ruche.storage.secured import Page
     from ruche.storage.store import Store
     from ruche.storage.tenant import TenantStore
@@ -212,6 +216,36 @@ class Engine:
         from ruche.engine.oversight import hold
 
         await hold(self._host, tenant, interlocutor, held=held, reason=reason, by=by)
+
+    async def canonical_run(self, tenant: str, run_id: str) -> bytes:
+        """A run in the bytes that its hash is over. Raises NotFound, Erased."""
+        return _known(await self._read(tenant, lambda store: store.canonical_run(run_id)), "run")
+
+    @property
+    def people(self) -> Persons:
+        """What is kept of persons: read, set right, handed out."""
+        from ruche.engine.persons import Persons
+
+        return Persons(self._host)
+
+    @property
+    def reviews(self) -> Reviews:
+        """Runs that wait for a person's judgement, verdicts, and explanations."""
+        from ruche.engine.reviewing import Reviews
+
+        return Reviews(self._host)
+
+    async def back_up(self) -> Shipment:
+        """Bring the backup folder of the settings up to now. Raises Conflict where there is none, and what keeps it."""
+        return await self._host.standing.custody.ship()
+
+    def retention(self) -> dict[str, int]:
+        """Days that each kind of record is kept; what is not named is kept for ever."""
+        return self._host.settings.storage.retention.rules()
+
+    async def let_go(self) -> Dropped:
+        """Let go now of what is older than the settings and the agents' fields allow. Raises Unavailable, OSError."""
+        return await self._host.standing.sweeper.sweep_now()
 
     async def keys(self) -> KeyStatus:
         """The keys that everything is sealed under, by level, and rotations that are not finished."""

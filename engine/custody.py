@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
@@ -13,7 +12,7 @@ import anyio.to_thread
 from ruche.actors.clock import Clock
 from ruche.actors.scribe import Scribe
 from ruche.engine.config import StorageSettings
-from ruche.plugins.errors import RucheError
+from ruche.plugins.errors import Conflict, RucheError
 from ruche.storage.backup import Shipment
 from ruche.storage.store import Store
 
@@ -47,8 +46,11 @@ class Custody:
         return await anyio.to_thread.run_sync(self._store.snapshot)
 
     async def ship(self) -> Shipment:
-        """Bring the backup up to now, on a thread of its own. Raises what keeps it from it."""
-        folder, keep_days = self._settings.backup_to or Path(), self._settings.backup_keep_days
+        """Bring the backup up to now, on a thread of its own. Raises Conflict where no folder is set, and what keeps it
+        from it."""
+        folder, keep_days = self._settings.backup_to, self._settings.backup_keep_days
+        if folder is None:
+            raise Conflict("no backup folder is set: write backup_to under [storage] in the settings")
         try:
             return await anyio.to_thread.run_sync(lambda: self._store.backup.ship(folder, keep_days=keep_days))
         except RucheError as error:

@@ -88,12 +88,17 @@ class Sweeper:
         today, days = now // round(_DAY_S * 1000), self._host.catalog.field_days()
         if not (self._rules or days) or today == self._last:
             return None
+        dropped = await self.sweep_now()
+        self._last = today
+        return dropped
+
+    async def sweep_now(self) -> Dropped:
+        """As `sweep`, whatever was done today."""
+        now, days = self._host.hosting.clock_ms(), self._host.catalog.field_days()
         if days:
             for stale in await self._host.scribe.read(lambda store: store.audit.stale_fields(days, now)):
                 await self._host.scribe.commit(stale)
-        dropped = await self._host.scribe.read(lambda store: store.audit.retain(self._rules, now))
-        self._last = today
-        return dropped
+        return await self._host.scribe.read(lambda store: store.audit.retain(self._rules, now))
 
 
 def refuse_leaving(host: Host, tenant: str, interlocutor: str) -> None:

@@ -43,7 +43,7 @@ class Standing:
         self.clock = Clock(host.sessions, scribe)
         self.courier = Courier(scribe, {}, timeout=_DELIVERY_S, clock_ms=hosting.clock_ms)
         self.reminders = Reminders(scribe, self.courier, hosting.clock_ms, hosting.new_id)
-        self._sweeper, self._host = Sweeper(host), host
+        self.sweeper, self._host = Sweeper(host), host
         self.courier.route(WEBHOOK, webhooks.deliver)
         self.courier.route(COMPENSATION, Compensation(scribe, host.catalog, tools).deliver)
         self.courier.route(FOLLOW_UP, FollowUps(host).deliver)
@@ -51,7 +51,8 @@ class Standing:
         self.courier.route(MEMORY, host.recalling.learning.deliver)
         hosting.due = self.courier.expect
         self.clock.every(_ARREARS_S, "arrears", Arrears(host.sessions, hosting).collect)
-        Custody(host.store, scribe, host.settings.storage).wind(self.clock)
+        self.custody = Custody(host.store, scribe, host.settings.storage)
+        self.custody.wind(self.clock)
 
     async def begin(self) -> None:
         """Deliver from now on: the agents are there, and what a crash left unanswered is being answered."""
@@ -63,7 +64,7 @@ class Standing:
         """Sweep, and again when the next day begins (UTC), or soon where that failed."""
         now = self._host.hosting.clock_ms()
         try:
-            await self._sweeper.sweep()
+            await self.sweeper.sweep()
         except (RucheError, OSError) as error:
             log.warning("retention could not let go of what is old: %s", type(error).__name__)
             return now + _AGAIN_MS

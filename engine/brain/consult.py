@@ -96,7 +96,7 @@ def _is_guess(one: Candidate, who: Identified) -> bool:
 
 def _candidate(who: Identified, field: CompiledField, found: FoundValue, certain: list[Candidate]) -> Candidate | None:
     """The model's value as its field's type has it; None when it has none, or what is certain stands against it."""
-    value = typed_text(who, field, found.value, found.quote)
+    value = typed_text(field, found.value, found.quote, who.agent.place(who.local.date()))
     span = _span(who.text, found)
     if value is None or any(one.field == field.name or (one.start < span[1] and one.end > span[0]) for one in certain):
         return None

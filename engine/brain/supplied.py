@@ -5,7 +5,6 @@ What a person said stands: a tool fills what nobody told, and renews what a tool
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ import msgspec
 from ruche.engine.brain.fields import CompiledField, fault_of, told
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import Knowledge, earlier, expiry, keep
-from ruche.engine.brain.typed import typed_text
+from ruche.engine.brain.typed import typed_value
 from ruche.storage.model.conversation import FieldValue
 
 UNREADABLE = "is no value of the field's type"
@@ -56,7 +55,7 @@ def _filled(who: Identified, before: Knowledge, field: CompiledField, given: Any
     old = before.known.get(field.name)
     if given is None or told(old):
         return before
-    value = _typed(who, field, given)
+    value = typed_value(field, given, who.agent.place(who.local.date()))
     fault = UNREADABLE if value is None else fault_of(field, value)
     if value is None or (fault and field.spec.validation == "strict"):
         return msgspec.structs.replace(before, rejected={**before.rejected, field.name: fault})
@@ -66,24 +65,3 @@ def _filled(who: Identified, before: Knowledge, field: CompiledField, given: Any
         new = FieldValue(value=value, source="tool_result", at_ms=who.now_ms, confidence=0.5 if fault else 1.0,
                          expires_ms=expiry(who, field), turn_id=who.turn.turn_id, history=earlier(old))
     return keep(who, before, field.name, new)
-
-
-def _typed(who: Identified, field: CompiledField, given: Any) -> Any:
-    """The value in the form in which the field keeps what persons say; None where it is of another type."""
-    if field.kind == "json":
-        return given
-    if field.kind == "boolean":
-        return given if isinstance(given, bool) else None
-    if isinstance(given, bool) or (isinstance(given, float) and not math.isfinite(given)):
-        return None
-    if field.kind == "number" and isinstance(given, int | float):
-        return given
-    if field.kind == "money" and isinstance(given, dict):
-        return _money(given)
-    return typed_text(who, field, str(given), str(given)) if isinstance(given, str | int | float) else None
-
-
-def _money(given: dict[str, Any]) -> dict[str, Any] | None:
-    amount, currency = given.get("amount"), given.get("currency", "")
-    plain = isinstance(amount, int | float) and not isinstance(amount, bool) and math.isfinite(amount)
-    return {"amount": amount, "currency": currency} if plain and isinstance(currency, str) else None

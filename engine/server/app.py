@@ -29,10 +29,13 @@ from ruche.engine.server import (
     openapi,
     ops,
     parts,
+    people,
     replays,
+    reviews,
     runs,
     sessions,
     tokens,
+    upkeep,
     usage,
     versions,
 )
@@ -47,7 +50,7 @@ ORIGINS = web.AppKey("origins", frozenset[str])
 SECURE = web.AppKey("secure", bool)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
-_ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, PUT, DELETE", "Access-Control-Max-Age": "600",
+_ALLOWED = {"Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE", "Access-Control-Max-Age": "600",
             "Access-Control-Allow-Headers":
                 "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer, X-Request-ID, Last-Event-ID"}
 
@@ -56,7 +59,7 @@ def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *replays.ROUTES,
              *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *migrations.ROUTES,
-             *authoring.ROUTES, *parts.ROUTES,
+             *authoring.ROUTES, *parts.ROUTES, *people.ROUTES, *reviews.ROUTES, *upkeep.ROUTES,
              *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 

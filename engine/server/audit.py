@@ -11,6 +11,7 @@ from msgspec import Meta
 from ruche.engine.server.answers import Shown, answer, rfc3339
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
+from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import Body, Id, Person, query, read, whole
 from ruche.engine.server.routes import ADMINISTER, AUDIT, EXAMINE, OVERSEE, Route
 from ruche.plugins.errors import InvalidRequest
@@ -80,7 +81,7 @@ class ErasureShown(Shown, kw_only=True):
     proof: Proof
 
 
-def _advisory(one: AdvisoryAdded) -> AdvisoryShown:
+def advisory_shown(one: AdvisoryAdded) -> AdvisoryShown:
     return AdvisoryShown(id=one.id, run_id=one.run_id, kind=one.kind, author=one.author, at=rfc3339(one.at_ms),
                          note=str(one.body.get("note", "")), subject=one.body.get("subject"), body=one.body)
 
@@ -107,7 +108,7 @@ async def list_advisories(request: web.Request) -> web.Response:
     """In the order in which they were added, and what they come to."""
     query(request)
     added = await request.app[ENGINE].advisories(request[IDENTITY].tenant, request.match_info["id"])
-    return answer(AdvisoriesShown(items=[_advisory(one) for one in added], state=_state(fold(added))))
+    return answer(AdvisoriesShown(items=[advisory_shown(one) for one in added], state=_state(fold(added))))
 
 
 async def add_advisory(request: web.Request) -> web.Response:
@@ -117,13 +118,13 @@ async def add_advisory(request: web.Request) -> web.Response:
     added = await request.app[ENGINE].advise(identity.tenant, request.match_info["id"], kind=sent.kind,
                                              author=f"human:{identity.subject}", note=sent.note,
                                              subject=sent.subject or "")
-    return answer(_advisory(added), 201)
+    return answer(advisory_shown(added), 201)
 
 
 async def erase_interlocutor(request: web.Request) -> web.Response:
     """Ends the person's sessions and destroys their keys; returns when nothing of theirs can be read any more."""
     values, identity = query(request, "reason"), request[IDENTITY]
-    done = await request.app[ENGINE].erase(identity.tenant, _person(request), reason=_reason(values),
+    done = await request.app[ENGINE].erase(identity.tenant, person_of(request), reason=_reason(values),
                                            by=identity.subject)
     return answer(ErasureShown(id=done.id, keys=list(done.keys), erased_at=rfc3339(done.at_ms),
                                complete_at=rfc3339(done.complete_ms), proof=done.proof))
@@ -133,12 +134,13 @@ async def hold_interlocutor(request: web.Request) -> web.Response:
     """Places or lifts a legal hold."""
     query(request)
     sent, identity = await read(request, HoldRequest), request[IDENTITY]
-    await request.app[ENGINE].hold(identity.tenant, _person(request), held=sent.held, reason=sent.reason,
+    await request.app[ENGINE].hold(identity.tenant, person_of(request), held=sent.held, reason=sent.reason,
                                    by=identity.subject)
     return web.Response(status=204)
 
 
-def _person(request: web.Request) -> str:
+def person_of(request: web.Request) -> str:
+    """The person whom the path names. Raises InvalidRequest."""
     return _checked(request.match_info["id"], Person, "interlocutor")
 
 
@@ -154,7 +156,7 @@ def _checked(value: str, kind: Any, name: str) -> str:
         raise InvalidRequest(f"{name}: {message}", fields=[{"path": name, "message": message}]) from None
 
 
-ROUTES = (
+ROUTES = answered_once((
     Route("GET", "/v1/audit/head", read_head, "Where the audit log stands, signed", AUDIT, answer=Head,
           query=("since",)),
     Route("GET", "/v1/audit/proof/{id}", read_proof, "Prove that a run is in the audit log", AUDIT, answer=Proof),
@@ -166,4 +168,4 @@ ROUTES = (
           answer=ErasureShown, query=("reason",)),
     Route("POST", "/v1/interlocutors/{id}/hold", hold_interlocutor, "Place or lift a legal hold", ADMINISTER,
           body=HoldRequest, status=204),
-)
+))

@@ -16,6 +16,7 @@ from ruche.engine.server.answers import Shown, answer, rfc3339
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import REQUEST_ID
+from ruche.engine.server.once import answered_once
 from ruche.engine.server.parts import author, dumped, expected, tagged, where
 from ruche.engine.server.requests import Body, Id, query, read, read_json
 from ruche.engine.server.routes import AUTHOR, WRITE, Route
@@ -190,7 +191,7 @@ def _note(request: web.Request, event: str, agent: str, **more: Any) -> None:
 
 
 _AGENT = "/v1/agents/{agent}"
-ROUTES = (
+ROUTES = answered_once((
     Route("POST", "/v1/agents", create_agent, "Begin an agent as a draft", WRITE, body=CreateRequest,
           answer=DraftShown, status=201),
     Route("PUT", _AGENT, replace_agent, "Replace the head of an agent's draft", WRITE, body=Agent, answer=DraftShown),
@@ -202,4 +203,4 @@ ROUTES = (
     Route("POST", f"{_AGENT}/check", check_agent, "Check the draft, or what is published", AUTHOR, answer=Checked),
     Route("POST", f"{_AGENT}/publish", publish_agent, "Publish the draft", WRITE, body=PublishRequest,
           answer=Published),
-)
+))

@@ -12,6 +12,7 @@ from aiohttp import web
 from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
+from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import Body, Person, query, read
 from ruche.engine.server.routes import ADMINISTER, Route
 from ruche.storage.keys import KeyStatus
@@ -56,8 +57,8 @@ def _shown(found: KeyStatus) -> KeysShown:
                              for one in found.levels], under_way=list(found.under_way))
 
 
-ROUTES = (
+ROUTES = answered_once((
     Route("GET", "/v1/admin/keys", show_keys, "Keys by level, and rotations under way", ADMINISTER, answer=KeysShown),
     Route("POST", "/v1/admin/keys", rotate_keys, "Begin a rotation of keys", ADMINISTER, body=RotationRequest,
           answer=KeysShown, status=202),
-)
+))

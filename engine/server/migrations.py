@@ -12,6 +12,7 @@ from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import REQUEST_ID
+from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import Body, query, read
 from ruche.engine.server.routes import AUTHOR, OVERSEE, WRITE, Route
 from ruche.storage.model.migration import MigrationPlan, StepPolicy
@@ -130,7 +131,7 @@ def _shown(plan: MigrationPlan) -> PlanShown:
 
 
 _PLANS = "/v1/agents/{agent}/migrations"
-ROUTES = (
+ROUTES = answered_once((
     Route("POST", _PLANS, make_plan, "Plan what becomes of running conversations when the draft is published", WRITE,
           answer=PlanShown, status=201),
     Route("GET", _PLANS, list_plans, "List an agent's plans for running conversations", AUTHOR, answer=PlanList),
@@ -144,4 +145,4 @@ ROUTES = (
           body=DecisionRequest, answer=PlanShown),
     Route("POST", f"{_PLANS}/{{id}}/deploy", deploy, "Publish what an approved plan leads to", OVERSEE,
           answer=PlanShown),
-)
+))

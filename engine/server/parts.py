@@ -20,6 +20,7 @@ from ruche.engine.drafts import Author, Draft
 from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
+from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import Body, query, read, read_json, whole
 from ruche.engine.server.routes import AUTHOR, WRITE, Handler, Route
 from ruche.plugins.errors import ConfigurationError, InvalidRequest, Malformed
@@ -251,10 +252,10 @@ def _routes(part: Part) -> tuple[Route, ...]:
     )
 
 
-ROUTES = (
+ROUTES = answered_once((
     *(route for part in PARTS for route in _routes(part)),
     Route("POST", "/v1/agents/{agent}/rules/bulk", write_rules, "Create or replace many rules of the draft at once",
           WRITE, body=BulkRequest, answer=BulkDone),
     Route("POST", "/v1/agents/{agent}/templates/{id}/preview", preview_template, "Show what a template says", AUTHOR,
           body=PreviewRequest, answer=Preview),
-)
+))

@@ -72,12 +72,13 @@ async def read_json(request: web.Request) -> bytes:
     """The body as it came, said to be JSON and not nested too deeply. Raises UnsupportedMedia, Malformed."""
     if request.content_type != "application/json":
         raise UnsupportedMedia("send Content-Type: application/json")
-    body = await _receive(request)
+    body = await receive(request)
     check_depth(body)
     return body
 
 
-async def _receive(request: web.Request) -> bytes:
+async def receive(request: web.Request) -> bytes:
+    """The body as it came. Raises DeadlineExceeded for one that does not arrive."""
     if request.content.is_eof():
         return await request.read()
     try:

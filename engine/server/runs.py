@@ -84,7 +84,8 @@ class RunPage(Shown, kw_only=True):
     next_cursor: str | None
 
 
-def _short(run: Run) -> dict[str, Any]:
+def short(run: Run) -> dict[str, Any]:
+    """The fields of a run in a list."""
     return {"id": run.id, "session_id": run.session, "agent_id": run.agent, "agent_version": run.agent_version,
             "sequence": run.sequence, "created_at": rfc3339(run.created_ms), "outcome": run.outcome,
             "status": run.status, "response_type": run.response_type, "risk": run.risk, "language": run.language,
@@ -94,7 +95,7 @@ def _short(run: Run) -> dict[str, Any]:
 def shown(run: Run) -> RunShown:
     """A run with all its fields."""
     return RunShown(
-        **_short(run), schema=run.schema, previous=run.previous, interlocutor_id=run.interlocutor,
+        **short(run), schema=run.schema, previous=run.previous, interlocutor_id=run.interlocutor,
         channel=run.channel, request_id=run.request_id, engine=run.engine, message_ids=list(run.message_ids),
         said=list(run.said), turn_group_id=run.turn_group_id or run.id,
         turn=msgspec.convert(run.turn(), TurnShown, from_attributes=True),
@@ -112,7 +113,7 @@ async def list_runs(request: web.Request) -> web.Response:
         risk=_one_of(values, "risk", _RISKS), status=_one_of(values, "status", _STATES),
         since_ms=_moment(values, "from"), until_ms=_moment(values, "to"),
         limit=whole(values, "limit", 20, 1, 100), cursor=values.get("cursor"))
-    return answer(RunPage(items=[RunShort(**_short(run)) for run in page.items], next_cursor=page.next_cursor))
+    return answer(RunPage(items=[RunShort(**short(run)) for run in page.items], next_cursor=page.next_cursor))
 
 
 async def read_run(request: web.Request) -> web.Response:
@@ -128,6 +129,15 @@ async def verify_run(request: web.Request) -> web.Response:
     found = await engine.verify(tenant, run.session)
     return answer(VerificationShown(run_id=run.id, session_id=run.session, ok=found.ok, runs=found.runs,
                                     problems=list(found.problems)))
+
+
+async def export_run(request: web.Request) -> web.Response:
+    """The canonical bytes: what the run's hash is over."""
+    query(request)
+    run_id = request.match_info["id"]
+    body = await request.app[ENGINE].canonical_run(request[IDENTITY].tenant, run_id)
+    return web.Response(body=body, content_type="application/json",
+                        headers={"Content-Disposition": 'attachment; filename="run.json"'})
 
 
 def _one_of(values: dict[str, str], name: str, known: tuple[str, ...]) -> str | None:
@@ -157,4 +167,5 @@ ROUTES = (
     Route("GET", "/v1/runs/{id}", read_run, "Read a run", EXAMINE, answer=RunShown),
     Route("GET", "/v1/runs/{id}/verify", verify_run, "Verify the chain of a run's session", EXAMINE,
           answer=VerificationShown),
+    Route("GET", "/v1/runs/{id}/export", export_run, "A run in its canonical bytes", EXAMINE),
 )

@@ -13,6 +13,7 @@ from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.authoring import whole_bundle
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import REQUEST_ID
+from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import Body, query, read, whole
 from ruche.engine.server.routes import AUTHOR, Route
 from ruche.plugins.errors import NotFound
@@ -91,10 +92,10 @@ async def roll_back(request: web.Request) -> web.Response:
     return answer(RolledBack(agent_id=agent, version=now.version, hash=now.hash, restored=body.version))
 
 
-ROUTES = (
+ROUTES = answered_once((
     Route("GET", "/v1/agents/{agent}/versions", list_versions, "List an agent's published versions, newest first",
           AUTHOR, answer=VersionPage, query=("limit", "cursor")),
     Route("GET", "/v1/agents/{agent}/versions/{version}", read_version, "Read what a version of an agent held", AUTHOR),
     Route("POST", "/v1/agents/{agent}/rollback", roll_back, "Publish an earlier version of an agent again", AUTHOR,
           body=RollbackRequest, answer=RolledBack),
-)
+))

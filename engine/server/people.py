@@ -1,0 +1,93 @@
+"""What is kept of a person: shown with personal data covered, set right by colleagues, handed out whole.
+
+Who covers what: an admin sees every value, an operator those of fields that hold no personal data.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from ruche.engine.persons import Persons
+from ruche.engine.server.answers import Shown, answer, rfc3339
+from ruche.engine.server.audit import person_of
+from ruche.engine.server.auth import IDENTITY
+from ruche.engine.server.context import ENGINE
+from ruche.engine.server.requests import Body, query, read
+from ruche.engine.server.routes import ADMINISTER, OVERSEE, Route
+from ruche.storage.model.conversation import FieldValue, Profile
+
+
+class FieldShown(Shown, kw_only=True):
+    """One value. `masked`: it is there and not shown."""
+
+    value: Any
+    masked: bool
+    source: str
+    at: str
+    confidence: float
+    verified: bool
+    verified_by: str
+    verified_at: str | None
+    expires_at: str | None
+    earlier: int
+
+
+class PersonShown(Shown, kw_only=True):
+    interlocutor_id: str
+    version: int
+    fields: dict[str, FieldShown]
+
+
+class AmendRequest(Body, frozen=True, kw_only=True):
+    """Values to enter as right, by field; null takes one out."""
+
+    fields: dict[str, Any]
+
+
+async def read_person(request: web.Request) -> web.Response:
+    query(request)
+    people, identity = request.app[ENGINE].people, request[IDENTITY]
+    profile = await people.profile(identity.tenant, person_of(request))
+    return answer(_shown(profile, people, admin="admin" in identity.roles))
+
+
+async def amend_person(request: web.Request) -> web.Response:
+    """All of the values or none."""
+    query(request)
+    people, identity = request.app[ENGINE].people, request[IDENTITY]
+    sent = await read(request, AmendRequest)
+    profile = await people.amend(identity.tenant, person_of(request), sent.fields, by=identity.subject)
+    return answer(_shown(profile, people, admin="admin" in identity.roles))
+
+
+async def export_person(request: web.Request) -> web.Response:
+    """Everything that is held about the person; it is not sealed any more."""
+    query(request)
+    body = await request.app[ENGINE].people.export(request[IDENTITY].tenant, person_of(request))
+    return web.Response(body=body, content_type="application/zip",
+                        headers={"Content-Disposition": 'attachment; filename="person.zip"'})
+
+
+def _shown(profile: Profile, people: Persons, *, admin: bool) -> PersonShown:
+    return PersonShown(interlocutor_id=profile.interlocutor, version=profile.version, fields={
+        name: _field(value, masked=not admin and people.personal(profile.tenant, name))
+        for name, value in sorted(profile.fields.items())})
+
+
+def _field(value: FieldValue, *, masked: bool) -> FieldShown:
+    return FieldShown(
+        value=None if masked else value.value, masked=masked, source=value.source, at=rfc3339(value.at_ms),
+        confidence=value.confidence, verified=value.verified, verified_by=value.verified_by,
+        verified_at=None if value.verified_ms is None else rfc3339(value.verified_ms),
+        expires_at=None if value.expires_ms is None else rfc3339(value.expires_ms), earlier=len(value.history))
+
+
+ROUTES = (
+    Route("GET", "/v1/interlocutors/{id}", read_person, "What is known of a person", OVERSEE, answer=PersonShown),
+    Route("PATCH", "/v1/interlocutors/{id}", amend_person, "Enter or take out values of a person", OVERSEE,
+          body=AmendRequest, answer=PersonShown),
+    Route("POST", "/v1/interlocutors/{id}/export", export_person, "Hand out everything about a person", ADMINISTER,
+          media="application/zip"),
+)
