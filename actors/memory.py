@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 import anyio
 import numpy as np
 
+from ruche.actors.citing import cited
 from ruche.actors.reranker import Reranked, Reranking
 from ruche.actors.retriever import Retriever
 from ruche.actors.service import ServiceActor
@@ -23,8 +24,8 @@ from ruche.storage.index.cues import nameless
 from ruche.storage.index.memory import ENOUGH, MemoryIndex, Question, Recollection, Views, viewed
 from ruche.storage.model.memory import Remembered, Utterance
 
-CANDIDATES, KEPT, CITED = 24, 8, 3
-"""Specification (memory, A7): so many are reranked, so many are kept, so many are cited."""
+CANDIDATES, KEPT = 24, 8
+"""Specification (memory, A7): so many are reranked, so many are kept."""
 LEAST = 0.6
 """Share of the embedder's threshold for rules that the best sentence of a memory must reach to be cited."""
 PEOPLE = 512
@@ -200,8 +201,10 @@ class Memories:
         ranked = await self._timed("rerank", self._reranked(asked.text, found))
         kept = [_recollected(found[place], place, ranked, rank) for rank, place in enumerate(ranked.places)]
         least = LEAST * self._retriever.embedder.rule_threshold if asked.least is None else asked.least
-        return Recalled(memories=tuple(kept), considered=len(found), reason=ranked.reason or "",
-                        cited=tuple(one.id for one in kept if one.vector >= least or one.lexical >= ENOUGH)[:CITED])
+        worth = [found[one.place] for one in kept if one.vector >= least or one.lexical >= ENOUGH]
+        told, repeated = cited(worth)
+        return Recalled(memories=tuple(kept), considered=len(found), reason=ranked.reason or "", cited=told,
+                        method="topics" if worth else "", repeated=repeated)
 
     async def candidates(self, asked: Asked, limit: int) -> list[Recollection]:
         """What the search alone finds, best first. Raises Unavailable and what the embedder raises."""

@@ -30,8 +30,11 @@ Reason = Literal["disabled", "held", "few", "cold", "open", "busy", "late", "fai
 """
 
 Kind = Literal["memory", "documents", "rules"]
-KINDS: tuple[Kind, ...] = ("memory", "documents")
-"""What is reordered by default. Rules are not: on one-line rules no reranker without training beat the cosine."""
+KINDS: tuple[Kind, ...] = ("memory", "documents", "rules")
+"""What is reordered by default."""
+HELD: frozenset[Kind] = frozenset(("memory", "rules"))
+"""Where comparing sentences says nothing new: the search compared them. On one-line rules no reranker without training
+beat the cosine."""
 
 OWN = 0.5
 """Share of the search's own score beside the reranker's, each brought to 0 to 1 over the candidates."""
@@ -188,7 +191,7 @@ class Reranking:
         return Reranked(tuple(order), tuple(round(scores[place], 4) for place in order), None)
 
     def _is_held(self, kind: Kind) -> bool:
-        return self._holding and kind == "memory"
+        return self._holding and kind in HELD
 
     async def _scores(self, job: Job, kind: Kind) -> tuple[Sequence[float] | None, Reason | None]:
         if self._service is None or kind not in self._kinds:

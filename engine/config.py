@@ -100,8 +100,8 @@ class ModelSettings(Section):
     reranker_sha256: str | None = None
     """Of the folder's model.onnx; without it any model is accepted."""
     rerank_enabled: bool = True
-    rerank: tuple[Literal["memory", "documents"], ...] = ("memory", "documents")
-    """What is reordered."""
+    rerank: tuple[Literal["memory", "documents", "rules"], ...] = ("memory", "documents", "rules")
+    """What is reordered; rules only by a cross-encoder, and where no example teaches them."""
     rerank_timeout_ms: int = Field(default=250, ge=1, le=10_000)
     device: str = "auto"
     threads: int = Field(default=1, ge=1)
@@ -154,7 +154,7 @@ class StorageSettings(Section):
 
 
 class WebhookSettings(Section):
-    """`[webhooks.NAME]`: an address that hears of a tenant's turns."""
+    """`[webhooks.NAME]`: an address that hears of a tenant's conversations."""
 
     url: str
     """https; http only where `allow_private` is set. No redirect is followed."""
@@ -163,8 +163,8 @@ class WebhookSettings(Section):
     tenant: str = "default"
     agents: tuple[str, ...] = ()
     """Of these agents only; of all where it is empty."""
-    events: tuple[Literal["turn.completed", "turn.failed", "turn.superseded", "session.handoff"], ...] = (
-        "turn.completed", "turn.failed", "session.handoff")
+    events: tuple[Literal["turn.accepted", "turn.completed", "turn.failed", "turn.superseded", "session.handoff",
+                          "session.closed"], ...] = ("turn.completed", "turn.failed", "session.handoff")
     texts: bool = False
     """Whether what was said and the reply go along."""
     allow_private: bool = False

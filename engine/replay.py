@@ -25,7 +25,7 @@ from ruche.storage.model.agent import AgentBundle, ModelUse
 from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
 from ruche.storage.model.handoff import after_intervention, intervention_of
 from ruche.storage.model.record import AgentPublished
-from ruche.storage.model.run import DEAD_LETTERED, HISTORY, Run, canonical, counted, state_hash
+from ruche.storage.model.run import DEAD_LETTERED, HISTORY, KEYED, Run, canonical, counted, state_hash
 from ruche.storage.tenant import TenantStore
 
 _PHASES = ("sense", "learn", "retrieve", "match", "orchestrate", "act", "plan")
@@ -66,6 +66,8 @@ class Recorded:
     bundles: Mapping[int, AgentBundle]
     hashes: Mapping[int, str] = field(default_factory=dict)
     """Version to the hash under which it was published."""
+    content_key: bytes = b""
+    """What the runs' hashes are keyed with, those of KEYED runs."""
 
 
 def load(store: TenantStore, run_id: str) -> Recorded:
@@ -83,7 +85,8 @@ def load(store: TenantStore, run_id: str) -> Recorded:
     versions = {one.agent_version for one in runs if one.status not in _EARLY and intervention_of(one) is None}
     published = {version: _published(store, run, version) for version in versions}
     bundles = {version: AgentBundle.model_validate_json(one.bundle) for version, one in published.items()}
-    return Recorded(runs, links, session.created_ms, bundles, {version: one.hash for version, one in published.items()})
+    return Recorded(runs, links, session.created_ms, bundles, {version: one.hash for version, one in published.items()},
+                    store.content_key)
 
 
 def _chain(store: TenantStore, run: Run) -> Iterator[Run]:
@@ -120,7 +123,8 @@ async def replay(recorded: Recorded, enforcers: Mapping[str, Enforcer], *,
         agent = agents.get(one.agent_version)
         if one is run and instead is not None:
             agent = CompiledAgent(instead, run.agent_version, enforcers)
-        difference, state = await _again(one, state, agent)
+        key = recorded.content_key if one.hashes.version == KEYED else b""
+        difference, state = await _again(one, msgspec.structs.replace(state, content_key=key), agent)
         if difference is not None:
             return Replayed(run, number, difference, _notes(run, instead))
         state = msgspec.structs.replace(state, previous_run=recorded.links[number])
@@ -191,7 +195,7 @@ async def _think(run: Run, state: SessionState, agent: CompiledAgent) -> TurnOut
     brain = PhasedBrain(agents=_Shelf(agent), retrieval=_Nothing(), tools=_Nothing(), enforcement=_Nothing(),
                         generators=_Silent, channels=built_in_channels(), engine_version=run.engine, rule_threshold=0.0,
                         memory=_Nothing() if "recall" in asked else None,
-                        ranking=_Nothing() if "rerank" in asked else None)
+                        ranking=_Ranked(asked) if asked & _RANKED.keys() else None)
     return await brain.think(turn, tape, _Deaf())
 
 
@@ -252,8 +256,19 @@ class _Nothing:
 
     prepare = retrieve = call = check = close = recall = rerank = _refuse
 
+
+_RANKED = {"rerank": "documents", "rerank rules": "rules"}
+"""What was reordered, by the place where it was asked for."""
+
+
+class _Ranked(_Nothing):
+    """Serves what was reordered in the turn."""
+
+    def __init__(self, asked: set[str]) -> None:
+        self._kinds = {kind for site, kind in _RANKED.items() if site in asked}
+
     def serves(self, kind: str) -> bool:
-        return True
+        return kind in self._kinds
 
 
 class _Silent:

@@ -244,6 +244,10 @@ class Recalled(Struct, frozen=True, kw_only=True):
     cited: tuple[str, ...] = ()
     considered: int = 0
     reason: str = ""
+    method: str = ""
+    """How those worth telling were chosen."""
+    repeated: tuple[str, ...] = ()
+    """What was left out because another one that is cited says the same."""
 
 
 @runtime_checkable
@@ -344,18 +348,21 @@ class Generated(Struct, frozen=True, kw_only=True):
     input_tokens: int = 0
     output_tokens: int = 0
     model: str = ""
+    cost: float | None = None
+    """By the price of the model when it answered; None where nobody counted it."""
 
 
 class Spent(str):
     """An empty piece of a stream that tells what the whole answer cost; it comes last, where the endpoint tells."""
 
-    __slots__ = ("input_tokens", "output_tokens")
+    __slots__ = ("cost", "input_tokens", "output_tokens")
     input_tokens: int
     output_tokens: int
+    cost: float | None
 
-    def __new__(cls, input_tokens: int, output_tokens: int) -> Spent:
+    def __new__(cls, input_tokens: int, output_tokens: int, cost: float | None = None) -> Spent:
         made = super().__new__(cls, "")
-        made.input_tokens, made.output_tokens = input_tokens, output_tokens
+        made.input_tokens, made.output_tokens, made.cost = input_tokens, output_tokens, cost
         return made
 
 

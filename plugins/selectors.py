@@ -7,6 +7,7 @@ above the least score means that the unfiltered list is used. Thresholds live on
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -184,8 +185,10 @@ def clusters(scores: Sequence[float], eps: float, min_size: int) -> tuple[list[l
     A score is a core when `min_size` scores, itself included, lie within `eps`; neighbouring cores within `eps` share
     a cluster, and so does what lies within `eps` of one of its cores (of the higher cluster when of two).
     """
-    def near(place: int) -> list[int]:
-        return [other for other in range(len(scores)) if abs(scores[other] - scores[place]) <= eps + 1e-9]
+    rising, reach = [-score for score in scores], eps + 1e-9
+
+    def near(place: int) -> range:
+        return range(bisect_left(rising, rising[place] - reach), bisect_right(rising, rising[place] + reach))
 
     cores = [place for place in range(len(scores)) if len(near(place)) >= min_size]
     groups: list[list[int]] = []

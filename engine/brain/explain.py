@@ -18,6 +18,7 @@ from ruche.engine.brain.match import Matched, in_force, match, match_entered
 from ruche.engine.brain.memory import explained as recalled
 from ruche.engine.brain.names import Names, names_of
 from ruche.engine.brain.orchestrate import Orchestrated, orchestrate
+from ruche.engine.brain.rerank import Ranking, reorder
 from ruche.engine.brain.retrieve import Retrieved, retrieve
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.sift import Sifter
@@ -86,13 +87,17 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent's model read in the text, and what became of asking it; empty where no model is asked."""
     memory: dict[str, Any] = {}
     """What of earlier conversations was considered, kept and cited, where the agent remembers."""
+    knowledge: dict[str, Any] = {}
+    """The passages that were considered, those that were kept in their order, and how the others were cut."""
 
 
 async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selector: Selector, threshold: float,
-                  tape: Tape, sifter: Sifter | None = None, changes: Changes | None = None) -> Explained:
+                  tape: Tape, sifter: Sifter | None = None, changes: Changes | None = None,
+                  ranking: Ranking | None = None) -> Explained:
     """What a turn with this input would decide before it acts and speaks."""
     knowledge = learn(who, sensed)
-    retrieved = intended(await retrieve(who, retrieval, threshold, tape), sensed)
+    found = intended(await retrieve(who, retrieval, threshold, tape), sensed)
+    retrieved = await reorder(who, found, ranking, tape)
     sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
     names = names_of(who, knowledge, sensed.language, retrieved.intent)
     matched = await match(who, retrieved, names, selector, sifter)
@@ -102,7 +107,8 @@ async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selecto
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
         intent=retrieved.intent, intent_score=retrieved.intent_score, learned=moved.knowledge.learned,
-        fault=retrieved.fault, read=_read(who, sensed, sifter), repaired=retrieved.hits.repaired, memory=recalled(who),
+        fault=retrieved.fault, knowledge=_knowledge(found, retrieved), read=_read(who, sensed, sifter),
+        repaired=retrieved.hits.repaired, memory=recalled(who),
         rules=tuple(_rules(who, retrieved, matched, everything, moved.names)),
         scenarios=tuple(_scenarios(who, retrieved, moved, everything)))
 
@@ -114,6 +120,13 @@ def _read(who: Identified, sensed: Sensed, sifter: Sifter | None) -> dict[str, A
     found = {"intent": sensed.intent, "tone": sensed.tone, "sensor_fault": sensed.fault,
              "filter_fault": sifter.fault if sifter is not None else "", "model_calls": usage.model_calls}
     return {name: value for name, value in found.items() if value}
+
+
+def _knowledge(found: Retrieved, kept: Retrieved) -> dict[str, Any]:
+    if not found.hits.knowledge:
+        return {}
+    return {"considered": len(found.hits.knowledge), **kept.cut, "unranked": kept.unranked,
+            "kept": [{"id": hit.id, "score": hit.score} for hit in kept.hits.knowledge]}
 
 
 async def _everything(who: Identified, retrieval: Retrieval) -> Hits:

@@ -83,7 +83,7 @@ async def _match(who: Identified, retrieved: Retrieved, names: Names, selector: 
         if reason:
             dropped.setdefault(reason, []).append(hit.id)
         else:
-            candidates.append(Applied(rule=rule, score=hit.score, why="", weight=_weight(who, rule, hit.score)))
+            candidates.append(Applied(rule=rule, score=hit.score, why="", weight=_weight(who, rule, hit, retrieved)))
     candidates.sort(key=law)
     notes: dict[str, Any] = {}
     if sifter is not None:
@@ -100,10 +100,11 @@ async def _match(who: Identified, retrieved: Retrieved, names: Names, selector: 
     return Matched(rules=tuple(kept), positions=positions, notes=notes, unclear=unclear)
 
 
-def _weight(who: Identified, rule: CompiledRule, score: float) -> float | None:
+def _weight(who: Identified, rule: CompiledRule, hit: Hit, retrieved: Retrieved) -> float | None:
+    """None where the score itself orders it."""
     if not who.agent.weighted:
-        return None
-    spec = rule.rule
+        return retrieved.rule_ranks.get(hit.id)
+    spec, score = rule.rule, retrieved.rule_ranks.get(hit.id, hit.score)
     return round(LIKENESS * score + PRIORITY * (spec.priority + 100) / 200 + NEARNESS * _NEAR[spec.scope], 4)
 
 

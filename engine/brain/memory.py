@@ -77,7 +77,8 @@ def explained(who: Identified) -> dict[str, Any]:
         return {}
     kept = [{"id": one.id, "score": one.score, "vector": one.vector, "lexical": one.lexical, "cues": one.cues,
              "place": one.place, "reranked": one.reranked} for one in found.memories]
-    return {"considered": found.considered, "reason": found.reason, "kept": kept, "cited": found.cited}
+    return {"considered": found.considered, "reason": found.reason, "kept": kept, "cited": found.cited,
+            "method": found.method, "repeated": found.repeated}
 
 
 def to_be_learnt(output: TurnOutput, who: Identified) -> TurnOutput:

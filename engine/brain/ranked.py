@@ -12,7 +12,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     why: str
     weight: float | None = None
-    """What orders it instead of the score, in the scoring mode `weighted`."""
+    """What orders it instead of the score: in the scoring mode `weighted`, and where a reranker had a say."""
 
     @property
     def id(self) -> str:

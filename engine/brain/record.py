@@ -20,7 +20,7 @@ from ruche.engine.brain.walk import Standing, holds_back
 from ruche.plugins.contracts import TurnOutput
 from ruche.storage.model.conversation import Exchange, Handover, ScenarioInstance, SessionState
 from ruche.storage.model.handoff import is_away
-from ruche.storage.model.run import HISTORY, Run, RunHashes, TapeEntry, chain_link, digest, group_of, state_hash
+from ruche.storage.model.run import HISTORY, Run, TapeEntry, chain_link, digest, group_of, hashed
 from ruche.storage.model.turn import MemoryHit, Status, Usage
 
 FIELD_HINT_MS, FOLLOW_UP_HINT_MS = 1_000, 500
@@ -145,9 +145,8 @@ def _run(decided: Decided, session: SessionState, engine: str, timings: dict[str
                               for hit in decided.retrieved.hits.knowledge[:5])),
         timings_ms=timings, usage=decided.usage, decisions=_decisions(decided), tape=tape,
         turn_group_id=group_of(turn.turn_id, turn.turn_group),
-        hashes=RunHashes(configuration=who.agent.configuration, input=digest(turn.messages),
-                         state_before=state_hash(before), state_after=state_hash(session),
-                         evaluation=digest(enforced.enforcement), output=digest(enforced.text)))
+        hashes=hashed(before, session, asked=turn.messages, enforcement=enforced.enforcement, reply=enforced.text,
+                      configuration=who.agent.configuration))
 
 
 def _status(decided: Decided) -> Status:
@@ -170,7 +169,9 @@ def _decisions(decided: Decided) -> dict[str, Any]:
         "learn": _filled(learned=knowledge.learned, corrected=knowledge.corrected, rejected=knowledge.rejected),
         "retrieve": _filled(intent=decided.retrieved.intent, score=decided.retrieved.intent_score,
                             repaired=decided.retrieved.hits.repaired, fault=decided.retrieved.fault,
-                            ranked=decided.retrieved.ranked, unranked=decided.retrieved.unranked),
+                            ranked=decided.retrieved.ranked, unranked=decided.retrieved.unranked,
+                            rule_ranks=decided.retrieved.rule_ranks, rules_unranked=decided.retrieved.rules_unranked,
+                            cut=decided.retrieved.cut),
         "match": decided.matched.notes, "orchestrate": decided.orchestrated.notes,
         "act": _filled(lacking=decided.acted.lacking),
         "plan": decided.planned.notes,

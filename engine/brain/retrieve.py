@@ -5,6 +5,8 @@ Retrieval serves quality and fails open: without it the turn goes on with what i
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ruche.engine.brain.calls import asked
@@ -30,6 +32,12 @@ class Retrieved(msgspec.Struct, frozen=True, kw_only=True):
     """The places that the search gave to the passages of knowledge, in the order of a reranker."""
     unranked: str = ""
     """Why they stand as the search had them."""
+    rule_ranks: dict[str, float] = {}
+    """What orders the rules that a reranker put into another order, by id: the same scores, given out anew."""
+    rules_unranked: str = ""
+    """Why a reranker that was asked left the rules as the search had them."""
+    cut: dict[str, Any] = {}
+    """How many passages of knowledge were worth keeping, and which were not."""
 
 
 async def retrieve(who: Identified, retrieval: Retrieval, default_threshold: float, tape: Tape) -> Retrieved:

@@ -56,7 +56,7 @@ from ruche.plugins.contracts import (
     TurnOutput,
 )
 from ruche.plugins.errors import ConfigurationError
-from ruche.plugins.selectors import AdaptiveK
+from ruche.plugins.selectors import selector_for
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.handoff import is_taken
@@ -97,7 +97,7 @@ class PhasedBrain:
         where it is not given."""
         self._agents, self._retrieval, self._tools, self._generators = agents, retrieval, tools, generators
         self._enforcement, self._channels, self._engine = enforcement, channels, engine_version
-        self._selector = selector or AdaptiveK(min_score=0.0)
+        self._selector = selector or selector_for("rule", 0.0)[0]
         embedder = getattr(retrieval, "embedder", None)
         self._threshold = rule_threshold if rule_threshold is not None else getattr(embedder, "rule_threshold", 0.35)
         self._changes = changes or _unchanged
@@ -206,7 +206,8 @@ class PhasedBrain:
         sifter = (None if agent.sifter is None or who.orders else
                   Sifter(who, agent.sifter, self._generators, tape, budget))
         changes = await self._changed(who, tape)
-        return await explain(who, sensed, self._retrieval, self._selector, self._threshold, tape, sifter, changes)
+        return await explain(who, sensed, self._retrieval, self._selector, self._threshold, tape, sifter, changes,
+                             self._ranking)
 
     async def _act(self, who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
                    matched: Matched, invoker: Invoker) -> tuple[Orchestrated, Acted]:

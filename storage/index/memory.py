@@ -70,7 +70,8 @@ class Question(NamedTuple):
 class Recollection(NamedTuple):
     """An utterance with its score (0 to 1), the cosine of its best sentence, its BM25, and the cues that it met.
 
-    `passage` is the utterance after the one before it: what a reranker reads.
+    `passage` is the utterance after the one before it: what a reranker reads. `row` has the float32 vector of
+    the sentence.
     """
 
     utterance: Utterance
@@ -79,6 +80,7 @@ class Recollection(NamedTuple):
     lexical: float
     cues: tuple[str, ...]
     passage: str
+    row: bytes
 
 
 def said(utterance: Utterance) -> str:
@@ -164,7 +166,7 @@ class MemoryIndex:
         found = rounded(found / MOST * self._fresh(question))
         if without:
             found[[place for place, one in enumerate(self._said) if one.turn in without]] = -1.0
-        return [self._recollected(place, found, cosines, lexical, cues)
+        return [self._recollected(place, found, self._best(place, near), cosines, lexical, cues)
                 for place in top_places(found, limit).tolist() if found[place] >= 0.0]
 
     def _asked(self, text: str) -> list[str]:
@@ -202,13 +204,20 @@ class MemoryIndex:
         ages = np.array([max(0, question.now_ms - one.at_ms) / DAY_MS for one in self._said])
         return OLD_SHARE + (1.0 - OLD_SHARE) * 0.5 ** (ages / question.half_life_days)
 
-    def _recollected(self, place: int, found: Scores, cosines: Rows, lexical: Scores,
+    def _best(self, place: int, near: Rows) -> bytes:
+        """The vector of the sentence by which an utterance was found."""
+        start, *rest = self._starts[place:place + 2]
+        end = rest[0] if rest else len(self._sentences)
+        row: bytes = self._sentences.rows[start + int(near[start:end].argmax())].tobytes()
+        return row
+
+    def _recollected(self, place: int, found: Scores, row: bytes, cosines: Rows, lexical: Scores,
                      cues: dict[str, tuple[float, NDArray[np.bool_]]]) -> Recollection:
         utterance, before = self._said[place], self._before[place]
         met = tuple(name for name, (_, places) in cues.items() if places[place])
         passage = views(None if before is None else self._said[before], utterance, None).previous
         return Recollection(utterance, float(found[place]), round(float(cosines[place]), 4),
-                            round(float(lexical[place]), 4), met, passage)
+                            round(float(lexical[place]), 4), met, passage, row)
 
     def _read(self, place: int, after: int | None) -> None:
         """(Re)read the words around one utterance."""

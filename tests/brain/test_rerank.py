@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from ruche.plugins.breaker import Breaker
 from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.embedders.hashing import HashingEmbedder
 from ruche.plugins.rerankers import SentenceReranker
-from ruche.plugins.tape import ReplayTape
+from ruche.plugins.tape import LiveTape, ReplayTape
 from tests.brain.talk import Talk, bundle, talking, without_times
 
 pytestmark = pytest.mark.anyio
@@ -55,7 +56,64 @@ async def test_knowledge_is_reordered_and_the_run_tells_the_places() -> None:
         assert len(told["ranked"]) == 8
         assert sorted(told["ranked"]) != list(told["ranked"])
         assert "unranked" not in told
-        assert len(run.memory) == 5
+        assert told["cut"] == {"method": "clustering", "cutoff": told["cut"]["cutoff"], "kept": len(run.memory)}
+        assert len(run.memory) < 8
+
+
+async def test_what_does_not_stand_out_is_cut_and_the_explanation_shows_it() -> None:
+    pages = {**PAGES, "garden.md": "Roses want sun. " * 12}
+    async with talking(bundle(knowledge=pages)) as talk:
+        run = await talk.say("what are the fees for transfers?")
+        assert "garden.md#1" not in [one.chunk_id for one in run.memory]
+        shown = (await talk.brain.explain(talk.inputs[-1], LiveTape())).knowledge
+        assert shown["considered"] == 13
+        assert [one["id"] for one in shown["kept"]][:5] == [one.chunk_id for one in run.memory]
+        assert shown["method"] == "clustering"
+        assert shown["cutoff"] == min(one["score"] for one in shown["kept"])
+
+
+RULES = [{"id": name, "if": f"the user asks about {what}", "then": f"Say: {name}."} for name, what in (
+    ("fees", "transfer fees"), ("speed", "how long a transfer takes, from one bank to the next and home again"),
+    ("roses", "roses"))]
+
+
+@asynccontextmanager
+async def ruled(reranker: Longest | SentenceReranker | None, rules: list[dict[str, Any]]) -> AsyncIterator[Talk]:
+    async with talking(bundle(rules=rules, agent={"name": "Bank", "rule_threshold": 0.2})) as talk:
+        talk.brain._ranking = Reranking(reranker, budget=10.0)
+        yield talk
+
+
+async def test_a_reranker_orders_the_rules_that_match_and_lets_no_other_in() -> None:
+    async with ruled(None, RULES) as talk:
+        plain = await talk.say("a transfer and its fees")
+    async with ruled(Longest(), RULES) as talk:
+        run = await talk.say("a transfer and its fees")
+        ranks = run.decisions["retrieve"]["rule_ranks"]
+        assert max(ranks, key=lambda name: ranks[name]) == "speed"
+        assert sorted(ranks) == ["fees", "speed"]
+        assert plain.rules[0].id == "fees"
+        assert run.rules[0].id == "speed"
+        assert {one.id: one.score for one in plain.rules}["fees"] == max(ranks.values())
+        talk.brain._ranking = Reranking(Broken())
+        again = await talk.brain.think(talk.inputs[-1], ReplayTape(run.tape), talk.desk)
+        assert without_times(again.run) == without_times(run)
+
+
+async def test_a_reranker_that_fails_leaves_the_rules_as_they_were_and_says_so() -> None:
+    async with ruled(Broken(), RULES) as talk:
+        run = await talk.say("a transfer and its fees")
+        assert run.rules[0].id == "fees"
+        assert run.decisions["retrieve"]["rules_unranked"] == "failed"
+
+
+@pytest.mark.parametrize(("reranker", "examples"), [
+    (Longest(), ["what does it cost to send money"]), (SentenceReranker(HashingEmbedder()), [])])
+async def test_rules_with_examples_and_sentences_that_were_compared_already_are_not_reranked(
+        reranker: Longest | SentenceReranker, examples: list[str]) -> None:
+    async with ruled(reranker, [{**RULES[0], "examples": examples}, *RULES[1:]]) as talk:
+        run = await talk.say("a transfer and its fees")
+        assert "rerank rules" not in [entry.site for entry in run.tape]
 
 
 @pytest.mark.parametrize(("reranker", "asked"), [(Broken(), ["failed", "failed", "open"]), (None, [None] * 3)])

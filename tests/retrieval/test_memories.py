@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.suites import memory as suite
-from ruche.actors.memory import CITED, KEPT, Memories
+from ruche.actors.citing import CITED
+from ruche.actors.memory import KEPT, Memories
 from ruche.actors.reranker import Reranking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
@@ -78,6 +79,21 @@ async def test_what_has_nothing_to_do_with_the_question_is_not_cited(system: Act
     known = memories(system)
     await known.remember("default", "ada", TALK)
     assert (await known.recall(asked("xylophone quartz", least=0.5))).cited == ()
+
+
+async def test_what_was_said_several_times_is_cited_once_and_the_cut_is_told(system: ActorSystem) -> None:
+    held = memories(system)
+    again = tuple(Utterance(id=f"again{number}", session=f"s{number}", speaker="person", at_ms=1_780_000_000_000,
+                            text="My plum tree lost all its leaves.", turn=f"again{number}") for number in range(3))
+    await held.remember("default", "ada", (*TALK, *again))
+    found = await held.recall(asked("what about the leaves of my plum tree?"))
+    texts = {one.id: one.text for one in found.memories}
+    told = [texts[name] for name in found.cited]
+    assert told[0] == "My plum tree lost all its leaves."
+    assert len(set(told)) == len(told)
+    assert found.method == "topics"
+    assert not set(found.repeated) & set(found.cited)
+    assert set(found.repeated) <= {"m0", "again0", "again1", "again2"}
 
 
 async def test_the_same_words_are_learnt_once(system: ActorSystem) -> None:
