@@ -5,6 +5,8 @@ from __future__ import annotations
 import anyio
 import msgspec
 
+from ruche.actors.handback import to_hand_back
+from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside
 from ruche.plugins.errors import Conflict, IdempotencyMismatch, RucheError
@@ -28,7 +30,7 @@ async def take_aside(line: Line, aside: Aside) -> None:
                                  request_id=aside.request_id)
 
         def build(seq: int) -> TurnCommitted:
-            kept[:] = [_record(session, run, aside.what, seq)]
+            kept[:] = [_record(session, run, aside, seq, hosting)]
             return kept[0]
 
         with anyio.CancelScope(shield=True):
@@ -37,6 +39,8 @@ async def take_aside(line: Line, aside: Aside) -> None:
         aside.promise.fail(error)
     else:
         opened.state = kept[0].session
+        for item in kept[0].outbox:
+            hosting.due(item.at_ms)
         aside.promise.set(run)
 
 
@@ -59,15 +63,19 @@ def refuse(state: SessionState, what: Intervention, now_ms: int) -> None:
         raise Conflict("somebody else has taken this conversation over; they return it first")
     if what.action == "reply" and not (taken and holder == what.by):
         raise Conflict("take the conversation over first" if not taken else "somebody else has taken it over")
-    if what.action == "return" and not state.handed_off:
-        raise Conflict("the agent has this conversation already")
+    if what.action == "return" and not (state.handed_off and (what.by or not is_away(state, now_ms))):
+        raise Conflict("the agent has this conversation already" if what.by else "there is no time that is up")
 
 
-def _record(session: SessionState, run: Run, what: Intervention, seq: int) -> TurnCommitted:
+def _record(session: SessionState, run: Run, aside: Aside, seq: int, hosting: Hosting) -> TurnCommitted:
+    what = aside.what
     kind: EventKind = "turn.completed" if what.action == "reply" else "session.handoff"
     data = msgspec.to_builtins(run.turn()) if what.action == "reply" else {"state": _STATES[what.action]}
+    if not what.by:
+        data["reason"] = "timeout"
     event = Event(seq=seq, kind=kind, session_id=run.session, turn_id=run.id, at_ms=run.created_ms, data=data)
-    return TurnCommitted(tenant=run.tenant, at_ms=run.created_ms, run=run, answered=(), events=(event,),
+    outbox = (*to_hand_back(session, aside.open.state.handover), *hosting.notify(session.key, (event,), run))
+    return TurnCommitted(tenant=run.tenant, at_ms=run.created_ms, run=run, answered=(), events=(event,), outbox=outbox,
                          session=msgspec.structs.replace(session, event_seq=seq, processing_turn=""))
 
 

@@ -137,6 +137,11 @@ class Directory(Generic[A]):
         """When either's present activation crashes, the other's stops as well; its letters are kept."""
         self._held.watch.link(one, other)
 
+    def state(self, key: str) -> State | None:
+        """Of a key's activation; None where there is none."""
+        slot = self._slots.get(key)
+        return None if slot is None else slot.state
+
     def snapshot(self, limit: int = 20) -> dict[str, Any]:
         """For the admin route: counters, states, letters waiting, and the keys with the longest mailboxes."""
         queued = {key: slot.queued for key, slot in self._slots.items()}

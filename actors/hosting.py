@@ -64,11 +64,15 @@ class Hosting:
     """Addresses of active sessions that have put something off, oldest first."""
     due: Callable[[int], object] = lambda at_ms: None
     """Hears when something that a turn put into the outbox is due, once it is durable; it must not raise."""
-    notices: Callable[[Run, tuple[Event, ...]], tuple[OutboxItem, ...]] | None = None
-    """What is to be delivered outside about a turn; kept in the frame of the turn."""
+    notices: Callable[[SessionKey, tuple[Event, ...], Run | None], tuple[OutboxItem, ...]] | None = None
+    """What is to be delivered outside about events, with the run where they tell of one; kept in their frame."""
     stats: Counter[str] = field(default_factory=Counter)
     on_turn: Callable[[Run], object] = lambda run: None
     """Hears of every run once it is durable, on the loop; it must not raise."""
+
+    def notify(self, key: SessionKey, events: tuple[Event, ...], run: Run | None = None) -> tuple[OutboxItem, ...]:
+        """`notices`, if anybody wants any."""
+        return () if self.notices is None else self.notices(key, events, run)
 
     def new_id(self) -> str:
         return make_id(self.clock_ms(), self.entropy(10))

@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ruche.actors.accumulate import learned
+from ruche.actors.handback import to_hand_back
 from ruche.actors.hosting import Hosting
 from ruche.actors.logical import LogicalTurn
 from ruche.actors.people import merged
@@ -79,10 +80,11 @@ def answer_of(run: Run) -> Turn | DeadlineExceeded:
 def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, hosting: Hosting
                ) -> Callable[[int], TurnCommitted]:
     """How the ledger makes the one record of a turn."""
-    at_ms, notices = hosting.clock_ms(), hosting.notices
+    at_ms, key = hosting.clock_ms(), turn.open.state.key
     run, replaces = outcome.run, (*turn.replaces, *turn.absorbed)
     session, former = _with_former(turn, outcome)
     undoing = tuple(to_undo(turn, hosting)) if turn.earlier else ()
+    back = to_hand_back(session, turn.open.state.handover) if session.handed_off else ()
 
     def build(seq: int) -> TurnCommitted:
         events = tuple(
@@ -92,7 +94,7 @@ def committing(turn: LogicalTurn, outcome: Outcome, profile: Profile | None, hos
             tenant=run.tenant, at_ms=at_ms, run=run, answered=tuple(message.id for message in turn.messages),
             session=replace(session, event_seq=events[-1].seq, processing_turn=""), profile=profile,
             events=events, superseded=former,
-            outbox=(*outcome.outbox, *undoing, *(() if notices is None else notices(run, events))))
+            outbox=(*outcome.outbox, *undoing, *back, *hosting.notify(key, events, run)))
 
     return build
 
@@ -115,7 +117,7 @@ def _news(turn: LogicalTurn, outcome: Outcome, replaces: tuple[str, ...]
     news: list[tuple[EventKind, str, dict[str, object]]] = [
         ("turn.superseded", old, {"superseded_by": run.id}) for old in replaces]
     if outcome.session.handed_off and not turn.open.state.handed_off:
-        news.append(("session.handoff", run.id, {}))
+        news.append(("session.handoff", run.id, {"state": "waiting"}))
     if run.status == "failed":
         news.append(("turn.failed", run.id, {"error": {"code": run.error}, "turn": msgspec.to_builtins(run.turn())}))
     else:

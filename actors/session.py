@@ -218,8 +218,9 @@ class SessionActor(AioActor):
                             data={"superseded_by": turn.turn_id}) for place, old in enumerate(told)]
         accepted = Event(seq=seq + len(told), kind="turn.accepted", session_id=session_id, turn_id=turn.turn_id,
                          at_ms=now, data={"message_id": message.id})
-        return Accepted(tenant=key.tenant, at_ms=now, key=key, session_id=session_id, message=message,
-                        events=(*superseded, accepted))
+        events = (*superseded, accepted)
+        return Accepted(tenant=key.tenant, at_ms=now, key=key, session_id=session_id, message=message, events=events,
+                        outbox=self._hosting.notify(key, events))
 
     def _written(self, turn: LogicalTurn, message: Message, told: tuple[str, ...], error: BaseException | None) -> None:
         callers = turn.writing.pop(message.id)
@@ -234,6 +235,8 @@ class SessionActor(AioActor):
             for caller in callers:
                 caller.fail(unkept(error))
             return
+        if self._hosting.notices is not None:
+            self._hosting.due(self._hosting.clock_ms())
         turn.replaces = [old for old in turn.replaces if old not in told]
         for caller in callers:
             caller.accepted()

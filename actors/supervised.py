@@ -10,6 +10,7 @@ import pykka
 from ruche.actors.directory import Directory
 from ruche.actors.ref import AioActorRef
 from ruche.actors.service import ServiceActor
+from ruche.actors.slot import State
 from ruche.actors.supervise import Policy
 
 S = TypeVar("S", bound=ServiceActor)
@@ -50,6 +51,11 @@ class SupervisedService:
     def live(self) -> AioActorRef[Any] | None:
         """The present activation, None while it is down."""
         return self._one.live(self.name)
+
+    @property
+    def state(self) -> State | None:
+        """BACKOFF after a crash, QUARANTINED after too many: then it refuses for a while. None once it has stopped."""
+        return self._one.state(self.name)
 
     @property
     def stats(self) -> dict[str, int]:

@@ -182,7 +182,8 @@ async def _close(line: Line, closing: Closing) -> None:
     def build(seq: int) -> SessionSaved:
         event = Event(seq=seq, kind="session.closed", session_id=opened.state.id, turn_id="", at_ms=now)
         state = replace(opened.state, closed_ms=now, event_seq=seq)
-        kept[:] = [SessionSaved(tenant=line.key.tenant, at_ms=now, session=state, events=(event,))]
+        kept[:] = [SessionSaved(tenant=line.key.tenant, at_ms=now, session=state, events=(event,),
+                                outbox=line.hosting.notify(line.key, (event,)))]
         return kept[0]
 
     try:
@@ -192,6 +193,8 @@ async def _close(line: Line, closing: Closing) -> None:
         line.owe(closing, error)
     else:
         opened.state = kept[0].session
+        for item in kept[0].outbox:
+            line.hosting.due(item.at_ms)
         if closing.promise is not None:
             closing.promise.set(opened.state)
 

@@ -1,4 +1,4 @@
-"""Passing a conversation on to a person and back, for the operator's console and for host programs."""
+"""Passing a conversation on to a person and back, for the operator's console, for host programs, and in time."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, get_args
 from ruche.actors.session import Intervene
 from ruche.engine.oversight import refuse_leaving
 from ruche.engine.saying import MESSAGE_CHARACTERS
-from ruche.plugins.errors import InvalidRequest, NotFound
+from ruche.plugins.errors import Conflict, InvalidRequest, NotFound
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.handoff import Action, Intervention, is_taken
 from ruche.storage.model.run import Run
 
 if TYPE_CHECKING:
     from ruche.engine.host import Host
+    from ruche.storage.model.event import OutboxItem
 
 MOST_MINUTES = 10_080
 """A week."""
@@ -32,6 +33,21 @@ async def intervene(host: Host, tenant: str, session_id: str, action: Action, *,
                         until_ms=0 if action == "return" else _until(host, session, action, minutes, now))
     run: Run = await host.sessions.ask(str(session.key), Intervene(session_id, what, request_id), trace=request_id)
     return run
+
+
+class HandBack:
+    """The courier's route for conversations that nobody took, or whose person has said nothing for too long."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def deliver(self, tenant: str, item: OutboxItem) -> None:
+        """Give it back to the agent, once: nothing where that was done, the session is closed, or time was added."""
+        what = Intervention(action="return", by="")
+        try:
+            await self._host.sessions.ask(item.target, Intervene(item.payload["session_id"], what))
+        except (Conflict, NotFound):
+            return
 
 
 def _check(action: Action, text: str, minutes: int | None) -> None:

@@ -183,7 +183,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     catalog = Catalog(scribe, retriever, installed, plugins.clock_ms)
     tools = plugins.tools or Tools(secrets=tool_secrets(os.environ), hosts=settings.tools.hosts,
                                    at_once=settings.tools.at_once)
-    speakers = Speakers(registry, os.environ)
+    speakers = Speakers(registry, os.environ, settings.models.prices)
     stack.push_async_callback(tools.close)
     stack.push_async_callback(speakers.close)
     migrations = Migrations(scribe, catalog, installed, plugins.clock_ms)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ruche.actors.arrears import Arrears
 from ruche.actors.clock import Clock
 from ruche.actors.courier import Courier
+from ruche.actors.handback import KIND as HANDOFF_TIMEOUT
 from ruche.actors.reminders import Reminders
 from ruche.actors.undoing import KIND as COMPENSATION
 from ruche.engine.brain.memory import KIND as MEMORY
@@ -15,6 +16,7 @@ from ruche.engine.compensating import Compensation
 from ruche.engine.custody import Custody
 from ruche.engine.followups import KIND as FOLLOW_UP
 from ruche.engine.followups import FollowUps
+from ruche.engine.handing import HandBack
 from ruche.engine.oversight import Sweeper
 from ruche.engine.webhooks import KIND as WEBHOOK
 from ruche.engine.webhooks import Webhooks
@@ -47,6 +49,7 @@ class Standing:
         self.courier.route(WEBHOOK, webhooks.deliver)
         self.courier.route(COMPENSATION, Compensation(scribe, host.catalog, tools).deliver)
         self.courier.route(FOLLOW_UP, FollowUps(host).deliver)
+        self.courier.route(HANDOFF_TIMEOUT, HandBack(host).deliver)
         self.courier.route(RETENTION, self._retain)
         self.courier.route(MEMORY, host.recalling.learning.deliver)
         hosting.due = self.courier.expect

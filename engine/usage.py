@@ -23,9 +23,14 @@ _KEPT = 4_096
 """Days of tenants whose counts are remembered; a day that is over changes no more but by erasure."""
 
 
+_Counted = tuple[int, Usage, Usage]
+"""Turns, what they used, and what of it does not tell its cost."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one agent's turns of one day used. `day` counts from 1970-01-01; `cost` is in the currency of the prices."""
+    """What one agent's turns of one day used. `day` counts from 1970-01-01; `cost` is in the currency of the prices, by
+    those that held when each call was made."""
 
     day: int
     agent: str
@@ -39,7 +44,7 @@ class Accounts:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._days: OrderedDict[tuple[str, int], dict[str, tuple[int, Usage]]] = OrderedDict()
+        self._days: OrderedDict[tuple[str, int], dict[str, _Counted]] = OrderedDict()
 
     async def of(self, tenant: str, first: int, last: int) -> list[Spent]:
         """From day `first` to `last`, by day and agent. Raises InvalidRequest for more than 31 days."""
@@ -48,21 +53,23 @@ class Accounts:
                                  fields=[{"path": "to", "message": f"at most {MOST_DAYS} days after from"}])
         found = []
         for day in range(first, last + 1):
-            for agent, (turns, usage) in sorted((await self._day(tenant, day)).items()):
-                found.append(Spent(day, agent, turns, usage, self._cost(tenant, agent, usage)))
+            for agent, (turns, usage, uncounted) in sorted((await self._day(tenant, day)).items()):
+                cost = round((usage.cost or 0.0) + self._cost(tenant, agent, uncounted), 6)
+                found.append(Spent(day, agent, turns, usage, cost))
         return found
 
-    async def _day(self, tenant: str, day: int) -> dict[str, tuple[int, Usage]]:
+    async def _day(self, tenant: str, day: int) -> dict[str, _Counted]:
         known = self._days.get((tenant, day))
         if known is not None:
             return known
-        counted: dict[str, tuple[int, Usage]] = {}
+        counted: dict[str, _Counted] = {}
         cursor, more = None, True
         while more:
             page = await self._host.scribe.read(partial(_page, tenant, day, cursor))
             for run in page.items:
-                turns, usage = counted.get(run.agent, (0, Usage()))
-                counted[run.agent] = turns + 1, usage + run.usage
+                turns, usage, uncounted = counted.get(run.agent, (0, Usage(), Usage()))
+                counted[run.agent] = (turns + 1, usage + run.usage,
+                                      uncounted if run.usage.cost is not None else uncounted + run.usage)
             cursor, more = page.next_cursor, page.next_cursor is not None
         if day < self._host.hosting.clock_ms() // DAY_MS:
             self._days[tenant, day] = counted
@@ -71,7 +78,7 @@ class Accounts:
         return counted
 
     def _cost(self, tenant: str, agent: str, usage: Usage) -> float:
-        """By the price of the model that the agent names now; 0 for one without a price."""
+        """Of runs that do not tell: by the price of the model that the agent names now; 0 for one without a price."""
         published = self._host.catalog.find(tenant, agent)
         name = published.bundle.agent.models.model if published is not None else None
         price = self._host.settings.models.prices.get(name or "")

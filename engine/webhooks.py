@@ -1,4 +1,4 @@
-"""Tells other programs what happened in turns: signed, at least once, at the addresses of the settings and no other."""
+"""Tells other programs what happened in conversations: signed, at least once, only where the settings say."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ruche.actors.courier import Undeliverable
 from ruche.engine.config import WebhookSettings
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.tools.addresses import PublicResolver, is_public
+from ruche.storage.model.conversation import SessionKey
 from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.run import Run
 
@@ -24,6 +25,8 @@ SCHEMA_VERSION: Final = "1.0"
 LONGEST_BODY: Final = 64_000
 """Bytes; above that the texts stay at home."""
 SHORTEST_SECRET: Final = 32
+_TOLD: Final = ("state", "reason", "superseded_by", "message_id", "error")
+"""What of an event's data goes along."""
 _RETRIED = frozenset({408, 425, 429})
 _LITERAL = re.compile(r"^(?:[0-9.]+|0x[0-9a-f.x]+|\[.*\]|.*:.*)$", re.IGNORECASE)
 _encode = msgspec.json.Encoder().encode
@@ -46,10 +49,10 @@ class Webhooks:
         for name, hook in settings.items():
             _check_address(name, hook)
 
-    def notices(self, run: Run, events: tuple[Event, ...]) -> tuple[OutboxItem, ...]:
+    def notices(self, key: SessionKey, events: tuple[Event, ...], run: Run | None) -> tuple[OutboxItem, ...]:
         """One item for each address that hears of each event."""
-        return tuple(self._item(name, hook, run, event) for name, hook in self._hooks.items()
-                     if hook.tenant == run.tenant and (not hook.agents or run.agent in hook.agents)
+        return tuple(self._item(name, hook, key, event, run) for name, hook in self._hooks.items()
+                     if hook.tenant == key.tenant and (not hook.agents or key.agent in hook.agents)
                      for event in events if event.kind in hook.events)
 
     async def deliver(self, tenant: str, item: OutboxItem) -> None:
@@ -74,12 +77,14 @@ class Webhooks:
         while self._sessions:
             await self._sessions.popitem()[1].close()
 
-    def _item(self, name: str, hook: WebhookSettings, run: Run, event: Event) -> OutboxItem:
+    def _item(self, name: str, hook: WebhookSettings, key: SessionKey, event: Event, run: Run | None) -> OutboxItem:
         payload: dict[str, Any] = {
-            "interlocutor": run.interlocutor, "event_type": event.kind, "event_id": f"{run.session}:{event.seq}",
-            "at_ms": event.at_ms, "agent_id": run.agent, "session_id": run.session, "turn_id": event.turn_id,
-            "status": run.status, "risk": run.risk, "response_type": run.response_type}
-        if hook.texts:
+            "interlocutor": key.interlocutor, "event_type": event.kind, "event_id": f"{event.session_id}:{event.seq}",
+            "at_ms": event.at_ms, "agent_id": key.agent, "session_id": event.session_id, "turn_id": event.turn_id,
+            **{name: event.data[name] for name in _TOLD if name in event.data}}
+        if run is not None:
+            payload.update(status=run.status, risk=run.risk, response_type=run.response_type)
+        if hook.texts and run is not None:
             payload["texts"] = {"said": run.said, "reply": run.reply}
         return OutboxItem(id=self._new_id(), kind=KIND, target=name, at_ms=self._clock_ms(), payload=payload)
 

@@ -135,7 +135,8 @@ class Ledger:
             case SessionSaved():
                 key = self._person(record.tenant, record.session.key, record.session.id)
                 return [self._session(record.session, tenant, key),
-                        *self._events(record.session.id, record.events, tenant, key)]
+                        *self._events(record.session.id, record.events, tenant, key),
+                        *(self._outbox(item, tenant, key) for item in record.outbox)]
             case ProfileSaved():
                 return [self._profile(record.profile, tenant)]
             case AgentPublished():
@@ -259,13 +260,14 @@ class Ledger:
         key = self._person(record.tenant, record.key, record.session_id)
         self._inbox.count += 1
         self._staged.waiting[record.tenant, record.message.id] = record
+        told = [self._outbox(item, tenant, key) for item in record.outbox]
         if (record.tenant, record.message.id) in self._at_once:
-            return []
+            return told
         made = [self._put(InboxRow(id=Id(record.message.id), session=Id(record.session_id), number=self._inbox.count,
                                    accepted=_encode(record)), tenant, key)]
         if record.message.idempotency_key is not None:
             made.append(self._request(record, "", tenant, key))
-        return made + self._events(record.session_id, record.events, tenant, key)
+        return made + told + self._events(record.session_id, record.events, tenant, key)
 
     def _tried(self, accepted: Accepted, tenant: Tenant) -> Change:
         """The message's row in its place, with the tries."""

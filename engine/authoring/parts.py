@@ -17,7 +17,7 @@ from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, InterlocutorField, ModelUse, Tool, Variable
+from ruche.storage.model.agent import AgentBundle, InterlocutorField, JudgeUse, ModelUse, Tool, Variable
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
@@ -56,7 +56,7 @@ def _check_agent(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
         if not is_language(code):
             yield _language(("agent", "languages", index), code, origins)
     yield from _check_key(("agent", "models", "api_key"), agent.models.api_key, origins)
-    yield from _check_judge(bundle, origins)
+    yield from _check_others(bundle, origins)
 
 
 def _check_key(place: Path, key: str | None, origins: Origins) -> Iterator[Problem]:
@@ -65,18 +65,21 @@ def _check_key(place: Path, key: str | None, origins: Origins) -> Iterator[Probl
                               "write for example OPENAI_API_KEY, and never the key itself")
 
 
-def _check_judge(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
-    models, place = bundle.agent.models, ("agent", "models", "judge")
-    judge = models.judge
-    if judge is None:
-        return
-    yield from _check_key((*place, "api_key"), judge.api_key, origins)
-    for key in ("url", "model"):
-        if not getattr(judge, key) and not getattr(models, key):
-            yield origins.problem(place, "E323", f"the judge needs {key}", f"write {key}: ...")
-    if judge.url and not _is_address(judge.url):
-        yield origins.problem((*place, "url"), "E323", f"{judge.url} is not an address",
-                              "write for example http://127.0.0.1:8080/v1")
+def _check_others(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:
+    """The judge's endpoint and those that stand in."""
+    models, place = bundle.agent.models, ("agent", "models")
+    others: list[tuple[Path, str, JudgeUse]] = [((*place, "fallbacks", index), "a fallback", one)
+                                                for index, one in enumerate(models.fallbacks)]
+    if models.judge is not None:
+        others.append(((*place, "judge"), "the judge", models.judge))
+    for where, noun, one in others:
+        yield from _check_key((*where, "api_key"), one.api_key, origins)
+        for key in ("url", "model"):
+            if not getattr(one, key) and not getattr(models, key):
+                yield origins.problem(where, "E323", f"{noun} needs {key}", f"write {key}: ...")
+        if one.url and not _is_address(one.url):
+            yield origins.problem((*where, "url"), "E323", f"{one.url} is not an address",
+                                  "write for example http://127.0.0.1:8080/v1")
 
 
 def _check_generator(use: ModelUse, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:

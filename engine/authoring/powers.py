@@ -45,5 +45,5 @@ def _carries_secrets(tool: Tool) -> bool:
 
 
 def _reaches_out(use: ModelUse) -> bool:
-    judge = use.judge
-    return bool(use.url or use.api_key or (judge and (judge.url or judge.api_key)))
+    others = (*use.fallbacks, *((use.judge,) if use.judge else ()))
+    return bool(use.url or use.api_key or any(one.url or one.api_key for one in others))

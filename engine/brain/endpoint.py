@@ -46,4 +46,4 @@ class Mute:
 
 def spent(made: Generated) -> Usage:
     """One call and its tokens."""
-    return Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
+    return Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens, cost=made.cost)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ruche.engine.brain.calls import Budget, asked
+from ruche.engine.brain.endpoint import spent
 from ruche.engine.brain.gate import Gate, Judged
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
@@ -27,8 +28,8 @@ from ruche.storage.model.turn import Usage
 
 SECONDS = 45.0
 SENTENCE_SECONDS = 20.0
-_HEARD: Any = str | list[int]
-"""What a stream gives: a sentence, or at its end the tokens in and out."""
+_HEARD: Any = str | list[int | float]
+"""What a stream gives: a sentence, or at its end the tokens in and out, and the cost where it was counted."""
 
 
 class Spoken(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +74,8 @@ class Voice:
                                   Generated, self._budget.of(SECONDS) if self.model else None)
         if made is None or not made.text.strip():
             return Spoken(text=self.shown(compose(self._planned.unaided)), fault=fault or "the generator said nothing")
-        usage = Usage(model_calls=1, input_tokens=made.input_tokens, output_tokens=made.output_tokens)
         return Spoken(text=self.shown(self._whole(made.text.strip())), model=self.model,
-                      usage=usage if self.model else Usage())
+                      usage=spent(made) if self.model else Usage())
 
     def shown(self, text: str) -> str:
         """The text as the channel shows it, or as it is when the channel cannot format it."""
@@ -96,7 +96,7 @@ class Voice:
             if not sentence:
                 break
             if not isinstance(sentence, str):
-                usage = Usage(model_calls=1, input_tokens=sentence[0], output_tokens=sentence[1])
+                usage = _used(sentence)
                 break
             shown = self.shown(self._whole(sentence))
             judged = await gate.judge("".join((*said, shown)), model=True, whole=False)
@@ -155,14 +155,19 @@ def _request(prompt: Prompt) -> list[object]:
     return [prompt.instructions, prompt.plan, prompt.history, prompt.language, prompt.max_tokens, prompt.temperature]
 
 
-async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str | list[int]]:
-    """Whole sentences of a text that arrives in pieces; the last may lack its end mark. After it, what it cost: tokens
-    in and out, where the generator tells."""
-    waiting, spent = "", None
+def _used(told: list[int | float]) -> Usage:
+    return Usage(model_calls=1, input_tokens=int(told[0]), output_tokens=int(told[1]),
+                 cost=float(told[2]) if told[2:] else None)
+
+
+async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str | list[int | float]]:
+    """Whole sentences of a text that arrives in pieces; the last may lack its end mark. After it, what it cost, where
+    the generator tells."""
+    waiting, told = "", list[int | float]()
     tried = 0  # a text without an end is not read again for every piece: that would take the square of its length
     async for piece in generator.stream(prompt):
         if isinstance(piece, Spent):
-            spent = [piece.input_tokens, piece.output_tokens]
+            told = [piece.input_tokens, piece.output_tokens, *(() if piece.cost is None else (piece.cost,))]
             continue
         waiting += piece
         if 32 * len(waiting) < 33 * tried:
@@ -173,8 +178,8 @@ async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str 
             yield sentence
     if waiting.strip():
         yield waiting
-    if spent is not None:
-        yield spent
+    if told:
+        yield told
 
 
 def _verbatim(planned: Planned) -> str:

@@ -252,7 +252,8 @@ class Handoff(Authored):
 
 
 class JudgeUse(Authored):
-    """The endpoint that judges. Without `url` the agent's own, key included; without `model` the agent's model."""
+    """Another endpoint: one that judges, or stands in. Without `url` the agent's own; without `model` the agent's
+    model."""
 
     url: str | None = None
     model: str | None = None
@@ -270,6 +271,8 @@ class ModelUse(Authored):
     """The name of an environment variable that holds the key, never the key."""
     temperature: float = 0.0
     max_tokens: int = 512
+    fallbacks: tuple[JudgeUse, ...] = ()
+    """Endpoints that are asked in turn where the one before does not answer; before the first word only."""
     judge: JudgeUse | None = None
     """Judges replies against rules without `enforce`. With preset `balanced` or `maximum` the agent's own endpoint does
     so when this is absent."""
@@ -329,13 +332,14 @@ class Agent(Authored):
             return self.sensing
         elsewhere = judge.url is not None
         return _endpoint(judge.url if elsewhere else own.url, judge.model or own.model,
-                         judge.api_key if elsewhere or judge.api_key else own.api_key)
+                         judge.api_key if elsewhere or judge.api_key else own.api_key,
+                         () if elsewhere else own.fallbacks)
 
     @property
     def sensing(self) -> ModelUse | None:
         """The endpoint that reads messages, None when there is none or the preset is `minimal`."""
         own = self.models
-        return None if self.preset == "minimal" else _endpoint(own.url, own.model, own.api_key)
+        return None if self.preset == "minimal" else _endpoint(own.url, own.model, own.api_key, own.fallbacks)
 
     @property
     def extracting(self) -> bool:
@@ -348,11 +352,14 @@ class Agent(Authored):
         """The endpoint that filters candidate rules, None when there is none."""
         own = self.models
         wanted = self.preset == "maximum" if own.filter is None else own.filter
-        return _endpoint(own.url, own.model, own.api_key) if wanted else None
+        return _endpoint(own.url, own.model, own.api_key, own.fallbacks) if wanted else None
 
 
-def _endpoint(url: str | None, model: str | None, key: str | None) -> ModelUse | None:
-    return ModelUse(generator="openai", url=url, model=model, api_key=key) if url and model else None
+def _endpoint(url: str | None, model: str | None, key: str | None,
+              fallbacks: tuple[JudgeUse, ...]) -> ModelUse | None:
+    if not url or not model:
+        return None
+    return ModelUse(generator="openai", url=url, model=model, api_key=key, fallbacks=fallbacks)
 
 
 class Habit(Authored):

@@ -20,7 +20,7 @@ Action = Literal["handoff", "takeover", "reply", "return"]
 
 
 class Intervention(Struct, frozen=True, kw_only=True):
-    """What somebody did. `by` is who; `text` the reply, or the reason for the others.
+    """What somebody did. `by` is who, nobody where the time was up; `text` the reply, or the reason for the others.
 
     From `until_ms` on (0: never) the agent speaks again by itself.
     """
@@ -75,7 +75,8 @@ def intervene(state: SessionState, what: Intervention, *, turn_id: str, engine: 
 
 def after_intervention(state: SessionState, what: Intervention, turn_id: str, at_ms: int) -> SessionState:
     """The session after it. A question that the agent had asked is not open any more once a person has spoken."""
-    state = msgspec.structs.replace(state, turn_count=state.turn_count + 1, last_activity_ms=at_ms, hint_ms=0)
+    last = at_ms if what.by else state.last_activity_ms  # that time passes is no activity
+    state = msgspec.structs.replace(state, turn_count=state.turn_count + 1, last_activity_ms=last, hint_ms=0)
     if what.action == "return":
         return msgspec.structs.replace(state, handed_off=False, handover=None, unmatched_streak=0)
     by = "" if what.action == "handoff" else what.by

@@ -27,6 +27,7 @@ class Accepted(Record, frozen=True, kw_only=True, tag="accepted"):
     session_id: str
     message: Message
     events: tuple[Event, ...] = ()
+    outbox: tuple[OutboxItem, ...] = ()
     tries: int = 0
     """Processes that began to answer it after another had died, as the last `TriedAgain` says."""
 
@@ -90,10 +91,11 @@ class EffectSettled(Record, frozen=True, kw_only=True, tag="settled"):
 
 
 class SessionSaved(Record, frozen=True, kw_only=True, tag="session"):
-    """A session changed outside a turn: closed, handed off, taken over."""
+    """A session changed outside a turn: it was closed."""
 
     session: SessionState
     events: tuple[Event, ...] = ()
+    outbox: tuple[OutboxItem, ...] = ()
 
 
 class ProfileSaved(Record, frozen=True, kw_only=True, tag="profile"):

@@ -74,11 +74,15 @@ class Usage(Struct, frozen=True, kw_only=True):
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cost: float | None = None
+    """By the prices that held when the calls were made, in the operator's currency; None where nobody counted it."""
 
     def __add__(self, other: Usage) -> Usage:
+        costs = [one for one in (self.cost, other.cost) if one is not None]
         return Usage(model_calls=self.model_calls + other.model_calls,
                      input_tokens=self.input_tokens + other.input_tokens,
-                     output_tokens=self.output_tokens + other.output_tokens)
+                     output_tokens=self.output_tokens + other.output_tokens,
+                     cost=round(sum(costs), 9) if costs else None)
 
 
 class Turn(Struct, frozen=True, kw_only=True):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from ruche.actors.scribe import Scribe
 from ruche.actors.supervise import Policy
 from ruche.actors.system import ActorSystem
 from ruche.actors.threads import Flag, Threads
+from ruche.engine import Engine
 from ruche.plugins.errors import StorageFull, StorageStopped, Unavailable
 from ruche.storage.model.conversation import Profile
 from ruche.storage.model.record import ProfileSaved
 from ruche.storage.store import Store
-from tests.actors.rig import RootKey, all_of
+from tests.actors.hosted import hosted
+from tests.actors.rig import RootKey, ScriptedBrain, all_of
 from tests.actors.test_session_storage import FaultyDisk
 
 pytestmark = pytest.mark.anyio
@@ -239,3 +243,22 @@ async def test_a_writer_that_keeps_dying_refuses_what_comes_and_keeps_nobody_wai
             assert [type(result) for result in results] == [Unavailable] * 5
             with pytest.raises(Unavailable, match="rests"):
                 await scribe.commit(saved("kim"))
+
+
+async def test_a_writer_that_comes_back_or_rests_shows_in_the_health_of_the_engine(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ruche.engine.host.Scribe", partial(Scribe, policy=Policy(base=0.02, max_restarts=2)))
+    async with hosted(tmp_path, ScriptedBrain()) as (engine, host):
+        seen = [await journal(engine)]
+        host.scribe._enough = MortalFlag(host.scribe._enough, 99)
+        waits = asyncio.ensure_future(engine.chat(agent="desk", user="kim", message="one"))
+        with anyio.fail_after(20):
+            while seen[-1] != "failed":
+                seen.append(await journal(engine))
+        assert list(dict.fromkeys(seen)) == ["ok", "degraded", "failed"]
+        with pytest.raises(Unavailable):
+            await waits
+
+
+async def journal(engine: Engine) -> str:
+    return next(one.status for one in await engine.health() if one.name == "journal")

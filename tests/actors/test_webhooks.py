@@ -18,10 +18,12 @@ from aiohttp import web
 
 from ruche.engine.config import Settings
 from ruche.engine.webhooks import Webhooks
+from ruche.plugins.contracts import Stage, TurnInput
 from ruche.plugins.errors import ConfigurationError
+from ruche.plugins.tape import Tape
 from ruche.storage.model.event import OutboxItem
 from tests.actors.hosted import hosted
-from tests.actors.rig import ScriptedBrain
+from tests.actors.rig import ScriptedBrain, echo
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +61,12 @@ async def served(receiver: Receiver) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
     finally:
         await runner.cleanup()
+
+
+async def waits_at_first(turn: TurnInput, stage: Stage, tape: Tape) -> str:
+    if len(turn.messages) == 1:
+        await asyncio.Event().wait()
+    return await echo(turn, stage, tape)
 
 
 def hook(url: str, **more: Any) -> dict[str, Any]:
@@ -117,6 +125,28 @@ async def test_a_receiver_that_fails_is_called_again_with_the_same_id(tmp_path: 
         assert len(receiver.got) == 3
         assert len({headers["X-Ruche-Delivery-Id"] for headers, _ in receiver.got}) == 1
         assert host.standing.courier.stats == {"delivered": 1, "failed": 2, "given_up": 0}
+
+
+async def test_what_happens_beside_turns_is_told_as_well(tmp_path: Path) -> None:
+    receiver = Receiver()
+    events = ["turn.accepted", "turn.superseded", "session.handoff", "session.closed"]
+    async with served(receiver) as url, hosted(tmp_path, (brain := ScriptedBrain(waits_at_first)),
+                                               webhooks=hook(url, events=events)) as (engine, host):
+        old = await engine.accept(agent="desk", user="kim", message="one", channel="voice")
+        await brain.begun.wait()
+        turn = await engine.chat(agent="desk", user="kim", message="two", channel="voice")
+        for action in ("handoff", "takeover", "return"):
+            await engine.intervene("default", turn.session_id, action, by="omar")
+        await engine.close_session("default", turn.session_id)
+        await empty(host)
+    told = sorted((json.loads(body) for _, body in receiver.got), key=lambda one: int(one["event_id"].split(":")[1]))
+    assert [(one["event_type"], one.get("state"), one.get("superseded_by")) for one in told] == [
+        ("turn.accepted", None, None), ("turn.superseded", None, turn.turn_id), ("turn.accepted", None, None),
+        ("session.handoff", "waiting", None), ("session.handoff", "taken", None), ("session.handoff", "returned", None),
+        ("session.closed", None, None)]
+    assert {(one["session_id"], one["agent_id"]) for one in told} == {(turn.session_id, "desk")}
+    assert [one["turn_id"] for one in told[:3]] == [old.turn_id, old.turn_id, turn.turn_id]
+    assert not any(b"kim" in body or b"omar" in body for _, body in receiver.got)
 
 
 @pytest.mark.parametrize("state", [302, 400, 404, 410])

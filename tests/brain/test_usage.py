@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ruche.engine import Engine
+from ruche.engine.config import Price
 from ruche.engine.speakers import Speakers
 from ruche.plugins.contracts import Prompt, Spent
 from ruche.plugins.embedders import HashingEmbedder
@@ -71,3 +72,27 @@ async def test_an_engine_says_at_its_start_which_key_is_missing(tmp_path: Path) 
             "model, is not set; it speaks without the model"]
 
 
+async def test_an_endpoint_that_is_down_is_stood_in_for_and_the_cost_is_that_of_who_answered() -> None:
+    prices = {"dear": Price(input=1000, output=1000), "cheap": Price(input=100, output=10)}
+    async with ModelServer(Answer(status=503)) as down, ModelServer(Answer("We open at 9.")) as up:
+        speakers = Speakers(Registry(), {}, prices)
+        head = {"models": {"generator": "openai", "url": down.url, "model": "dear",
+                           "fallbacks": [{"url": up.url, "model": "cheap", "api_key": "NOT_SET"},
+                                         {"url": up.url, "model": "cheap"}]}}
+        async with talking(bundle(rules=RULES, agent=head), generators=speakers) as talk:
+            run = await talk.say("when do you open?")
+        await speakers.close()
+    assert run.reply == "We open at 9."
+    assert (run.usage.model_calls, run.usage.cost) == (1, pytest.approx((11 * 100 + 7 * 10) / 1e6))
+    assert len(up.requests) == 1
+
+
+async def test_a_model_without_a_price_costs_nothing_and_one_that_nobody_counts_is_unknown() -> None:
+    async with ModelServer(Answer("We open at 9.")) as server:
+        speakers = Speakers(Registry(), {})
+        head = {"models": {"generator": "openai", "url": server.url, "model": "tiny"}}
+        async with talking(bundle(rules=RULES, agent=head), generators=speakers) as talk:
+            assert (await talk.say("when do you open?")).usage.cost == 0.0
+        await speakers.close()
+    async with talking(bundle(rules=RULES)) as talk:
+        assert (await talk.say("when do you open?")).usage.cost is None

@@ -49,3 +49,25 @@ async def test_tokens_and_cost_are_counted_by_day_and_agent_and_survive_a_restar
             assert (shown["input_tokens"], shown["output_tokens"]) == (11 * turns, 7 * turns)
             assert shown["cost"] == pytest.approx((11 * turns + 2 * 7 * turns) / 1e6)
             assert {one["agent_id"] for one in shown["items"]} == {"desk"}
+
+
+async def test_a_turn_keeps_the_price_that_it_was_made_at(tmp_path: Path) -> None:
+    async with ModelServer(Answer("Hello.")) as server:
+        folder = tmp_path / "agents" / "desk"
+        folder.mkdir(parents=True)
+        (folder / "agent.yaml").write_text(
+            f"name: Desk\nmodels: {{generator: openai, url: '{server.url}', model: tiny}}\n")
+        (folder / "rules.yaml").write_text("- {id: r, if: Somebody says hello, then: Hi., examples: [hello there]}\n")
+
+        def talk(prices: dict[str, Any]) -> float:
+            with served(tmp_path / "data", tmp_path / "agents", io.StringIO(),
+                        models={"embedder": "hashing", "prices": prices}) as site:
+                assert site.chat("hello there", site.token(), agent="desk").status == 200
+                today = datetime.now(UTC).date()
+                path = f"/v1/admin/usage?from={today - timedelta(days=1)}&to={today + timedelta(days=1)}"
+                return float(site.request("GET", path, token=site.token("operator")).json["cost"])
+
+        costs = [await asyncio.to_thread(talk, prices) for prices in (
+            {}, {"tiny": {"input": 100, "output": 200}}, {"tiny": {"input": 1000, "output": 0}}, {})]
+    first, second = (11 * 100 + 7 * 200) / 1e6, 11 * 1000 / 1e6
+    assert costs == pytest.approx([0, first, first + second, first + second])
