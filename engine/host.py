@@ -26,6 +26,7 @@ from ruche.actors.remembered import Remembered
 from ruche.actors.retriever import Retriever
 from ruche.actors.scribe import Scribe
 from ruche.actors.session import SessionActor
+from ruche.actors.slot import State
 from ruche.actors.supersede import Decider, default_decider
 from ruche.actors.system import ActorSystem
 from ruche.engine.admission import Admission
@@ -147,7 +148,8 @@ class Host:
         """Every part, with what a small request to it took."""
         plugins = [Component("plugins", "degraded", None, "; ".join(self._faults))] if self._faults else []
         ranking, told = self.recalling.state()
-        return [await self._timed("storage", self._storage_state), await self._timed("retriever", self._embed),
+        return [await self._timed("storage", self._storage_state), _journal(self.scribe),
+                await self._timed("retriever", self._embed),
                 Component("reranker", ranking, None, told), *plugins,
                 Component("agents", "ok" if self.catalog else "degraded"),
                 Component("sessions", "degraded" if self.sessions.alarmed else "ok", None,
@@ -169,6 +171,18 @@ class Host:
         except RucheError as error:
             status, message = "failed", error.message
         return Component(name, status, round(1000 * (time.perf_counter() - begun), 3), message)
+
+
+def _journal(scribe: Scribe) -> Component:
+    """The writer of the journal, without which nothing can be accepted or answered."""
+    if scribe.stopped:
+        return Component("journal", "failed", None, "a sync failed; restart the engine")
+    if scribe.writer.state is State.QUARANTINED:
+        return Component("journal", "failed", None, "the writer crashed again and again and rests for a while")
+    if scribe.writer.state is not State.LIVE:
+        return Component("journal", "degraded", None, "the writer crashed and comes back in a moment")
+    return Component("journal", "degraded" if scribe.refusing else "ok", None,
+                     "the disk is full" if scribe.refusing else "")
 
 
 async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: Store, stack: AsyncExitStack,
