@@ -7,37 +7,33 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import anyio
 import numpy as np
 
 from ruche.actors.citing import cited
+from ruche.actors.memory_service import PEOPLE, Drop, Fill, Last, MemoryService, Name, Search, Who
 from ruche.actors.reranker import Reranked, Reranking
 from ruche.actors.retriever import Retriever
-from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Asked, Recalled, Recollected, Vectors
+from ruche.plugins.errors import RucheError
 from ruche.storage.index.cues import nameless
-from ruche.storage.index.memory import ENOUGH, MemoryIndex, Question, Recollection, Views, viewed
+from ruche.storage.index.memory import ENOUGH, Question, Recollection, Views, viewed
 from ruche.storage.model.memory import Remembered, Utterance
 
 CANDIDATES, KEPT = 24, 8
 """Specification (memory, A7): so many are reranked, so many are kept."""
 LEAST = 0.6
 """Share of the embedder's threshold for rules that the best sentence of a memory must reach to be cited."""
-PEOPLE = 512
-"""Persons whose memory is held ready; the one asked for least recently goes first and is read again when needed."""
 NAMELESS = 0.6
 """Share of the question without its speakers' names in the vector that is compared."""
 SLICE = 8
 """Texts embedded at once; between slices the thread serves conversations."""
 
 T = TypeVar("T")
-Name = tuple[str, str]
-"""Tenant and person."""
 
 
 class Shelves(Protocol):
@@ -57,6 +53,10 @@ class Meters(Protocol):
 
     def learnt(self, utterances: int, ms: float, *, ok: bool) -> None: ...
 
+    def holding(self, utterances: int, size: int) -> None: ...
+
+    def unreadable(self, reason: str) -> None: ...
+
 
 class _NoMeters:
     def queried(self, stage: str, ms: float, *, ok: bool) -> None:
@@ -65,92 +65,11 @@ class _NoMeters:
     def learnt(self, utterances: int, ms: float, *, ok: bool) -> None:
         return None
 
+    def holding(self, utterances: int, size: int) -> None:
+        return None
 
-class Fill(NamedTuple):
-    """`whole`: these are all memories of a person who is not held yet; else they come after those that are."""
-
-    name: Name
-    memories: Sequence[Remembered]
-    whole: bool = False
-
-
-class Last(NamedTuple):
-    name: Name
-    utterances: Sequence[Utterance]
-
-
-class Who(NamedTuple):
-    name: Name
-
-
-class Search(NamedTuple):
-    name: Name
-    question: Question
-    limit: int
-    without: frozenset[str]
-
-
-class Drop(NamedTuple):
-    name: Name
-
-
-class MemoryService(ServiceActor):
-    """Owns the indexes and the thread that fills and searches them."""
-
-    registered: ClassVar[bool] = False  # a host's own pykka actors may end all that are registered
-
-    mailbox_size = 1_000
-
-    def __init__(self, dimensions: int, people: int = PEOPLE) -> None:
-        super().__init__()
-        self._dimensions, self._people = dimensions, people
-        self._indexes: OrderedDict[Name, MemoryIndex] = OrderedDict()
-
-    def on_receive(self, message: Any) -> Any:
-        match message:
-            case Search():
-                return self._search(message)
-            case Who():
-                return self._who(message)
-            case Last():
-                return self._new(message)
-            case Fill():
-                return self._fill(message)
-        return self._indexes.pop(message.name, None) is not None
-
-    def _who(self, asked: Who) -> tuple[str, ...] | None:
-        """The speakers in a person's memory; None when it is not held here."""
-        index = self._indexes.get(asked.name)
-        return None if index is None else index.speakers
-
-    def _search(self, search: Search) -> list[Recollection] | None:
-        """None when the person's memory is not held here."""
-        index = self._indexes.get(search.name)
-        if index is None:
-            return None
-        self._indexes.move_to_end(search.name)
-        return index.search(search.question, search.limit, search.without)
-
-    def _new(self, asked: Last) -> tuple[list[Utterance], dict[str, Utterance]] | None:
-        """Those that are not known yet, and what was said last in their conversations; None when nothing is held."""
-        index = self._indexes.get(asked.name)
-        if index is None:
-            return None
-        new = [one for one in asked.utterances if one.id not in index]
-        last = {one.session: before for one in new if (before := index.last(one.session)) is not None}
-        return new, last
-
-    def _fill(self, fill: Fill) -> int:
-        index = MemoryIndex(self._dimensions) if fill.whole else self._indexes.get(fill.name)
-        if index is None:
-            return 0
-        self._indexes[fill.name] = index
-        self._indexes.move_to_end(fill.name)
-        for memory in fill.memories:
-            index.add(memory.utterance, unpacked(memory))
-        while len(self._indexes) > self._people:
-            self._indexes.popitem(last=False)
-        return len(index)
+    def unreadable(self, reason: str) -> None:
+        return None
 
 
 class Memories:
@@ -183,8 +102,11 @@ class Memories:
             made = [self._packed(utterance, await self._rows(seen)) for utterance, seen in viewed(new, last)]
             if made and self._shelves is not None:
                 await self._shelves.keep(*name, made)
-            await self._service.ask_async(Fill(name, made), wait=True)
+            await self._filled(Fill(name, made))
         return made
+
+    async def _filled(self, fill: Fill) -> None:
+        self._meters.holding(*await self._service.ask_async(fill, wait=True))
 
     async def recall(self, asked: Asked) -> Recalled:
         """The best of a person's memories for a text; see `contracts.Memory`."""
@@ -241,10 +163,17 @@ class Memories:
         return known or (list(utterances), {})
 
     async def _load(self, name: Name) -> None:
-        kept = [] if self._shelves is None else await self._shelves.load(*name)
+        kept = await self._kept(name)
         current = self._retriever.embedder.name
         fitting = [one if one.embedder == current else await self._again(one) for one in kept]
-        await self._service.ask_async(Fill(name, fitting, whole=True), wait=True)
+        await self._filled(Fill(name, fitting, whole=True))
+
+    async def _kept(self, name: Name) -> list[Remembered]:
+        try:
+            return [] if self._shelves is None else await self._shelves.load(*name)
+        except RucheError as error:
+            self._meters.unreadable(error.code)
+            raise
 
     async def _again(self, old: Remembered) -> Remembered:
         """A memory whose vectors another embedder made: its neighbours are not at hand, its own sentences are."""
@@ -283,13 +212,6 @@ class Memories:
 
 def _since(begun: float) -> float:
     return 1000.0 * (time.perf_counter() - begun)
-
-
-def unpacked(memory: Remembered) -> Vectors:
-    """The rows of a kept memory, float32, of length 1 again."""
-    rows = np.frombuffer(memory.rows, dtype=np.float16).astype(np.float32).reshape(-1, memory.dimensions)
-    scaled: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return scaled
 
 
 def _recollected(found: Recollection, place: int, ranked: Reranked, rank: int) -> Recollected:

@@ -33,6 +33,11 @@ class MemoryMeters:
         self._breaker = Gauge("memory_rerank_breaker_state", "0 closed, 1 half-open, 2 open.", registry=registry)
         self._trips = Gauge("memory_rerank_breaker_trips", "How often the breaker opened.", registry=registry)
 
+        self._chunks = Gauge("memory_chunk_count", "Utterances that are held ready.", registry=registry)
+        self._bytes = Gauge("memory_index_size_bytes", "Bytes of their vectors.", registry=registry)
+        self._unreadable = Counter("memory_decryption_failures", "Memories that could not be read.", ("reason",),
+                                   registry=registry)
+
     def queried(self, stage: str, ms: float, *, ok: bool) -> None:
         """A stage of a recall ended: embedding, search, rerank; `total` counts the recall."""
         status = "ok" if ok else "error"
@@ -45,6 +50,14 @@ class MemoryMeters:
         self._learnt.inc(utterances)
         if not ok:
             self._unlearnt.inc()
+
+    def holding(self, utterances: int, size: int) -> None:
+        self._chunks.set(utterances)
+        self._bytes.set(size)
+
+    def unreadable(self, reason: str) -> None:
+        """`reason` is the code of an error."""
+        self._unreadable.labels(reason).inc()
 
     def reranked(self, outcome: str, ms: float) -> None:
         """`outcome` is `reranked` or the reason for leaving the order as it was."""

@@ -119,6 +119,11 @@ class MemoryIndex:
         return id in self._place
 
     @property
+    def size(self) -> int:
+        """Bytes of the vectors."""
+        return int(self._contexts.rows.nbytes + self._sentences.rows.nbytes)
+
+    @property
     def speakers(self) -> tuple[str, ...]:
         """Who said something, in the order in which they began."""
         return tuple(self._names)

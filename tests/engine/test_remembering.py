@@ -161,3 +161,5 @@ async def test_health_and_metrics_tell_of_the_reranker(tmp_path: Path, agents: P
         assert "memory_index_total 2.0" in text
         assert 'memory_rerank_skipped_total{reason="held"} 1.0' in text
         assert "memory_rerank_breaker_state 0.0" in text
+        assert "memory_chunk_count 2.0" in text
+        assert float(text.partition("\nmemory_index_size_bytes ")[2].split()[0]) > 0.0

@@ -14,10 +14,11 @@ from ruche.actors.memory import KEPT, Memories
 from ruche.actors.reranker import Reranking
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
+from ruche.engine.meters import MemoryMeters
 from ruche.plugins.contracts import Asked
 from ruche.plugins.embedders.hashing import HashingEmbedder
 from ruche.plugins.embedders.minilm import MiniLmEmbedder
-from ruche.plugins.errors import ConfigurationError, StorageFull
+from ruche.plugins.errors import ConfigurationError, IntegrityError, StorageFull
 from ruche.plugins.rerankers import SentenceReranker
 from ruche.storage.model.memory import Remembered, Utterance
 from tests.retrieval.conversations import write_set
@@ -132,6 +133,18 @@ async def test_a_memory_that_made_room_for_others_is_read_again(system: ActorSys
     loads = board.loads
     assert (await known.recall(asked("the blue kettle"))).memories[0].id == "m4"
     assert board.loads == loads + 1
+
+
+async def test_what_cannot_be_read_is_told_and_counted(system: ActorSystem) -> None:
+    class Sealed(Board):
+        async def load(self, tenant: str, person: str) -> list[Remembered]:
+            raise IntegrityError("a memory does not open")
+
+    meters = MemoryMeters()
+    with pytest.raises(IntegrityError):
+        await memories(system, Sealed(), meters=meters).recall(asked("what about it?"))
+    assert b'memory_decryption_failures_total{reason="%s"} 1.0' % IntegrityError("").code.encode() in meters.render(
+        "closed", 0)
 
 
 async def test_what_could_not_be_kept_is_not_known_and_may_be_tried_again(system: ActorSystem) -> None:
