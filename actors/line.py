@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from ruche.actors.accumulate import LONGEST_TURN_MS, base_ms, window_ms
 from ruche.actors.future import AioFuture
 from ruche.actors.hosting import Hosting
@@ -70,7 +72,9 @@ class Line:
         return SessionState(id=session_id, key=self.key, created_ms=now, last_activity_ms=now)
 
     def resume(self, state: SessionState, seq: int) -> Open:
-        """Go on in a session whose last event has the number `seq`."""
+        """Go on in a session whose last event has the number `seq`; what its runs hash is keyed from now on."""
+        state = replace(state, content_key=self.hosting.scribe.glance(
+            lambda store: store.tenant(state.key.tenant).content_key))
         self.open = Open(state, Ledger(self.hosting.scribe, self.hosting.feeds, state.id, seq, self._before))
         return self.open
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ruche.storage.errors import Erased, IntegrityError
 from ruche.storage.model.record import AdvisoryAdded
-from ruche.storage.model.run import Run, digest, genesis
+from ruche.storage.model.run import KEYED, Run, digest, genesis
 from ruche.storage.rows import AdvisoryRow, RunRow
 from ruche.storage.secured import Door, Filter, Page, Row
 from ruche.storage.sessions import Sessions
@@ -41,7 +41,7 @@ class Runs:
     def __init__(self, door: Door, tenant: str, sessions: Sessions, heads: FindHeads) -> None:
         self._runs, self._advisories = door.handle(tenant, RunRow), door.handle(tenant, AdvisoryRow)
         self._tenant, self._sessions, self._heads = tenant, sessions, heads
-        self.bytes = door.meter(tenant, RunRow)
+        self.bytes, self.content_key = door.meter(tenant, RunRow), door.content_key(tenant)
 
     def get(self, run_id: str) -> Run | None:
         row = self._runs.get(run_id)
@@ -95,7 +95,8 @@ class Runs:
         for row in rows:
             run = _run(row["body"])
             first = genesis(self._tenant, run.session, run.engine) if run.sequence == 0 else None
-            problems += _differences(row, run, first or hashes.get(run.sequence - 1))
+            key = self.content_key if run.hashes.version == KEYED else b""
+            problems += _differences(row, run, first or hashes.get(run.sequence - 1), key)
             hashes[run.sequence] = hashlib.sha256(row["body"]).hexdigest()
         try:
             state = self._sessions.by_id(session_id)
@@ -117,8 +118,9 @@ def _gaps(rows: Sequence[Row], heads: Container[int]) -> list[str]:
     return found
 
 
-def _differences(row: Row, run: Run, before: str | None) -> list[str]:
-    """What is wrong with one run. `before` is the hash of the one before it, empty or None where nobody knows it."""
+def _differences(row: Row, run: Run, before: str | None, key: bytes) -> list[str]:
+    """What is wrong with one run. `before` is the hash of the one before it, empty or None where nobody knows it; `key`
+    is what its hashes are keyed with."""
     named = (row["id"], row["session"], row["sequence"], row["created_ms"], row["risk"], row["status"])
     found = []
     if before and run.previous != before:
@@ -127,4 +129,4 @@ def _differences(row: Row, run: Run, before: str | None) -> list[str]:
         found.append(f"run {run.id}: its index entry says otherwise than its bytes")
     return found + [f"run {run.id}: its {name} is not the one that was hashed" for name, kept, value in (
         ("evaluation", run.hashes.evaluation, run.enforcement), ("reply", run.hashes.output, run.reply))
-        if kept and kept != digest(value)]
+        if kept and kept != digest(value, key)]

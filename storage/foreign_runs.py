@@ -19,7 +19,7 @@ from ruche.storage.migrate import Item, Problem, State, read_document
 from ruche.storage.model.conversation import SessionKey, SessionState
 from ruche.storage.model.ids import make_id
 from ruche.storage.model.record import AdvisoryAdded, AnyRecord, TurnCommitted
-from ruche.storage.model.run import IMPORTED, Run, RunHashes, chain_link, digest, state_hash
+from ruche.storage.model.run import IMPORTED, Run, chain_link, digest, hashed
 from ruche.storage.model.turn import Enforcement, ResponseType, Risk, Status, Violation
 from ruche.storage.payload import stream_digest
 from ruche.storage.tenant import TenantStore
@@ -102,8 +102,9 @@ class RunFolder:
         key = SessionKey(tenant=self._tenant, agent=_text(document, "tool_id") or "import", interlocutor=self._person,
                          channel=f"import/{session}")
         known = self._states.get(str(key)) or (view.session(key) if view is not None else None)
-        return known or SessionState(id=make_id(created, os.urandom(10)), key=key, created_ms=created,
-                                     last_activity_ms=created)
+        state = known or SessionState(id=make_id(created, os.urandom(10)), key=key, created_ms=created,
+                                      last_activity_ms=created)
+        return state if view is None else msgspec.structs.replace(state, content_key=view.content_key)
 
 
 def _run(document: dict[str, Any], item: Item, before: SessionState, after: SessionState, created: int) -> Run:
@@ -121,11 +122,9 @@ def _run(document: dict[str, Any], item: Item, before: SessionState, after: Sess
         outcome=outcome, status=status, response_type=response, risk=_risk(document), language="", message_ids=(),
         said=(), reply=reply, enforcement=enforcement, error=" ".join(map(str, _list(document, "errors"))),
         decisions={"source": document, "source_hash": stream_digest(document), "remarks": list(item.remarks)},
-        hashes=RunHashes(
-            configuration=digest([_text(document, name) for name in (
-                "engine_version", "toolchain_version", "post_processor_version", "config_fingerprint")]),
-            input=digest(document.get("request_summary", {})), state_before=state_hash(before),
-            state_after=state_hash(after), evaluation=digest(enforcement), output=digest(reply)))
+        hashes=hashed(before, after, asked=document.get("request_summary", {}), enforcement=enforcement, reply=reply,
+                      configuration=digest([_text(document, name) for name in (
+                          "engine_version", "toolchain_version", "post_processor_version", "config_fingerprint")])))
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:

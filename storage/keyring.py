@@ -127,6 +127,10 @@ class Keyring:
         """Id of the newest user-hash key."""
         return self.lines.of_kind("users")[-1].id
 
+    def content_key(self, tenant: str) -> bytes:
+        """32 bytes that the hashes of what is said in a tenant are keyed with; a rotation does not change them."""
+        return keyed_hash(self.tenant(tenant).token_key, b"content")
+
     def hash_user(self, tenant: str, interlocutor: str) -> bytes:
         """32 bytes: HMAC-SHA-256 of the person under the tenant's user-hash key."""
         return keyed_hash(self.tenant(tenant).user_key, interlocutor.encode())

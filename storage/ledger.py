@@ -316,7 +316,7 @@ class Ledger:
     def _session(self, state: SessionState, tenant: Tenant, key: DataKey) -> Change:
         return self._put(SessionRow(id=Id(state.id), address=str(state.key), person=state.key.interlocutor,
                                     agent=state.key.agent, created_ms=state.created_ms, open=state.closed_ms is None,
-                                    state=_encode(state)), tenant, key)
+                                    state=_encode(msgspec.structs.replace(state, content_key=b""))), tenant, key)
 
     def _events(self, session: str, events: Sequence[Event], tenant: Tenant, key: DataKey) -> list[Change]:
         if not events:

@@ -101,7 +101,9 @@ class Looking:
         if any(clear[name] != getattr(run, name) for name in ("id", "session", "sequence", "created_ms", "risk",
                                                               "status")):
             self.faults.append(Fault("its clear fields say otherwise than its sealed bytes", file, offset, run.id))
-        needed = msgspec.structs.asdict(run.hashes) | ({"configuration": "-"} if _undecided(run) else {})
+        hashes = msgspec.structs.asdict(run.hashes)
+        del hashes["version"]
+        needed = hashes | ({"configuration": "-"} if _undecided(run) else {})
         for name, value in needed.items():
             if not value or (len(value) > 1 and len(set(value)) == 1):
                 self.faults.append(Fault(f"its {name} hash is a placeholder", file, offset, run.id))

@@ -137,6 +137,10 @@ class Door:
 
         return Handle(get, find, lacks)
 
+    def content_key(self, tenant: str) -> bytes:
+        """What the content hashes of a tenant's runs are keyed with."""
+        return self._keyring.content_key(tenant)
+
     def meter(self, tenant: str, model: type[Stored]) -> Callable[[], int]:
         """Asks how many bytes a tenant's rows take in the day files; the model must be one that is kept there."""
         self._policies.allow(model, "reader")

@@ -38,6 +38,11 @@ class TenantStore:
         self._runs = Runs(door, tenant, self._sessions, heads)
         self._tenant = tenant
 
+    @property
+    def content_key(self) -> bytes:
+        """32 bytes that the hashes of what is said are keyed with: for the sessions that are active."""
+        return self._runs.content_key
+
     def session(self, key: SessionKey) -> SessionState | None:
         """The open session of a key, else its last one; None for another tenant's key."""
         return self._sessions.by_key(key) if key.tenant == self._tenant else None

@@ -7,16 +7,7 @@ import msgspec
 from ruche.engine.brain.identify import Identified
 from ruche.plugins.contracts import TurnOutput
 from ruche.storage.model.conversation import Exchange
-from ruche.storage.model.run import (
-    HISTORY,
-    Run,
-    RunHashes,
-    TapeEntry,
-    chain_link,
-    digest,
-    group_of,
-    state_hash,
-)
+from ruche.storage.model.run import HISTORY, Run, TapeEntry, chain_link, digest, group_of, hashed
 from ruche.storage.model.turn import Enforcement
 
 
@@ -35,7 +26,6 @@ def keep_quiet(who: Identified, engine: str, timings: dict[str, float], tape: tu
         status="handed_off", response_type="HANDOFF", risk="GREEN", language=before.language,
         message_ids=tuple(message.id for message in turn.messages), said=said, reply="", enforcement=enforcement,
         timings_ms=timings, tape=tape, turn_group_id=group_of(turn.turn_id, turn.turn_group),
-        hashes=RunHashes(configuration=who.agent.configuration, input=digest(turn.messages),
-                         state_before=state_hash(before), state_after=state_hash(after),
-                         evaluation=digest(enforcement), output=digest("")))
+        hashes=hashed(before, after, asked=turn.messages, enforcement=enforcement, reply="",
+                      configuration=who.agent.configuration))
     return TurnOutput(session=msgspec.structs.replace(after, previous_run=digest(run)), run=run)

@@ -184,6 +184,9 @@ class SessionState(Struct, frozen=True, kw_only=True):
     """Present where a person took over, or where the agent waits for one only so long."""
     closed_ms: int | None = None
     processing_turn: str = ""
+    content_key: bytes = b""
+    """What the hashes of the session's runs are keyed with: the tenant's key, given to a session that is active, never
+    kept. Empty: they are plain."""
 
 
 IDLE_AFTER_MS = 30 * 60 * 1000

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from ruche.storage.model.conversation import Exchange, Handover, SessionState, Struct
-from ruche.storage.model.run import HISTORY, Run, RunHashes, chain_link, digest, state_hash
+from ruche.storage.model.run import HISTORY, Run, chain_link, digest, hashed
 from ruche.storage.model.turn import Enforcement
 
 PERSON = "person"
@@ -68,8 +68,7 @@ def intervene(state: SessionState, what: Intervention, *, turn_id: str, engine: 
         request_id=request_id, created_ms=at_ms, engine=engine, outcome="OK", response_type="HANDOFF", risk="GREEN",
         status="complete" if what.action == "return" else "handed_off", language=state.language, message_ids=(),
         said=(), reply=reply, categories=("PERSON",), enforcement=enforcement, decisions={PERSON: told},
-        hashes=RunHashes(configuration="", input=digest(what), state_before=state_hash(state),
-                         state_after=state_hash(after), evaluation=digest(enforcement), output=digest(reply)))
+        hashes=hashed(state, after, asked=what, enforcement=enforcement, reply=reply))
     return msgspec.structs.replace(after, previous_run=digest(run)), run
 
 

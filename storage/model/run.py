@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+import hmac
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -33,8 +34,15 @@ class TapeEntry(Struct, frozen=True, kw_only=True):
     """Type name and message, when the answer was an exception."""
 
 
+KEYED: Final = 2
+
+
 class RunHashes(Struct, frozen=True, kw_only=True):
-    """SHA-256, hexadecimal. `evaluation` is over enforcement; `configuration` names the agent's bundle."""
+    """Hexadecimal. `evaluation` is over enforcement; `configuration` is the SHA-256 that names the agent's bundle.
+
+    What a person's words go into is HMAC-SHA-256 under a key of the tenant's (`version` KEYED): a short text cannot be
+    guessed from its hash. In runs of version 1 it is SHA-256.
+    """
 
     configuration: str
     input: str
@@ -42,6 +50,7 @@ class RunHashes(Struct, frozen=True, kw_only=True):
     state_after: str
     evaluation: str
     output: str
+    version: Literal[1, 2] = 1
 
 
 def refuse_placeholders(hashes: RunHashes) -> None:
@@ -104,9 +113,20 @@ class Run(Struct, frozen=True, kw_only=True):
                     timings_ms=self.timings_ms, usage=self.usage, superseded_by=self.superseded_by)
 
 
-def digest(value: Any) -> str:
-    """SHA-256 of the canonical form, hexadecimal."""
+def digest(value: Any, key: bytes = b"") -> str:
+    """SHA-256 of the canonical form, with a key HMAC-SHA-256; hexadecimal."""
+    if key:
+        return hmac.digest(key, canonical(value), "sha256").hex()
     return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def hashed(before: SessionState, after: SessionState, *, asked: Any, enforcement: Enforcement, reply: str,
+           configuration: str = "") -> RunHashes:
+    """The hashes of a run between two states of its session, keyed where the session has a key."""
+    key = before.content_key
+    return RunHashes(configuration=configuration, input=digest(asked, key), state_before=state_hash(before),
+                     state_after=state_hash(after), evaluation=digest(enforcement, key), output=digest(reply, key),
+                     version=KEYED if key else 1)
 
 
 def genesis(tenant: str, session: str, engine: str) -> str:
@@ -123,7 +143,8 @@ HISTORY = 10
 
 def state_hash(state: SessionState) -> str:
     """Digest of what a turn decides about a session; left out are the chain's link and what the session numbers."""
-    return digest(msgspec.structs.replace(state, previous_run="", event_seq=0, processing_turn=""))
+    return digest(msgspec.structs.replace(state, previous_run="", event_seq=0, processing_turn="", content_key=b""),
+                  state.content_key)
 
 
 def chain_link(state: SessionState, engine: str) -> str:
@@ -157,8 +178,7 @@ def closed_early(state: SessionState, messages: tuple[Message, ...], *, turn_id:
         response_type="REFUSE", risk=risk, language=state.language, message_ids=tuple(m.id for m in messages),
         said=said, reply=reply, segments=segments, enforcement=enforcement, timings_ms=timings_ms or {}, error=error,
         turn_group_id=group_of(turn_id, group), tape=tape,
-        hashes=RunHashes(configuration="", input=digest(messages), state_before=state_hash(state),
-                         state_after=state_hash(after), evaluation=digest(enforcement), output=digest(reply)))
+        hashes=hashed(state, after, asked=messages, enforcement=enforcement, reply=reply))
     return msgspec.structs.replace(after, previous_run=digest(run)), run
 
 
@@ -177,8 +197,7 @@ def superseded(after: SessionState, by: Run, messages: tuple[Message, ...], *, t
         status="superseded", response_type=by.response_type, risk="GREEN", language=by.language,
         message_ids=tuple(message.id for message in messages), said=said, reply="", enforcement=enforcement,
         timings_ms=timings_ms or {}, superseded_by=by.id, turn_group_id=group_of(turn_id, group), tape=tape,
-        hashes=RunHashes(configuration="", input=digest(messages), state_before=state_hash(after),
-                         state_after=state_hash(then), evaluation=digest(enforcement), output=digest("")))
+        hashes=hashed(after, then, asked=messages, enforcement=enforcement, reply=""))
     return msgspec.structs.replace(then, previous_run=digest(run)), run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -132,7 +133,7 @@ def changed(what: Recorded, number: int, **fields: Any) -> Recorded:
     """The same record with one run altered."""
     runs = list(what.runs)
     runs[number] = replace(runs[number], **fields)
-    return Recorded(tuple(runs), what.links, what.created_ms, what.bundles)
+    return dataclasses.replace(what, runs=tuple(runs))
 
 
 @pytest.mark.parametrize(("session", "seed"), [("table", "0"), ("other", "4711"), ("model", "12345")])

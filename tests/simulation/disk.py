@@ -12,7 +12,7 @@ import msgspec
 
 from ruche.plugins.errors import StorageFull, StorageStopped
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
-from ruche.storage.model.event import Event
+from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.record import (
     GIVEN_UP,
     Accepted,
@@ -20,6 +20,7 @@ from ruche.storage.model.record import (
     DeadLettered,
     EffectReserved,
     EffectSettled,
+    OutboxSettled,
     ProfileSaved,
     SegmentReleased,
     SessionSaved,
@@ -33,7 +34,7 @@ from tests.simulation.world import World
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(AnyRecord).decode
-ENDINGS = (TurnCommitted, EffectSettled, DeadLettered, SegmentReleased)
+ENDINGS = (TurnCommitted, EffectSettled, DeadLettered, SegmentReleased, OutboxSettled)
 
 
 class Known(NamedTuple):
@@ -122,6 +123,7 @@ class SimulatedStore:
         self._latency = world.fate.choice((1e-4, 2e-3, 2e-2))
         self._tenants: dict[str, SimulatedTenant] = {}
         self._waiting: dict[tuple[str, str], Accepted] = {}
+        self._outbox: dict[str, tuple[str, OutboxItem]] = {}
         self.read_fails = False
         for record in disk.records():
             self._put(record)
@@ -184,6 +186,9 @@ class SimulatedStore:
     def unanswered(self) -> list[Accepted]:
         return list(self._waiting.values())
 
+    def outbox(self, limit: int = 100) -> list[tuple[str, OutboxItem]]:
+        return sorted(self._outbox.values(), key=lambda one: one[1].at_ms)[:limit]
+
     def _tenant(self, tenant: str) -> SimulatedTenant:
         known = self._tenants.get(tenant)
         if known is None:
@@ -202,12 +207,20 @@ class SimulatedStore:
             case TurnCommitted():
                 for message in record.answered:
                     self._waiting.pop((record.tenant, message), None)
+                self._outbox.update((item.id, (record.tenant, item)) for item in record.outbox)
+            case OutboxSettled():
+                self._outbox.pop(record.item, None)
+                if record.retry is not None:
+                    self._outbox[record.item] = record.tenant, record.retry
             case DeadLettered():
                 self._waiting.pop((record.tenant, record.message.id), None)
 
 
 class SimulatedTenant:
     """Rows of one tenant, with the reads of `TenantStore`."""
+
+    content_key = b""
+    """Runs of simulated sessions have plain hashes."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, SessionState] = {}

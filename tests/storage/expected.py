@@ -109,21 +109,21 @@ class Expected:
             self.requests = {name: one for name, one in self.requests.items() if name[:2] != owner}
         self.known.add((tenant, ""))
 
-    def sweep(self, horizon_ms: int) -> None:
+    def sweep(self, before_ms: int) -> None:
         """Days that ended before the time go whole unless they hold something of somebody held, and closed sessions
         from before it but for theirs."""
-        self.horizon_ms = max(self.horizon_ms, horizon_ms)
+        self.horizon_ms = max(self.horizon_ms, before_ms)
         kept = {run.day for run in self.runs.values() if run.owner in self.held and run.readable}
-        self.runs = {name: run for name, run in self.runs.items() if not self._is_old(run.day) or run.day in kept}
-        self.erasures = {name: one for name, one in self.erasures.items() if not self._is_old(one[1])
-                         or one[1] in kept}
+
+        def stays(day: int) -> bool:
+            return (day + 1) * DAY_MS > before_ms or day in kept
+
+        def is_past(state: SessionState) -> bool:
+            return state.closed_ms is not None and state.created_ms < before_ms
+
+        self.runs = {name: run for name, run in self.runs.items() if stays(run.day)}
+        self.erasures = {name: one for name, one in self.erasures.items() if stays(one[1])}
         for owner, talks in self.talks.items():
             self.swept |= {talk.state.id: owner for talk in talks if talk.is_kept and owner not in self.held
-                           and self._is_past(talk.state)}
-        self.former = {name: one for name, one in self.former.items() if not self._is_past(one[1])}
-
-    def _is_old(self, day: int) -> bool:
-        return (day + 1) * DAY_MS <= self.horizon_ms
-
-    def _is_past(self, state: SessionState) -> bool:
-        return state.closed_ms is not None and state.created_ms < self.horizon_ms
+                           and is_past(talk.state)}
+        self.former = {name: one for name, one in self.former.items() if not is_past(one[1])}
