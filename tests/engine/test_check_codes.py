@@ -154,6 +154,7 @@ CASES = [
     case("E402", "rules.yaml:4", "did you mean tier?", rules=RULE + "  when: teir == 'VIP'\n",
          fields="- {name: tier}\n"),
     case("E402", "rules.yaml:4", "only enforce reads the reply", rules=RULE + "  when: amount > 3\n"),
+    case("E327", "fields.yaml:1", "every value is encrypted", fields="- {name: tier, encrypted: false}\n"),
     case("W405", "rules.yaml:4", "did you mean VIP?", rules=RULE + "  when: tier == 'VPI' or tier in ['basic']\n",
          fields="- {name: tier, allowed: [VIP, basic]}\n"),
     case("W405", "rules.yaml:4", "never 'gold'", rules=RULE + "  when: profile.tier in ('gold', 'VIP')\n",
