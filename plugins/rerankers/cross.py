@@ -131,9 +131,17 @@ class CrossEncoder:
 
     def _try(self, folder: Path) -> None:
         try:
+            if self._bound is not None:
+                self._warm(self._bound)
             self.score("a question", ["an answer", "another answer that is somewhat longer"])
         except ProviderFailed as error:
             raise ConfigurationError(f"{folder}: {error.message}") from None
+
+    def _warm(self, bound: BoundShapes) -> None:
+        try:
+            bound.warm()
+        except Exception as error:  # onnxruntime's own exceptions share no public base
+            raise ProviderFailed(f"the reranker failed on {self.provider}: {type(error).__name__}") from None
 
 
 def _relevance(logits: Any, count: int) -> NDArray[np.floating]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,9 +106,31 @@ def test_several_rules_at_once_are_measured_with_no_example_one_fold_and_all(tmp
     assert result["metrics"]["all_folds_empty_set_accuracy"] == 100.0
 
 
+@pytest.mark.parametrize("more", [[], ["--bound"]])
+def test_the_time_of_a_reranking_is_measured_in_every_shape(more: list[str], cross_folder: Path) -> None:
+    run = subprocess.run([sys.executable, "-m", "bench.rerank", "--quick", "--json", "--model", str(cross_folder),
+                          *more], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = json.loads(run.stdout)
+    assert found["provider"] == "CPUExecutionProvider"
+    assert found["bound"] is bool(more)
+    assert [one["tokens"] for one in found["lengths"]] == [32, 128]
+    assert found["parity"] < 1e-4
+    assert 0.0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"]
+    assert found["together"]["sessions"] == 4
+
+
+def test_a_gpu_that_is_not_there_is_not_measured(cross_folder: Path) -> None:
+    run = subprocess.run([sys.executable, "-m", "bench.rerank", "--provider", "cuda", "--model", str(cross_folder)],
+                         cwd=ROOT, capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    assert run.returncode == 2
+    assert "CPUExecutionProvider" in run.stderr
+
+
 def test_the_time_of_a_match_is_measured_over_as_many_rules_as_are_asked_for() -> None:
     run = subprocess.run([sys.executable, "-m", "bench.match", "--quick", "--rules", "30", "--examples", "2",
                           "--messages", "20", "--json"], cwd=ROOT, capture_output=True, text=True, check=True)
     found = json.loads(run.stdout)
     assert (found["rules"], found["examples"], found["n"]) == (30, 2, 20)
+    assert found["publish_s"] > 0.0 < found["publish_cpu_s"]
+    assert found["heads_kib"] > 0
     assert 0.0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"]
