@@ -14,6 +14,7 @@ from ruche.storage.model.conversation import Exchange, FieldValue, Profile
 from ruche.storage.model.run import Run, RunHashes, chain_link, digest
 from ruche.storage.model.turn import Enforcement
 from tests.simulation.disk import short
+from tests.simulation.hotel import Hotel
 from tests.simulation.world import World
 
 ENGINE = "simulation 1"
@@ -48,9 +49,10 @@ class Effects:
 
 
 class SimulatedBrain:
-    def __init__(self, world: World, effects: Effects, *, wild: float) -> None:
+    def __init__(self, world: World, effects: Effects, hotel: Hotel, *, wild: float) -> None:
         self._world = world
         self._effects = effects
+        self._hotel = hotel
         self._mind = world.stream(f"mind {world.life}")
         self._wild = wild
         self._thinking: dict[str, str] = {}
@@ -61,6 +63,7 @@ class SimulatedBrain:
             world.violated(f"two turns of {key} at once: {self._thinking[key]} and {turn.turn_id}")
         self._thinking[key] = turn.turn_id
         world.superseded.pop(turn.turn_id, None)
+        self._hotel.wanted[turn.turn_id] = set()
         world.note("think", short(turn.turn_id), *(message.text for message in turn.messages))
         try:
             return await self._think(turn, stage)
@@ -73,6 +76,7 @@ class SimulatedBrain:
         if mind.random() < 0.15:
             await self._do("release", turn, stage, said)
         await self._act(turn, stage)
+        await self._hotel.visit(turn, stage)
         for _ in range(mind.choice((0, 1, 1, 2, 4))):
             action = mind.choice(_WILD if mind.random() < self._wild else _CALM)
             output = await self._do(action, turn, stage, said)

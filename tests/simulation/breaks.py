@@ -26,8 +26,10 @@ from ruche.actors import (
     session,
     stage,
     thinking,
+    undoing,
     worker,
 )
+from ruche.engine import compensating
 from tests.simulation import preempt
 
 
@@ -118,6 +120,15 @@ BREAKS = (
     Break("callers of an absorbed message are forgotten", logical, "LogicalTurn.take_in",
           "self.callers += other.callers", "pass"),
     Break("listeners of an absorbed message are not told", outcome, "committing", "*turn.absorbed", ""),
+    Break("what a superseded attempt did is forgotten", worker, "_think_and_finish",
+          "turn.earlier += turn.stage.done", "pass"),
+    Break("what is wanted still is undone", undoing, "to_undo", "if effect.key not in claimed:", "if True:"),
+    Break("what an absorbed turn had done is forgotten", logical, "LogicalTurn.take_in",
+          "self.earlier += other.earlier", "pass", rare=True),
+    Break("what was done before a crash is forgotten", line, "Line.take_up", "earlier=done", "earlier=[]"),
+    Break("the undoing is not kept with the turn", outcome, "committing", "*undoing, ", ""),
+    Break("each try at undoing has a key of its own", compensating, "Compensation.deliver",
+          """key = f"{item.payload['key']}:undo\"""", """key = f"{item.payload['key']}:undo:{item.attempts}\""""),
     Break("the watchdog does not bark", thinking, "think", "deadline=anyio.current_time() + hosting.turn_seconds", ""),
 )
 

@@ -12,6 +12,7 @@ from ruche.storage.model.record import (
     Accepted,
     AnyRecord,
     DeadLettered,
+    EffectSettled,
     SegmentReleased,
     SessionSaved,
     TurnCommitted,
@@ -20,12 +21,15 @@ from ruche.storage.model.run import DEAD_LETTERED, Run, digest, genesis
 from ruche.storage.model.turn import Turn
 from tests.simulation.clients import NOT_TAKEN, Attempt, Evidence
 from tests.simulation.disk import Disk, events_of, short
+from tests.simulation.hotel import BOOK, Hotel
 from tests.simulation.world import World
 
 
-def check(world: World, disk: Disk, evidence: Evidence) -> None:
+def check(world: World, disk: Disk, evidence: Evidence, hotel: Hotel) -> None:
     """Note every broken law in the world."""
     history = History(disk.records())
+    for broken in undone(history, hotel):
+        world.violated(broken)
     for law in (answered_once, in_order, chained, buried, numbered, spoken, kept_apart, learned, told_truth, not_taken,
                 taken_once):
         for broken in law(history, evidence.attempts):
@@ -118,6 +122,24 @@ def buried(history: History, attempts: list[Attempt]) -> Iterator[str]:
             yield f"turn {short(turn)} was replaced and does not have the one run of such a turn"
     for turn in runs:
         yield f"turn {short(turn)} has the run of a turn that was replaced, and was not"
+
+
+def undone(history: History, hotel: Hotel) -> Iterator[str]:
+    """What a turn's earlier attempts booked, and the one that is kept did not want, is undone exactly once; nothing
+    else is. A turn that was closed with what it had said keeps what it had done."""
+    kept = {run.id: record.run for record in history.turns for run in (record.run, *record.superseded)}
+    for effect in {one.key: one for one in history.records if isinstance(one, EffectSettled) and one.tool == BOOK
+                   and one.status == "ok"}.values():
+        run, times = kept.get(effect.turn_id), len(hotel.undone.get(effect.key, ()))
+        if run is None:
+            yield f"{effect.key} was booked by turn {short(effect.turn_id)}, which has no run"
+            continue
+        given_up = run.error == DEAD_LETTERED and not run.segments
+        stays = run.status == "interrupted" or (effect.key in hotel.wanted.get(run.id, ()) and not given_up)
+        if times != (not stays):
+            yield f"{effect.key} {'is wanted' if stays else 'is not wanted'} and was undone {times} times"
+    for booking in hotel.undone.keys() - hotel.booked.keys():
+        yield f"{booking} was undone and never booked"
 
 
 def numbered(history: History, attempts: list[Attempt]) -> Iterator[str]:

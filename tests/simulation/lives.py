@@ -11,6 +11,7 @@ from typing import Any
 
 from ruche.actors.arrears import Arrears
 from ruche.actors.clock import Clock
+from ruche.actors.courier import Courier
 from ruche.actors.dead_letters import keeper
 from ruche.actors.directory import Directory, Policy
 from ruche.actors.fair import FairGate
@@ -21,11 +22,13 @@ from ruche.actors.scribe import Done, Scribe
 from ruche.actors.session import SessionActor
 from ruche.actors.supersede import Decision, Situation, default_decider
 from ruche.actors.system import ActorSystem
+from ruche.actors.undoing import KIND as COMPENSATION
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.model.record import AnyRecord
 from tests.simulation.brain import Effects, InjectedFault, SimulatedBrain
 from tests.simulation.clients import PATIENCE_S, Client, Evidence, Follower, Server
 from tests.simulation.disk import Disk, SimulatedStore
+from tests.simulation.hotel import Hotel
 from tests.simulation.laws import check
 from tests.simulation.plan import Fault, Life, plan_of
 from tests.simulation.preempt import interruptible
@@ -34,6 +37,8 @@ from tests.simulation.world import World
 
 COMMIT_S = 1.0
 """Virtual seconds that a commit takes at most."""
+OUTBOX_MS = 86_400_000 * 40
+"""More than a clock jumps and a delivery is put off."""
 LAST = Life(faults=[])
 INJECTED = frozenset({"InjectedFault", "OSError"})
 """What an actor may crash of: faults, and reads that fail."""
@@ -70,7 +75,7 @@ class Simulation:
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
         self.disk = Disk(self.world)
-        self.effects = Effects(self.world)
+        self.effects, self.hotel = Effects(self.world), Hotel(self.world)
         self.evidence = Evidence(self.world, self.disk)
         self.plan = plan_of(seed)
         self.clients = [Client(person, self.evidence) for person in self.plan.people]
@@ -86,7 +91,7 @@ class Simulation:
         finally:
             crashes.removeHandler(coroner)
         if not world.violations:
-            check(world, self.disk, self.evidence)
+            check(world, self.disk, self.evidence, self.hotel)
         return Report(world.seed, tuple(world.violations), world.fingerprint(), world.told)
 
     # --- a process -----------------------------------------------------------------------------------------------
@@ -148,7 +153,7 @@ class Simulation:
         total, per_tenant, waiting = life.gate
         self._decider = Contrary(world, life.contrary)
         hosting = Hosting(
-            brain=SimulatedBrain(world, self.effects, wild=life.wild), scribe=scribe,
+            brain=SimulatedBrain(world, self.effects, self.hotel, wild=life.wild), scribe=scribe,
             gate=FairGate(total, per_tenant, waiting=waiting), feeds=Feeds(life.feed_limit), engine="simulation 1",
             turn_seconds=life.turn_seconds, commit_seconds=life.commit_seconds, waiting_limit=life.waiting_limit,
             decider=self._decider, channel_bases=Bases(self._crashes),
@@ -160,6 +165,9 @@ class Simulation:
         ActorSystem.running().before_exit(_called(hosting.feeds.close))
         clock = Clock(directory, scribe, sweep_every=life.sweep_every, apply_every=5.0)
         clock.every(0.1, "arrears", Arrears(directory, hosting).collect)
+        courier = Courier(scribe, {COMPENSATION: self.hotel.route(scribe).deliver}, clock_ms=world.wall_ms)
+        hosting.due = courier.expect
+        clock.every(0.25, "courier", courier.deliver_due)
         self._crashing = 0.0
         return Server(directory, hosting, scribe)
 
@@ -202,6 +210,11 @@ class Simulation:
             if not store.unanswered():
                 break
             await asyncio.sleep(0.25)
+        for _ in range(60):
+            if not store.outbox():
+                break
+            self.world.wall_offset_ms += OUTBOX_MS  # what is to be tried again later is due
+            await asyncio.sleep(0.5)
         for follower in self.followers:
             await follower.catch_up(server)
 

@@ -10,6 +10,7 @@ from typing import Any
 from ruche.actors.logical import Want
 from ruche.storage.model.conversation import SessionKey
 from tests.simulation.brain import ACT, REPEATABLE
+from tests.simulation.hotel import BOOK
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ def _utterance(draw: Random, name: str, requests: list[Utterance], theme: str) -
         earlier = draw.choice(requests)
         return Utterance(earlier.text, draw.choice(("reply", "accepted", "events")), earlier.idem,
                          fingerprint=draw.choices(("f", "g"), (9, 1))[0])
-    text = name + draw.choices(("", f" {ACT}", f" {REPEATABLE}", " ..."), (5, 3, 1, 1))[0]
+    text = name + draw.choices(("", f" {ACT}", f" {BOOK}", f" {REPEATABLE}", " ..."), (3, 3, 2, 1, 1))[0]
     made = Utterance(text, draw.choices(("reply", "accepted", "events"), (6, 2, 2))[0],
                      new_session=draw.random() < (0.25 if theme == "full" else 0.06), in_session=draw.random() < 0.1)
     if draw.random() < 0.4:
