@@ -42,7 +42,7 @@ def command(folder: Path, source: Path, target: Path | None, config: Path | None
     from ruche.engine.authoring.load import load_folder
     from ruche.engine.authoring.publish import bundle_hash
     from ruche.engine.config import read_settings
-    from ruche.engine.evaluation.asking import check_labels, known_ids
+    from ruche.engine.evaluation.asking import check_labels, examples_of, known_ids
     from ruche.engine.evaluation.page import page
     from ruche.engine.evaluation.report import report
     from ruche.engine.evaluation.rows import read_rows
@@ -52,7 +52,7 @@ def command(folder: Path, source: Path, target: Path | None, config: Path | None
     with tempfile.TemporaryDirectory(prefix="ruche-eval-") as place:
         settings = read_settings(config, data=Path(place) / "data", agents=folder.absolute(), samples=False)
         answers, embedder, threshold = asyncio.run(_asked(settings, bundle, rows))
-    found = report(answers, known_ids(bundle))
+    found = report(answers, known_ids(bundle), examples_of(bundle))
     if target is not None:
         _write(target, page(found, bundle.agent.name, bundle_hash(bundle), embedder, threshold))
     if as_json:
@@ -103,6 +103,8 @@ def _write(target: Path, content: str) -> None:
 
 def _lines(found: Report) -> Iterator[str]:
     yield f"{found.n} messages, {found.in_scope} in scope, {found.out_of_scope} out of scope"
+    if found.taught:
+        yield f"  {found.taught} of them are the agent's own examples, which measure nothing: take them out of the file"
     yield f"  best match was meant        {_percent(found.first_right)}"
     yield f"  exactly what was meant      {_percent(found.exact)}"
     yield (f"  precision / recall / F1     {_percent(found.precision)} / {_percent(found.recall)} / "
@@ -116,7 +118,8 @@ def _lines(found: Report) -> Iterator[str]:
     yield from _table("Steal from each other", [
         (f"{one.first}, {one.second}", f"{one.first_for_second} and {one.second_for_first} times")
         for one in found.thefts])
-    yield from _table("Never right", [(name, "") for name in found.never_matched])
+    yield from _table("Never right", [(name, "") for name in found.never_right])
+    yield from _table("Never matched", [(name, "") for name in found.never_matched])
     yield from _table("Not measured", [(name, "") for name in found.not_measured])
     yield from _table("Suggested examples", [(one.id, " | ".join(one.texts)) for one in found.suggestions])
 

@@ -33,6 +33,13 @@ def known_ids(bundle: AgentBundle) -> frozenset[str]:
                       *(scenario.id for scenario in bundle.scenarios if scenario.enabled)))
 
 
+def examples_of(bundle: AgentBundle) -> frozenset[str]:
+    """What its rules, intents and scenarios learn from, in small letters."""
+    texts = ([rule.examples for rule in bundle.rules], [intent.examples for intent in bundle.intents],
+             [scenario.examples for scenario in bundle.scenarios])
+    return frozenset(text.strip().lower() for kind in texts for found in kind for text in found)
+
+
 def check_labels(rows: Sequence[Row], bundle: AgentBundle) -> None:
     """Raises ConfigurationError when rows name what the agent does not have."""
     unknown = sorted({name for row in rows for name in row.wanted} - known_ids(bundle))

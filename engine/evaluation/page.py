@@ -36,12 +36,19 @@ def page(found: Report, agent: str, version: str, embedder: str, threshold: floa
     """The page of a report. `threshold` is the score from which a rule matches now."""
     parts = [f"<h1>How right {escape(agent)} is</h1>",
              f"<p>{found.n} messages, asked with {escape(embedder)}; content {escape(version[:12])}.</p>",
-             _tiles(found), _recalls(found), _confused(found), _stolen(found), _lists(found), _suggested(found),
+             _taught(found), _tiles(found), _recalls(found), _confused(found), _stolen(found), _lists(found), _suggested(found),
              _sweep(found, threshold)]
     return ("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
             f"<title>{escape(agent)}: evaluation</title><style>{_STYLE}</style></head>\n"
             f"<body>{''.join(parts)}</body></html>\n")
+
+
+def _taught(found: Report) -> str:
+    if not found.taught:
+        return ""
+    return (f"<p><b>{found.taught} of them are examples of the agent itself.</b> What was learnt measures nothing: "
+            "take them out of the file.</p>")
 
 
 def _tiles(found: Report) -> str:
@@ -78,7 +85,9 @@ def _stolen(found: Report) -> str:
 
 
 def _lists(found: Report) -> str:
-    return (_section("Never right", "Meant by some message and matched by none of them.", _names(found.never_matched))
+    return (_section("Never right", "Meant by some message and matched by none of them.", _names(found.never_right))
+            + _section("Never matched", "No message of the file matched these, whatever it meant.",
+                       _names(found.never_matched))
             + _section("Not measured", "No message of the file means these.", _names(found.not_measured)))
 
 

@@ -82,16 +82,20 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Worst recall first."""
     confusions: tuple[Confusion, ...]
     thefts: tuple[Theft, ...]
+    never_right: tuple[str, ...]
+    """Meant at least once, and matched by none of those messages."""
     never_matched: tuple[str, ...]
-    """Meant at least once and never right."""
+    """Matched by no message of the file, whatever it meant."""
+    taught: int
+    """Messages that stand among the agent's own examples: what was learnt measures nothing."""
     not_measured: tuple[str, ...]
     """Meant by no message of the file."""
     suggestions: tuple[Suggestion, ...]
     thresholds: tuple[Threshold, ...]
 
 
-def report(answers: Sequence[Answer], known: frozenset[str]) -> Report:
-    """Counts of all answers; the same answers give the same report but for the times."""
+def report(answers: Sequence[Answer], known: frozenset[str], examples: frozenset[str] = frozenset()) -> Report:
+    """Counts of all answers; the same answers give the same report but for the times. `examples`: the agent's own."""
     inside = [one for one in answers if one.row.wanted]
     outside = [one for one in answers if not one.row.wanted]
     meant = Counter(name for one in answers for name in one.row.wanted)
@@ -109,7 +113,9 @@ def report(answers: Sequence[Answer], known: frozenset[str]) -> Report:
         refused=_share(sum(not one.fired for one in outside), len(outside)) if outside else None,
         ms_p50=round(times[len(times) // 2], 3), ms_p95=round(times[min(len(times) - 1, int(0.95 * len(times)))], 3),
         items=_items(known, meant, fired, right), confusions=confusions, thefts=_thefts(confusions),
-        never_matched=tuple(sorted(name for name in meant if not right[name])),
+        never_right=tuple(sorted(name for name in meant if not right[name])),
+        never_matched=tuple(sorted(known - fired.keys())),
+        taught=sum(one.row.text.strip().lower() in examples for one in answers),
         not_measured=tuple(sorted(known - meant.keys())), suggestions=_suggestions(answers),
         thresholds=_thresholds(inside, outside))
 

@@ -60,6 +60,8 @@ def test_an_agent_is_measured_and_what_would_help_is_named(folder: Path, capsys:
     assert found["first_right"] == 0.75
     assert found["confusions"] == [["parking", NOTHING, 1]]
     assert found["suggestions"] == [["parking", 1, ["where do I leave the vehicle"]]]
+    assert found["never_matched"] == found["never_right"] == []
+    assert found["taught"] == 2
     assert not (folder.parents[1] / "data").exists()
 
 
@@ -67,6 +69,7 @@ def test_the_table_says_the_same_to_people(folder: Path, capsys: pytest.CaptureF
     _, out = evaluated(capsys, "agents/desk", "--data", "messages.csv")
     assert "5 messages, 4 in scope, 1 out of scope" in out
     assert "best match was meant        75.0 %" in out
+    assert "2 of them are the agent's own examples" in out
     assert f"matched {NOTHING}: 1 times" in out
 
 
@@ -150,7 +153,8 @@ def answer(wanted: str, fired: str, **scores: float) -> Answer:
 def test_rules_that_take_each_others_messages_are_named_together() -> None:
     found = report([answer("a", "b"), answer("a", "b"), answer("b", "a"), answer("c", "c")], frozenset("abcd"))
     assert found.thefts[0] == ("a", "b", 1, 2)
-    assert found.never_matched == ("a", "b")
+    assert found.never_right == ("a", "b")
+    assert found.never_matched == ("d",)
     assert found.not_measured == ("d",)
     assert (found.items[0].id, found.items[0].recall) == ("a", 0.0)
 
