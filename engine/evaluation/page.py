@@ -36,8 +36,8 @@ def page(found: Report, agent: str, version: str, embedder: str, threshold: floa
     """The page of a report. `threshold` is the score from which a rule matches now."""
     parts = [f"<h1>How right {escape(agent)} is</h1>",
              f"<p>{found.n} messages, asked with {escape(embedder)}; content {escape(version[:12])}.</p>",
-             _taught(found), _tiles(found), _recalls(found), _confused(found), _stolen(found), _lists(found), _suggested(found),
-             _sweep(found, threshold)]
+             _taught(found), _tiles(found), _recalls(found), _confused(found), _stolen(found), _lists(found),
+             _suggested(found), _sweep(found, threshold)]
     return ("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
             f"<title>{escape(agent)}: evaluation</title><style>{_STYLE}</style></head>\n"
