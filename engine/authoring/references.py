@@ -22,8 +22,8 @@ def check_references(bundle: AgentBundle, origins: Origins, vocabulary: Vocabula
     for index, rule in enumerate(bundle.rules):
         yield from look.rule(("rules", index), rule)
     for index, edge in enumerate(bundle.relationships):
-        for end in ("source", "target"):
-            yield from look.one(("relationships", index, end), "E306", "rule", getattr(edge, end), vocabulary.rules)
+        yield from look.end(("relationships", index, "source"), edge.source, vocabulary.places)
+        yield from look.end(("relationships", index, "target"), edge.target, frozenset())
     for index, variable in enumerate(bundle.variables):
         if variable.tool is not None:
             yield from look.one(("variables", index, "tool"), "E302", "tool", variable.tool, vocabulary.tools)
@@ -78,6 +78,13 @@ class _Lookup:
              known: Collection[str]) -> Iterator[Problem]:
         for index, name in enumerate(names):
             yield from self.one((*place, index), code, noun, name, known)
+
+    def end(self, place: Path, name: str, places: frozenset[str]) -> Iterator[Problem]:
+        """An end of a relationship: a rule, a scenario, or one of `places`; never two of them."""
+        words = self._vocabulary
+        yield from self.one(place, "E306", "rule or scenario", name, words.rules | words.steps.keys() | places)
+        if name in words.rules and name in words.steps:
+            yield self._origins.problem(place, "E306", f"{name} is a rule and a scenario", "rename one of them")
 
     def rule(self, place: Path, rule: Rule) -> Iterator[Problem]:
         yield from self.scope(place, rule)

@@ -67,6 +67,11 @@ class Vocabulary:
         return {scenario.id: frozenset(step.id for step in scenario.steps) for scenario in self._bundle.scenarios}
 
     @cached_property
+    def places(self) -> frozenset[str]:
+        """Steps as `scenario/step`."""
+        return frozenset(f"{scenario}/{step}" for scenario, steps in self.steps.items() for step in steps)
+
+    @cached_property
     def called(self) -> frozenset[str]:
         """Scenarios that are gone through within others."""
         return frozenset(step.scenario for scenario in self._bundle.scenarios for step in scenario.steps

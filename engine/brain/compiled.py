@@ -123,7 +123,9 @@ class CompiledAgent:
         self.authored = authored(bundle) if any(map(_needs_data, self.rules.values())) else ""
         for language in self.languages if self.authored else ():
             known_facts(self.authored, language[:2].lower())
-        self.edges = edges(bundle.relationships, self.rules)
+        steps = [step.key for one in self.scenarios.values() for step in one.steps.values()]
+        self.edges = edges(bundle.relationships, self.rules, self.scenarios, steps)
+        self.places = frozenset(self.edges) - self.rules.keys()
         self.passages = knowledge_chunks(bundle.knowledge) if bundle.knowledge else {}
         self.rivals = rivals(self.edges)
         self.weighted = bundle.agent.scoring == "weighted"

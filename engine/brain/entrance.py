@@ -21,18 +21,25 @@ EVIDENCE, MOST_EVIDENCE = 0.05, 0.2
 """What each value for a field that only one scenario collects adds to that scenario's score."""
 
 
-def begun(desk: Desk) -> None:
-    """The likeliest scenario that is not in progress begins, or returns when it was resting."""
+def begun(desk: Desk, wanted: tuple[str, ...], barred: frozenset[str]) -> None:
+    """The likeliest scenario that is not in progress begins, or returns when it was resting. One that a rule brings
+    goes before what the message is like; one that is barred does neither."""
+    closed = barred | {one.scenario.id for one in desk.standings if one.instance.status != "paused"}
+    for name in wanted:
+        scenario = desk.who.agent.scenarios[name]
+        if scenario.spec.enabled and name not in closed:
+            return _take_up(desk, scenario, "a rule brought it")
     needed = _claim(desk)
-    active = {one.scenario.id for one in desk.standings if one.instance.status != "paused"}
     for score, name, told in _likely(desk):
-        scenario = desk.who.agent.scenarios.get(name)
+        found = desk.who.agent.scenarios.get(name)
         if score < needed:
             break
-        if scenario is None or not scenario.spec.enabled or name in active:
+        if found is None or not found.spec.enabled or name in closed:
+            if name in barred:
+                desk.notes.setdefault("barred", []).append(name)
             continue
         values = f" with {told} of its fields named" if told else ""
-        _take_up(desk, scenario, f"the message scored {score:.4f}{values}, at least {needed:g}")
+        _take_up(desk, found, f"the message scored {score:.4f}{values}, at least {needed:g}")
         break
 
 

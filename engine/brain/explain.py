@@ -101,7 +101,7 @@ async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selecto
     sensed, knowledge = reconsider(who, sensed, knowledge, retrieved)
     names = names_of(who, knowledge, sensed.language, retrieved.intent)
     matched = await match(who, retrieved, names, selector, sifter)
-    moved = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules), changes=changes)
+    moved = orchestrate(who, sensed, knowledge, retrieved, names, matched, changes)
     matched = await match_entered(who, retrieved, moved.names, selector, matched, moved.positions(), sifter)
     everything = await _everything(who, retrieval)
     return Explained(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, Literal
 
 import msgspec
@@ -95,11 +96,21 @@ class Invoker:
                    "turn": turn.turn_id, "idempotency_key": key}
         result, fault = await asked(
             self._tape, f"tool:{tool.id}", arguments,
-            lambda: self._gateway.call(agent.bundle, tool, arguments, context), ToolResult,
+            lambda: _kept(self._gateway.call(agent.bundle, tool, arguments, context)), ToolResult,
             tool.timeout_ms / 1000 + GRACE)
         if result is not None:
             return result
         return ToolResult(status="timeout" if fault.startswith("TIMEOUT") else "error", error=fault)
+
+
+async def _kept(called: Awaitable[ToolResult]) -> ToolResult:
+    """The result, as far as it can be kept: a tool that gives no plain data costs its own result only."""
+    result = await called
+    try:
+        msgspec.msgpack.encode(result)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return ToolResult(status="error", error="its result is no plain data", ms=result.ms)
+    return result
 
 
 def _ended(result: ToolResult, key: str, *, unsure: bool = False) -> Ran:

@@ -15,7 +15,7 @@ from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.names import Names, holds, is_false
 from ruche.engine.brain.parts import CompiledRule
 from ruche.engine.brain.ranked import Applied, law
-from ruche.engine.brain.relations import related
+from ruche.engine.brain.relations import related, shut_out
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sift import BELOW, MOST_RULES, Sifter
 from ruche.plugins.contracts import Hit, Selector
@@ -33,6 +33,10 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
     """Scenarios and `scenario/step`s in whose scope rules were looked for."""
     notes: dict[str, Any] = {}
     """What was dropped, by reason; rules by id."""
+    begins: tuple[str, ...] = ()
+    """Scenarios that a rule which applies brings with it."""
+    barred: frozenset[str] = frozenset()
+    """Scenarios that may not begin in this turn."""
     unclear: tuple[CompiledRule, ...] = ()
     """Two rules that exclude each other and fit equally well: the person is asked which one is meant."""
 
@@ -52,14 +56,15 @@ async def match_entered(who: Identified, retrieved: Retrieved, names: Names, sel
                         positions: frozenset[str], sifter: Sifter | None = None) -> Matched:
     """The second pass, for rules of the scenarios and steps that were entered in this turn. The same hits serve."""
     new = positions - before.positions
-    if not new & who.agent.scopes:
+    if not new & (who.agent.scopes | who.agent.places):
         return before
     again = await _match(who, retrieved, names, selector, new, sifter, only=True)
-    known = {one.id for one in before.rules}
-    rules = sorted((*before.rules, *(one for one in again.rules if one.id not in known)), key=law)
+    known, gone = {one.id for one in before.rules}, shut_out(who.agent.edges, new & who.agent.places)
+    rules = sorted((*(one for one in before.rules if one.id not in gone),
+                    *(one for one in again.rules if one.id not in known)), key=law)
     notes = {**before.notes, "entered": again.notes}
-    return Matched(rules=tuple(rules), positions=before.positions | new, notes=notes,
-                   unclear=before.unclear or again.unclear)
+    return Matched(rules=tuple(rules), positions=before.positions | new, notes=notes, begins=before.begins,
+                   barred=before.barred, unclear=before.unclear or again.unclear)
 
 
 def in_force(who: Identified, names: Names) -> tuple[CompiledRule, ...]:
@@ -94,10 +99,12 @@ async def _match(who: Identified, retrieved: Retrieved, names: Names, selector: 
     notes["dropped"] = dropped
     notes["threshold"] = retrieved.threshold
     unclear: tuple[CompiledRule, ...] = ()
-    if who.agent.edges and (kept or awaited(who)):
+    begins: tuple[str, ...] = ()
+    barred = frozenset[str]()
+    if who.agent.edges and (kept or positions & who.agent.places or awaited(who)):
         kept, unclear = disentangled(who, kept, notes)
-        kept = _expanded(who, kept, positions, notes)
-    return Matched(rules=tuple(kept), positions=positions, notes=notes, unclear=unclear)
+        kept, begins, barred = _expanded(who, kept, positions, notes)
+    return Matched(rules=tuple(kept), positions=positions, notes=notes, unclear=unclear, begins=begins, barred=barred)
 
 
 def _weight(who: Identified, rule: CompiledRule, hit: Hit, retrieved: Retrieved) -> float | None:
@@ -179,10 +186,18 @@ def _select(ranked: list[Applied], selector: Selector | None) -> tuple[list[Appl
     return kept, {"method": cut.method, "cutoff": cut.cutoff, "cut": cut_off}
 
 
-def _expanded(who: Identified, kept: list[Applied], positions: frozenset[str], notes: dict[str, Any]) -> list[Applied]:
-    added, removed = related(who.agent.edges, [one.id for one in kept])
-    rules = who.agent.rules
+def _expanded(who: Identified, kept: list[Applied], positions: frozenset[str],
+              notes: dict[str, Any]) -> tuple[list[Applied], tuple[str, ...], frozenset[str]]:
+    """(rules, scenarios that begin, scenarios that may not), by the edges of the rules that apply and of the scenarios
+    and steps where the conversation stands."""
+    places = sorted(positions & who.agent.places)
+    added, removed = related(who.agent.edges, [*(one.id for one in kept), *places], who.agent.scenarios)
+    rules, scenarios = who.agent.rules, who.agent.scenarios
     derived = [Applied(rule=rules[target], score=0.0, why=why) for target, why in added.items()
-               if not _refused(who, rules[target], positions)]
+               if target in rules and not _refused(who, rules[target], positions)]
     notes["related"] = {"added": [one.id for one in derived], "removed": removed}
-    return sorted((one for one in (*kept, *derived) if one.id not in removed), key=law)
+    begins = tuple(target for target in added if target in scenarios)
+    if begins:
+        notes["related"]["begins"] = list(begins)
+    return (sorted((one for one in (*kept, *derived) if one.id not in removed), key=law), begins,
+            frozenset(removed) & scenarios.keys())

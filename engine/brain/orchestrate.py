@@ -12,6 +12,7 @@ from ruche.engine.brain.entrance import begun
 from ruche.engine.brain.foresee import results_of
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import Knowledge
+from ruche.engine.brain.match import Matched
 from ruche.engine.brain.names import Names
 from ruche.engine.brain.nested import nested
 from ruche.engine.brain.onward import gone_on
@@ -49,10 +50,10 @@ class Orchestrated(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(move for one in self.standings for move in moves_of(one))
 
 
-def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved: Retrieved, names: Names, *,
-                answered: bool, changes: Changes | None = None) -> Orchestrated:
-    """`answered` tells that a rule has an answer to the message, so that a repeated question is no loop; `changes` what
-    another version of the agent did to scenarios in progress."""
+def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved: Retrieved, names: Names,
+                matched: Matched, changes: Changes | None = None) -> Orchestrated:
+    """A rule that applies answers the message, so that a repeated question is no loop, and may bring a scenario or keep
+    one from beginning. `changes`: what another version of the agent did to scenarios in progress."""
     view = View(names=names, threshold=retrieved.scenario_threshold, intent=retrieved.intent,
                 intent_score=retrieved.intent_score, answer=sensed.signals.answer,
                 scores={hit.id: hit.score for hit in retrieved.hits.transitions}, said=who.text,
@@ -60,9 +61,9 @@ def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved
     desk = Desk(who, sensed, retrieved, knowledge, view)
     if who.instances:
         desk.load(changes)
-        gone_on(desk, answered)
-    if retrieved.hits.scenarios:
-        begun(desk)
+        gone_on(desk, bool(matched.rules))
+    if retrieved.hits.scenarios or matched.begins:
+        begun(desk, matched.begins, matched.barred)
     standings = nested(who, desk.ledger, desk.view, tuple(desk.standings), desk.notes)
     return Orchestrated(standings=standings, knowledge=desk.knowledge, names=desk.ledger.names,
                         view=msgspec.structs.replace(desk.view, names=desk.ledger.names),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -180,13 +180,16 @@ def compile_tool(spec: Tool) -> CompiledTool:
                         confirm=compile_text(where, spec.confirm) if spec.confirm else None)
 
 
-def edges(relationships: tuple[Relationship, ...], known: Mapping[str, Any]) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Source to (kind, target), sorted. Raises ConfigurationError for a rule that is not there."""
+def edges(relationships: tuple[Relationship, ...], rules: Collection[str], scenarios: Collection[str],
+          steps: Collection[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Source to (kind, target), sorted. A source is a rule, a scenario or a step (`scenario/step`), a target a rule or
+    a scenario. Raises ConfigurationError for one that is not there, or that may be either."""
     found: dict[str, list[tuple[str, str]]] = {}
     for edge in relationships:
-        for end in (edge.source, edge.target):
-            if end not in known:
-                raise ConfigurationError(f"relationship {edge.source} {edge.kind} {edge.target}: no rule called {end}")
+        for end, known in ((edge.source, (rules, scenarios, steps)), (edge.target, (rules, scenarios))):
+            if sum(end in names for names in known) != 1:
+                why = "is a rule and a scenario" if end in rules else "is no rule, scenario or step that could be there"
+                raise ConfigurationError(f"relationship {edge.source} {edge.kind} {edge.target}: {end} {why}")
         found.setdefault(edge.source, []).append((edge.kind, edge.target))
     return {source: tuple(sorted(targets)) for source, targets in found.items()}
 

@@ -146,8 +146,7 @@ class PhasedBrain:
         matched = await match(who, retrieved, names, self._selector, sifter)
         changes = await self._changed(who, tape)
         watch.ended("match")
-        orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, answered=bool(matched.rules),
-                                   changes=changes)
+        orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, matched, changes)
         matched = await match_entered(who, retrieved, orchestrated.names, self._selector, matched,
                                       orchestrated.positions(), sifter)
         watch.ended("orchestrate")

@@ -73,7 +73,7 @@ class Rule(Authored):
 
 
 class Relationship(Authored):
-    """An edge between two rules."""
+    """An edge from a rule, a scenario or a step (`scenario/step`) to a rule or a scenario."""
 
     source: Name
     kind: Literal["depends_on", "implies", "excludes", "specializes", "related"]

@@ -98,7 +98,7 @@ BROKEN = [
     ({"scenarios": [{"id": "s", "entry": "e", "steps": [{"id": "a", "collects": ["f"]}]}]}, "no field called f"),
     ({"fields": [{"name": "f", "pattern": "("}]}, "field f"),
     ({"agent": {"timezone": "Mars/Olympus"}}, "Mars/Olympus"),
-    ({"relationships": [{"source": "a", "kind": "implies", "target": "b"}]}, "no rule called a"),
+    ({"relationships": [{"source": "a", "kind": "implies", "target": "b"}]}, "a is no rule, scenario or step"),
     ({"variables": [{"name": "v", "tool": "t"}]}, "no tool called t"),
 ]
 
