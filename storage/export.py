@@ -37,7 +37,7 @@ def export(view: TenantStore, directory: Path, *, since_ms: int | None = None, u
     disk, written, unchanged = disk or platform.Disk(), 0, 0
     platform.private_directory(directory)
     for run in _runs(view, since_ms, until_ms):
-        path, content = path_of(directory, run.created_ms, run.id), canonical(run)
+        path, content = path_of(directory, run.created_ms, run.id), view.canonical_run(run.id) or canonical(run)
         platform.private_directory(path.parent)
         if path.exists() and not path.is_symlink() and path.read_bytes() == content:
             unchanged += 1

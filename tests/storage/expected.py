@@ -56,7 +56,9 @@ class Expected:
         self.former: dict[str, tuple[Owner, SessionState]] = {}
         """Sessions of the erased that are still on disk."""
         self.swept: dict[str, Owner] = {}
-        """Sessions that were let go for their age. A lost table file may bring one back until the next sweep."""
+        """Sessions that were let go for their age."""
+        self.maybe: set[str] = set()
+        """Of these, what a lost table file may have brought back: whoever was held when the process began again."""
         self.horizon_ms = 0
 
     def number(self) -> int:

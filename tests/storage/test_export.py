@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ruche.storage import ledger
 from ruche.storage.errors import ConfigurationError
 from ruche.storage.export import export, path_of
+from ruche.storage.model.canonical import as_written
 from ruche.storage.platform import Disk
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation, session_key
@@ -34,6 +36,18 @@ def test_every_run_is_a_file_of_its_day_with_the_bytes_that_were_hashed(open_sto
     assert hashlib.sha256(last).hexdigest() == talks[0].state.previous_run
     assert json.loads(last)["reply"] == "Good day."
     assert export(view, tmp_path / "out") == (0, 450)
+
+
+def test_a_run_that_an_older_engine_wrote_is_exported_as_it_was_hashed(open_store: Opener, tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    monkeypatch.setattr(ledger, "canonical", as_written)
+    store.append([Conversation().turn("e\u0301", "e\u0301")])
+    monkeypatch.undo()
+    export(store.tenant("acme"), tmp_path / "out")
+    (path,) = (tmp_path / "out").rglob("*.json")
+    assert "e\u0301".encode() in path.read_bytes()
+    assert path.read_bytes() == store.tenant("acme").canonical_run("s1-t00000")
 
 
 def test_only_the_days_that_were_asked_for_are_written(open_store: Opener, tmp_path: Path) -> None:

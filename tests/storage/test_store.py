@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -418,6 +419,36 @@ def test_no_handle_survives_a_fork(open_store: Opener) -> None:
         open_store()
     store.append([accepted("m9")])
     assert store.apply() > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="a process cannot be asked for its files here")
+def test_a_child_of_a_fork_has_no_file_of_the_store_open_and_no_key(open_store: Opener, tmp_path: Path) -> None:
+    """DuckDB's own handle stays: closing it would write to the parent's file. Nothing leads to it any more."""
+    store = open_store()
+    filled(store)
+    store.apply()
+    assert {"lock", "tables.duckdb"} < _open_below(tmp_path)
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        keys = "keys" if store._keyring._user_keys or store._keyring._hash_key else ""
+        os.write(write, ",".join([*sorted(_open_below(tmp_path)), keys]).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        assert pipe.read() == "tables.duckdb,"
+
+
+def _open_below(folder: Path) -> set[str]:
+    """Names of the files below a folder that this process has open."""
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            path = link.readlink()
+            if path.is_relative_to(folder):
+                found.add(path.name)
+    return found
 
 
 def _stopped(call: Callable[[], Any]) -> bool:
