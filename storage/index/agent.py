@@ -140,11 +140,12 @@ class _Shelf:
             return NOTHING
         cosines, bm25 = self._likeness(vector, asked)
         blend = LONG_QUERIES if self._blend is DOCUMENTS and len(asked) >= LONG_QUERY else self._blend
+        seen = vector if self.head is None else self.head.seen(vector, text)
         told = None if self._untaught is None else self._untaught.evidence(vector, text, asked)
         if scopes is None or not self._scoped:
-            return self._ranked(blend, vector, cosines, bm25, told, None, limit)
+            return self._ranked(blend, seen, cosines, bm25, told, None, limit)
         allowed = self._allowed(scopes)
-        return self._ranked(blend, vector, cosines, bm25, told, allowed, limit) if len(allowed) else NOTHING
+        return self._ranked(blend, seen, cosines, bm25, told, allowed, limit) if len(allowed) else NOTHING
 
     def _likeness(self, vector: Rows, asked: list[str]) -> tuple[Rows, Scores]:
         cosines = dots(self._matrix, vector)
@@ -152,16 +153,16 @@ class _Shelf:
             cosines = np.maximum.reduceat(cosines, self._starts)
         return cosines, self._lexical.weigh(asked)
 
-    def _ranked(self, blend: Blend, vector: Rows, cosines: Rows, bm25: Scores, told: Scores | None,
+    def _ranked(self, blend: Blend, seen: Rows, cosines: Rows, bm25: Scores, told: Scores | None,
                 allowed: NDArray[np.intp] | None, limit: int) -> Found:
         if allowed is not None:
             cosines, bm25, told = cosines[allowed], bm25[allowed], None if told is None else told[allowed]
         scores, lexical = blend(cosines, bm25)
         if told is not None:
-            told = told if self.head is None else self.head.weighed(vector, told, allowed)
+            told = told if self.head is None else self.head.weighed(seen, told, allowed)
             scores = scaled_to(sigmoid(told), 0.5, self._threshold)
         elif self.head is not None:
-            scores = self.head.scores(vector, cosines, lexical, scores, allowed)
+            scores = self.head.scores(seen, cosines, lexical, scores, allowed)
         places = top_places(scores, limit)
         parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
         ids = places if allowed is None else allowed[places]

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ruche.storage.index.logistic import Matrix, fit_each, fit_one, logit, sigmoid
+from ruche.storage.index.background import BACKGROUND
+from ruche.storage.index.grams import SIZE, gram_row
+from ruche.storage.index.logistic import STRENGTH, Matrix, fit_each, fit_one, logit, sigmoid
 from ruche.storage.index.ranking import Scores
 from ruche.storage.index.vectors import Rows, dots
 
@@ -36,6 +38,11 @@ grows. The more examples, the better their words tell: on visible banking77 rows
 for 30, 0.4 for 100 (+0.9 points over 0.1); on clinc150 0.2 for 3 to 30. Hashed n-grams in the head add nothing to it.
 """
 
+READING, READING_STRENGTH = 20, 60.0
+"""Examples an item, on average, from which a head of rules that may fire together reads words and their order as well,
+and its STRENGTH then. On visible folds with 50 examples a rule it has 60 % of the sets right instead of 50, with 12 it
+gains nothing beside what the rules' sentences tell."""
+
 _MOST_LINE = 0.9
 _INTERCEPT = 0.3
 """The column that carries the intercept of a rule that may fire beside others."""
@@ -46,7 +53,7 @@ class Head:
     """Scores of the items with examples, on the scale of the likeness: 0 to 1, `threshold` where a match begins."""
 
     weights: Rows
-    """Items x dimensions."""
+    """Items x dimensions, or dimensions + SIZE where the head reads words as well: see `seen`."""
     intercepts: Scores | None
     """Given where every item is decided for itself; None where one of them is meant."""
     counts: Places
@@ -65,43 +72,50 @@ class Head:
         mean = float(self.counts[self.taught].mean()) if self.taught.any() else 0.0
         object.__setattr__(self, "words", min(WORDS * max(1.0, mean / WORDS_EXAMPLES) ** WORDS_GROWTH, WORDS_MOST))
 
+    def seen(self, vector: Rows, text: str) -> Rows:
+        """What the head looks at of a message."""
+        if self.weights.shape[1] == len(vector):
+            return vector
+        row: Rows = np.concatenate((vector, gram_row(text)))
+        return row
+
     @property
     def taught(self) -> NDArray[np.bool_]:
         """The items that have examples; the others keep their likeness."""
         found: NDArray[np.bool_] = self.counts > 0
         return found
 
-    def weighed(self, vector: Rows, told: Scores, allowed: Places | None = None) -> Scores:
+    def weighed(self, seen: Rows, told: Scores, allowed: Places | None = None) -> Scores:
         """Where every item is decided for itself: evidence that examples and the items' own sentences give together.
 
         `told` is the sentences' (see `Untaught.evidence`); it weighs as much as SENTENCE examples.
         """
         counts = self.counts if allowed is None else self.counts[allowed]
         share = counts / (counts + SENTENCE)
-        result: Scores = share * (self._logits(vector, allowed) - logit(self.line)) + (1.0 - share) * told
+        result: Scores = share * (self._logits(seen, allowed) - logit(self.line)) + (1.0 - share) * told
         return result
 
-    def scores(self, vector: Rows, cosines: Rows, lexical: Scores, likeness: Scores,
+    def scores(self, seen: Rows, cosines: Rows, lexical: Scores, likeness: Scores,
                allowed: Places | None = None) -> Scores:
         """One score per item. The arrays hold all items or the `allowed` ones; `likeness` is what those without
         examples keep."""
         taught = self.taught if allowed is None else self.taught[allowed]
         if self.intercepts is None:
-            found = scaled_to(self.unscaled(vector, cosines, lexical, allowed), self.line, self.threshold)
+            found = scaled_to(self.unscaled(seen, cosines, lexical, allowed), self.line, self.threshold)
         else:
-            sure = scaled_to(sigmoid(self._logits(vector, allowed)), self.line, self.threshold)
+            sure = scaled_to(sigmoid(self._logits(seen, allowed)), self.line, self.threshold)
             found = self.share * sure + (1.0 - self.share) * likeness
         result: Scores = np.where(taught, found, likeness)
         return result
 
-    def unscaled(self, vector: Rows, cosines: Rows, lexical: Scores, allowed: Places | None = None) -> Scores:
+    def unscaled(self, seen: Rows, cosines: Rows, lexical: Scores, allowed: Places | None = None) -> Scores:
         """Where one item is meant: logits over `own`, blended with the likeness."""
         likeness = (cosines + self.words * lexical) / (1.0 + self.words)
-        result: Scores = self.share / self.own * self._logits(vector, allowed) + (1.0 - self.share) * likeness
+        result: Scores = self.share / self.own * self._logits(seen, allowed) + (1.0 - self.share) * likeness
         return result
 
-    def _logits(self, vector: Rows, allowed: Places | None) -> Scores:
-        logits = dots(self.weights, vector).astype(np.float64)
+    def _logits(self, seen: Rows, allowed: Places | None) -> Scores:
+        logits = dots(self.weights, seen).astype(np.float64)
         if self.intercepts is not None:
             logits += self.intercepts
         return logits if allowed is None else logits[allowed]
@@ -169,14 +183,17 @@ def _each(rows: Rows, owners: Places, texts: Sequence[str], counts: Places, thre
     """
     firsts = list(dict.fromkeys(texts))
     row_of = {text: number for number, text in enumerate(firsts)}
-    size = len(firsts) + len(background)
+    size, columns = len(firsts) + len(background), rows.shape[1]
+    reading = float(counts[counts > 0].mean()) >= READING
     owned = np.zeros((size, len(counts)), dtype=bool)
-    wide: Matrix = np.full((size, rows.shape[1] + 1), _INTERCEPT)
-    wide[len(firsts):, :-1] = background
+    wide: Matrix = np.full((size, columns + (SIZE if reading else 0) + 1), _INTERCEPT)
+    wide[len(firsts):, :columns] = background
     for text, owner, row in zip(texts, owners.tolist(), rows, strict=True):
         owned[row_of[text], owner] = True
-        wide[row_of[text], :-1] = row
-    weights = fit_each(wide, owned).weights
+        wide[row_of[text], :columns] = row
+    if reading:
+        wide[:, columns:-1] = [gram_row(text) for text in (*firsts, *BACKGROUND[:len(background)])]
+    weights = fit_each(wide, owned, READING_STRENGTH if reading else STRENGTH).weights
     own = float(np.mean((wide @ weights.T)[owned]))
     return Head(weights=weights[:, :-1].astype(np.float32), intercepts=_INTERCEPT * weights[:, -1], counts=counts,
                 share=_trust(counts, 50), own=own, line=min(max(0.08 + 0.1 * own, 0.15), 0.4), threshold=threshold)

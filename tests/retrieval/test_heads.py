@@ -138,3 +138,18 @@ def test_the_scale_keeps_the_order_and_puts_the_line_on_the_threshold(values: li
     assert (np.diff(scaled) >= 0.0).all()
     assert ((scaled >= 0.0) & (scaled <= 1.0)).all()
     assert scaled_to(np.array([line]), line, threshold)[0] == pytest.approx(threshold)
+
+
+def test_many_examples_teach_words_and_their_order_that_a_vector_does_not_hold() -> None:
+    """The same words in another order have the same hashed vector; a head of enough examples tells them apart."""
+    things = ("parcel", "letter", "invoice", "ticket", "contract", "coat", "bicycle", "lamp", "window", "mirror", "bag",
+              "camera")
+    rules = {"to": ("the user sends something to somebody", *(f"{a} {b} goes from me to you" for a in things[:6]
+                                                               for b in things[6:])),
+             "from": ("the user gets something from somebody", *(f"{a} {b} goes to me from you" for a in things[:6]
+                                                                  for b in things[6:]))}
+    few = {name: texts[:4] for name, texts in rules.items()}
+    for taught, told in ((few, False), (rules, True)):
+        agent = index(taught, several=True)
+        first, second = scores(agent, "door key goes from me to you"), scores(agent, "door key goes to me from you")
+        assert (first["to"] > first["from"] and second["from"] > second["to"]) is told
