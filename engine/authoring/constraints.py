@@ -30,7 +30,10 @@ def check_constraints(bundle: AgentBundle, origins: Origins, vocabulary: Vocabul
         yield from _check_kept(place, rule, vocabulary, origins)
         yield from _check_certain(place, rule, bundle, vocabulary, origins)
         if isinstance(rule.enforce, EnforcerUse):
-            yield from _check_enforcer(place, rule, rule.enforce, vocabulary, origins)
+            yield from _check_enforcer((*place, "enforce"), rule, rule.enforce, vocabulary, origins)
+    for index, use in enumerate(bundle.agent.screens):
+        screen = Rule.model_validate({"id": f"screen {index}", "if": "-", "then": "-", "enforce": use})
+        yield from _check_enforcer(("agent", "screens", index), screen, use, vocabulary, origins)
     yield from check_rivals(bundle, origins)
     yield from _check_fallback(bundle, origins)
     yield from _check_same_condition(bundle, origins)
@@ -104,18 +107,18 @@ def _never(text: str, vocabulary: Vocabulary) -> bool:
         return False
 
 
-def _check_enforcer(place: Path, rule: Rule, use: EnforcerUse, vocabulary: Vocabulary,
+def _check_enforcer(at: Path, rule: Rule, use: EnforcerUse, vocabulary: Vocabulary,
                     origins: Origins) -> Iterator[Problem]:
     enforcers = vocabulary.installed.enforcers
     if use.use not in enforcers:
-        yield origins.problem((*place, "enforce", "use"), "E310", f"there is no enforcer {use.use}",
+        yield origins.problem((*at, "use"), "E310", f"there is no enforcer {use.use}",
                               suggest(use.use, enforcers.keys()))
         return
     try:
         prepare_rule(rule, enforcers)
     except ConfigurationError as error:
         said, _, instead = error.message.removeprefix(f"rule {rule.id}: ").partition("; ")
-        yield origins.problem((*place, "enforce"), "E317", f"{use.use} cannot be used so: {said}", instead)
+        yield origins.problem(at, "E317", f"{use.use} cannot be used so: {said}", instead)
 
 
 def _check_fallback(bundle: AgentBundle, origins: Origins) -> Iterator[Problem]:

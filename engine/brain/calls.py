@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 
+from ruche.engine.brain.parts import Check
+from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.errors import DeadlineExceeded, ProviderFailed, RucheError, Superseded
 from ruche.plugins.tape import Divergence, Tape
 
@@ -15,6 +17,12 @@ T = TypeVar("T")
 
 RESERVE = 3.0
 """Seconds of a turn that model calls leave for everything after them."""
+
+
+class Enforcing(Protocol):
+    """The enforcement service: one verdict per check, in their order."""
+
+    async def check(self, draft: Draft, checks: list[Check]) -> list[Verdict]: ...
 
 
 class Budget:

@@ -47,6 +47,7 @@ from ruche.storage.index.passages import knowledge_chunks
 from ruche.storage.model.agent import (
     Agent,
     AgentBundle,
+    EnforcerUse,
     Handoff,
     Requirement,
     Rule,
@@ -99,7 +100,7 @@ class CompiledAgent:
         self.configuration = configuration or hashlib.sha256(canonical_bundle(bundle)).hexdigest()
         self.languages = bundle.agent.languages or ("en",)
         self.judge, self.sensor, self.sifter = bundle.agent.judging, bundle.agent.sensing, bundle.agent.filtering
-        self.screened = _screened(bundle.agent)
+        self.screened = bundle.agent.screen and _uses_models(bundle.agent)
         self.zone = _zone(bundle.agent.timezone)
         self.month_first = bundle.agent.timezone.startswith(("America/", "US/"))
         self.region = region_of(bundle.agent.timezone, self.languages[0])
@@ -118,7 +119,10 @@ class CompiledAgent:
                                                               for name in tool.verifies if name in self.fields))))
         self.facts = declared(bundle.rules)
         self.choices = any(field.spec.allowed for one in self.scenarios.values() for field in one.collects)
-        self.rules = self._rules(built_in() if enforcers is None else enforcers)
+        known = built_in() if enforcers is None else enforcers
+        self.rules = self._rules(known)
+        self.screens = tuple(_screen(number, use, known) for number, use in enumerate(bundle.agent.screens)) \
+            if _uses_models(bundle.agent) else ()
         self.scopes = frozenset(rule.rule.scope_id for rule in self.rules.values() if rule.rule.scope_id is not None)
         self.authored = authored(bundle) if any(map(_needs_data, self.rules.values())) else ""
         for language in self.languages if self.authored else ():
@@ -321,9 +325,9 @@ class CompiledAgent:
         return max(scoped, worded)
 
 
-def _screened(head: Agent) -> bool:
-    """True where a language model may come to read something, and the author lets it be screened."""
-    return head.screen and (head.models.generator != "composer" or head.judging is not None)
+def _uses_models(head: Agent) -> bool:
+    """True where a language model may come to read something."""
+    return head.models.generator != "composer" or head.judging is not None or head.filtering is not None
 
 
 def _telling(scenarios: Mapping[str, CompiledScenario]) -> dict[str, str]:
@@ -341,6 +345,16 @@ def _needs_data(rule: CompiledRule) -> bool:
 
 def _always(rule: Rule) -> bool:
     return rule.hard and rule.enabled and rule.scope == "GLOBAL"
+
+
+def _screen(number: int, use: EnforcerUse, enforcers: Mapping[str, Enforcer]) -> Check:
+    """A screen as the check of a rule that nobody wrote."""
+    rule = Rule.model_validate({"id": f"screen {number}", "if": "a model may see a text", "then": "It passes.",
+                                "enforce": use})
+    enforcer, prepared = prepare_rule(rule, enforcers) or (None, None)
+    if enforcer is None:
+        raise ConfigurationError(f"screen {number}: name an enforcer")
+    return rule, prepared, enforcer
 
 
 def _check(rule: Rule, enforcers: Mapping[str, Enforcer]) -> Check | None:

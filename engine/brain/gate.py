@@ -15,17 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from ruche.engine.brain.calls import asked
+from ruche.engine.brain.calls import Enforcing, asked
 from ruche.engine.brain.facts import merged, missing, unreadable
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.judge import Judge
 from ruche.engine.brain.match import Matched, in_force
 from ruche.engine.brain.names import Names
-from ruche.engine.brain.parts import Check, CompiledRule
+from ruche.engine.brain.parts import CompiledRule
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import draft_names, extract_names, judges_prefixes
 from ruche.plugins.errors import RucheError
@@ -39,12 +39,6 @@ _NAMELESS = frozenset({"phrase", "pattern", "length", "grounding", "count", "for
 _ERROR = Verdict(outcome="error", reason="nobody could judge the text")
 
 _RESTS = Verdict(outcome="not_applicable", reason="its when is false")
-
-
-class Enforcing(Protocol):
-    """The enforcement service: one verdict per check, in their order."""
-
-    async def check(self, draft: Draft, checks: list[Check]) -> list[Verdict]: ...
 
 
 Likeness = Callable[[str, str], Awaitable[tuple[float, float | None]]]

@@ -31,7 +31,9 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     recalled: Recalled | None = None
     """What of earlier conversations bears on the message; None where the agent does not remember."""
     orders: bool = False
-    """The message reads like orders to the agent, so that no model is shown it."""
+    """The message reads like orders to the agent, or a screen fails it, so that no model is shown it."""
+    withheld: frozenset[str] = frozenset()
+    """Texts of the message, of what was said before and of memories that the author's screens fail."""
 
 
 def identify(turn: TurnInput, agent: CompiledAgent, tape: Tape) -> Identified:

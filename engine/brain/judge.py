@@ -12,7 +12,7 @@ from typing import Any
 from ruche.engine.brain.calls import Budget, asked
 from ruche.engine.brain.endpoint import Endpoint, spent
 from ruche.engine.brain.identify import Identified
-from ruche.engine.brain.screen import shown
+from ruche.engine.brain.sight import seeing
 from ruche.plugins.contracts import Generated, Verdict
 from ruche.plugins.generators.facts import Facts
 from ruche.plugins.generators.judge import (
@@ -60,11 +60,11 @@ class Judge:
 
     def _task(self, reply: str, rules: list[Rule], facts: dict[str, str], *, by_model: bool) -> Judgement:
         who = self._who
-        seen = shown if who.agent.screened else str
+        seen = seeing(who)
         past = [pair for exchange in who.turn.session.history[-EXCHANGES:]
                 for pair in (("person", "\n".join(exchange.said)), ("agent", exchange.reply))]
         return Judgement(
             rules=tuple(JudgedRule(id=rule.id, condition=rule.if_, then=rule.then) for rule in rules), reply=reply,
-            conversation=tuple((role, seen(text[:SHOWN])) for role, text in (*past, ("person", who.text))),
+            conversation=tuple((role, seen(text)[:SHOWN]) for role, text in (*past, ("person", who.text))),
             fields={name: "known" if name in self._known else "unknown" for name in who.agent.fields},
             by_model=by_model, facts=facts)

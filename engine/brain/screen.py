@@ -28,15 +28,16 @@ def shown(text: str) -> str:
 
 def any_orders(*values: Any) -> bool:
     """True when a text anywhere in these plain values does."""
-    return any(orders(text) for text in _texts(values) if len(text) >= LEAST)
+    return any(orders(text) for text in texts_of(values) if len(text) >= LEAST)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_of(value: Any) -> Iterator[str]:
+    """Every text in plain values."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for part in value.values():
-            yield from _texts(part)
+            yield from texts_of(part)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _texts(part)
+            yield from texts_of(part)

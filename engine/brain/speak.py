@@ -19,7 +19,7 @@ from ruche.engine.brain.match import Matched
 from ruche.engine.brain.memory import as_data, cited
 from ruche.engine.brain.plan import Planned
 from ruche.engine.brain.private import Private
-from ruche.engine.brain.screen import shown
+from ruche.engine.brain.sight import seeing
 from ruche.plugins.contracts import Channel, Generated, Generator, Prompt, Spent, Stage
 from ruche.plugins.generators.composer import compose
 from ruche.plugins.sentences import sentences
@@ -114,7 +114,7 @@ class Voice:
     def _prompt(self, hints: tuple[str, ...]) -> Prompt:
         agent = self._who.agent.bundle.agent
         past = self._who.turn.session.history if self.model else ()
-        seen = shown if self._who.agent.screened else str
+        seen = seeing(self._who)
         history = [pair for exchange in past
                    for pair in (("user", seen("\n".join(exchange.said))), ("assistant", seen(exchange.reply)))]
         return self._hidden(Prompt(

@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import msgspec
-
 from ruche.engine.brain.absorb import Newer
 from ruche.engine.brain.act import Acted, act
-from ruche.engine.brain.calls import Budget, asked
+from ruche.engine.brain.calls import Budget, Enforcing, asked
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.consult import consult, intended
 from ruche.engine.brain.contributions import Speaker
@@ -23,7 +21,7 @@ from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.endpoint import Mute
 from ruche.engine.brain.enforce import enforce
 from ruche.engine.brain.explain import Explained, explain
-from ruche.engine.brain.gate import Enforcing, Gate
+from ruche.engine.brain.gate import Gate
 from ruche.engine.brain.identify import Identified, identify
 from ruche.engine.brain.invoke import Invoker
 from ruche.engine.brain.judge import Judge
@@ -38,9 +36,9 @@ from ruche.engine.brain.quiet import keep_quiet
 from ruche.engine.brain.record import Decided, record
 from ruche.engine.brain.rerank import Ranking, reorder
 from ruche.engine.brain.retrieve import Retrieved, retrieve
-from ruche.engine.brain.screen import any_orders, orders
 from ruche.engine.brain.sense import Sensed, sense
 from ruche.engine.brain.sift import Sifter
+from ruche.engine.brain.sight import kept_away, screened
 from ruche.engine.brain.sources import found_of
 from ruche.engine.brain.speak import Voice
 from ruche.engine.brain.verify import verify
@@ -119,8 +117,8 @@ class PhasedBrain:
         who = identify(turn, agent, tape)
         if self._memory is not None and agent.bundle.agent.memory:
             who = await recall(who, self._memory, tape)
-        if agent.screened and orders(who.text):
-            who = msgspec.structs.replace(who, orders=True)
+        if agent.screened or agent.screens:
+            who = await screened(who, self._enforcement, tape)
         watch.ended("identify")
         if is_taken(turn.session, who.now_ms):
             return keep_quiet(who, self._engine, watch.total(turn.waited_ms), tape.entries())
@@ -164,7 +162,8 @@ class PhasedBrain:
                     found_of(agent.authored, acted.names, invoker.results),
                     likeness=getattr(self._retrieval, "likeness", None),
                     answers=planned.response_type in ("ANSWER", "MIXED") and not planned.unmatched)
-        withheld = _withheld(who, acted, invoker)
+        withheld = "" if not (agent.screened or agent.screens) else await kept_away(
+            who, acted.names, invoker.results, self._enforcement, tape)
         voice = Voice(who, planned, matched, sensed.language, self._generator(agent), self._channel(turn), tape, budget,
                       withheld=bool(withheld), private=_private(who, acted))
         spoken = await voice.speak(gate, stage)
@@ -197,8 +196,8 @@ class PhasedBrain:
         who = identify(turn, agent, tape)
         if self._memory is not None and who.agent.bundle.agent.memory:
             who = await recall(who, self._memory, tape)
-        if agent.screened and orders(who.text):
-            who = msgspec.structs.replace(who, orders=True)
+        if agent.screened or agent.screens:
+            who = await screened(who, self._enforcement, tape)
         sensed, budget = sense(who), Budget(who.now_ms, turn.deadline_ms)
         if agent.sensor is not None and not who.orders:
             sensed = await consult(who, sensed, agent.sensor, self._generators, tape, budget)
@@ -240,14 +239,6 @@ def _private(who: Identified, acted: Acted) -> Private | None:
     if not (who.agent.worded and who.agent.personal):
         return None
     return Private(who.agent.fields, acted.knowledge.known)
-
-
-def _withheld(who: Identified, acted: Acted, invoker: Invoker) -> str:
-    """Why no model may speak: the message or something that was looked up gives it orders."""
-    if who.orders or not who.agent.screened:
-        return "message" if who.orders else ""
-    names = acted.names
-    return "values" if any_orders(names["session"], names["profile"], invoker.results) else ""
 
 
 def _usage(sensed: Sensed, spoken: Usage, *others: Judge | Sifter | None) -> Usage:

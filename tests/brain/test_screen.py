@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from ruche.engine.brain.screen import WITHHELD, any_orders, orders, shown
-from ruche.plugins.contracts import Asked, Generated, Prompt, Recalled, Recollected
+from ruche.plugins.contracts import Asked, Generated, Prompt, Recalled, Recollected, Verdict
 from ruche.plugins.enforcers.injection import READ
-from tests.brain.talk import Functions, Talk, bundle, talking
+from ruche.plugins.tape import ReplayTape
+from ruche.storage.model.run import canonical
+from tests.brain.talk import Desk, Functions, Talk, bundle, talking, without_times
 
 pytestmark = pytest.mark.anyio
 
@@ -122,3 +124,74 @@ async def test_texts_are_found_in_nested_values_and_what_is_too_long_to_read_cou
     assert orders("word " * READ)
     assert shown("left at ten") == "left at ten"
     assert shown(ORDER) == WITHHELD
+
+
+CARD = "4111 1111 1111 1111"
+SCREENS = {"screens": [{"use": "personal_data", "options": {"kinds": ["card"]}}]}
+
+
+async def test_a_message_that_a_screen_fails_reaches_no_model_now_or_later() -> None:
+    async with speaking(head=SCREENS) as (talk, model):
+        run = await talk.say(f"When do you open? My card is {CARD}")
+        assert (run.reply, run.decisions["withheld"], model.seen) == ("We open at nine.", "message", [])
+        await talk.say("When do you open?")
+        texts = [text for _, text in model.seen[-1].history]
+        assert WITHHELD in texts
+        assert CARD not in str(model.seen)
+
+
+async def test_memories_and_results_of_tools_are_looked_at_by_screens_too() -> None:
+    memory = Remembering(f"My card is {CARD}", "I like plums.")
+    async with speaking(head={**SCREENS, "memory": True}, memory=memory) as (talk, model):
+        run = await talk.say("When do you open?")
+        assert [hit.chunk_id for hit in run.memory] == ["m1"]
+        assert CARD not in str(model.seen)
+    async with speaking(remark=f"paid with the card {CARD}", head=SCREENS) as (talk, model):
+        run = await talk.say("where is my parcel")
+        assert (run.reply, run.decisions["withheld"], model.seen) == ("Your parcel is on its way.", "values", [])
+
+
+class Nosy:
+    """An enforcer of a plugin: what it does with a text is up to the test."""
+
+    name = "nosy"
+    monotone = True
+
+    def __init__(self, answer: Any) -> None:
+        self.answer, self.asked = answer, list[str]()
+
+    def prepare(self, rule: Any) -> Any:
+        return None
+
+    def check(self, draft: Any, rule: Any, prepared: Any) -> Any:
+        self.asked.append(draft.text)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [Verdict(outcome="fail"), Verdict(outcome="error"), RuntimeError("broken"), "maybe"],
+                         ids=["fails", "errs", "raises", "nonsense"])
+async def test_a_screen_of_a_plugin_that_does_not_let_a_text_through_keeps_it_away(answer: Any) -> None:
+    async with speaking(head={"screens": [{"use": "nosy"}]}, enforcers={"nosy": Nosy(answer)}) as (talk, model):
+        run = await talk.say("When do you open?")
+        assert (run.reply, run.decisions["withheld"], model.seen) == ("We open at nine.", "message", [])
+
+
+async def test_a_turn_that_a_plugin_screened_replays_without_the_plugin() -> None:
+    nosy = Nosy(Verdict(outcome="pass"))
+    async with speaking(head={"screens": [{"use": "nosy"}]}, enforcers={"nosy": nosy}) as (talk, model):
+        run = await talk.say("When do you open?")
+        assert (run.reply, nosy.asked) == ("Said by the model.", ["When do you open?"])
+        nosy.answer = Verdict(outcome="fail")
+        again = await talk.brain.think(talk.inputs[0], ReplayTape(run.tape), Desk())
+        assert canonical(without_times(again.run)) == canonical(without_times(run))
+        assert (len(nosy.asked), len(model.seen)) == (1, 1)
+
+
+async def test_screens_of_an_agent_without_a_model_are_not_asked() -> None:
+    nosy = Nosy(Verdict(outcome="fail"))
+    agent = bundle(agent={"rule_threshold": 0.1, "screens": [{"use": "nosy"}]}, rules=RULES[1:])
+    async with talking(agent, enforcers={"nosy": nosy}) as talk:
+        assert await talk.reply("When do you open?") == "We open at nine."
+    assert nosy.asked == []
