@@ -1,7 +1,7 @@
 """What language models may see: nothing that gives orders, and nothing that the author's screens fail.
 
 A screen is an enforcer, a plugin's as well, that is asked of messages, memories, values and results of tools instead of
-replies. Its verdicts are on the tape, and one that cannot be had keeps the text away. Without screens this costs nothing.
+replies. Its verdicts are on the tape, and one that cannot be had keeps the text away. It costs nothing without screens.
 """
 
 from __future__ import annotations
