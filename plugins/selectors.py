@@ -214,6 +214,7 @@ def selector_for(kind: str, min_score: float) -> tuple[Selector, int]:
     """The recommended selector of a kind of item and the most it may keep (specification section 4).
 
     `kind` is rule, scenario, intent, knowledge, memory or tool; `min_score` is the threshold on the embedder's scale.
+    Where the vectors of memories are at hand, `Topics` tells levels of scores from what is said twice.
     """
     if kind == "rule":
         return AdaptiveK(min_score=min_score), 10

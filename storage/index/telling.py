@@ -16,7 +16,11 @@ _FREQUENT, _FEW = 0.12, 2
 """Share of the sentences that may have a word before it tells nothing, and the number that always may."""
 _ROOT = 4
 """Letters that two words share when one begins with the other."""
-_VAGUE = frozenset(("concerning", "issue", "issues", "regarding", "related", "someone", "something", "thing", "things"))
+_VAGUE = frozenset((
+    "concerning", "discuss", "discusses", "indicate", "indicates", "inquires", "issue", "issues", "kind", "mention",
+    "mentions", "regarding", "related", "relates", "someone", "something", "sort", "talk", "talks", "thing", "things",
+    "wonders",
+))
 """Words that stand in a condition and in no message."""
 _OR, _BETWEEN = re.compile(r"\bor\b|/"), re.compile(r"\bor\b|[,/;]")
 _WHOLE = 1.0 - 1e-9
