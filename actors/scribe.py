@@ -83,7 +83,7 @@ class Scribe:
 
     async def apply(self) -> int:
         """Feed the journalled records to the tables; how many there were."""
-        return await self.read(lambda store: store.apply(snapshots=False))
+        return await self.read(lambda store: store.apply(checkpoints=False))
 
     @property
     def stopped(self) -> bool:

@@ -1,5 +1,5 @@
-"""Keys, snapshots and backups of a running engine: rotations go on in short steps, snapshots are taken when they are
-due, and what is new is shipped again and again."""
+"""Keys, snapshots and backups of a running engine: rotations go on in short steps, checkpoints and snapshots are made
+when they are due, and what is new is shipped again and again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Custody:
 
     def wind(self, clock: Clock) -> None:
         clock.every(_EVERY_S, "keys", self.rotate_on)
-        clock.every(_EVERY_S, "snapshot", self.snapshot)
+        clock.every(_EVERY_S, "checkpoint", self.checkpoint)
         if self._settings.backup_to is not None:
             clock.every(60 * self._settings.backup_minutes, "backup", self.ship)
 
@@ -39,11 +39,12 @@ class Custody:
         """Some steps of the rotation that is under way; True when one was."""
         return await self._scribe.read(_steps)
 
-    async def snapshot(self) -> bool:
-        """Take the snapshot that is due, on a thread of its own; True when one was."""
-        if not self._store.snapshot_due:
+    async def checkpoint(self) -> bool:
+        """Make the checkpoint and take the snapshot that are due, on a thread of their own; True when any was."""
+        if not self._store.checkpoint_due:
             return False
-        return await anyio.to_thread.run_sync(self._store.snapshot)
+        await anyio.to_thread.run_sync(self._store.checkpoint)
+        return True
 
     async def ship(self) -> Shipment:
         """Bring the backup up to now, on a thread of its own. Raises Conflict where no folder is set, and what keeps it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -22,8 +21,10 @@ from ruche.storage.model.record import AnyRecord, FieldsExpired, HoldSet, Person
 from ruche.storage.notary import KeyLine
 from ruche.storage.proofs import Audit, Head, Proof, sign
 from ruche.storage.query import Query
+from ruche.storage.quiet import Quiet
 from ruche.storage.retention import Dropped, Retention, Rules
 from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, PersonRow, RunRow
+from ruche.storage.runs import Place
 
 KEY_BACKUP_DAYS: Final = 30
 """How long a backup of the keyring may be kept: only when the last one is gone, an erasure is complete."""
@@ -61,9 +62,9 @@ class Hold(NamedTuple):
 class Auditor:
     """Of an open store; any thread may read, the appending thread alone erases and holds."""
 
-    def __init__(self, files: DataFiles, feed: Feed, lock: threading.RLock,
+    def __init__(self, files: DataFiles, feed: Feed, quiet: Quiet,
                  append: Callable[[Sequence[AnyRecord]], None]) -> None:
-        self._files, self._feed, self._lock, self._append = files, feed, lock, append
+        self._files, self._feed, self._quiet, self._append = files, feed, quiet, append
         self._models = {one.model: one for one in files.collections}
         self._signed: dict[int, int] = {}
         self.problem = ""
@@ -73,7 +74,7 @@ class Auditor:
 
     def head(self, tenant: str, since: int = 0) -> Head:
         """Where the tenant's log stands, signed, with everything appended in it. Raises NotFound, IntegrityError."""
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             return self._audit(tenant).head(since)
 
@@ -81,7 +82,7 @@ class Auditor:
         """That a run, advisory or erasure is in the tenant's log; None when there is no such. Raises IntegrityError."""
         if kind not in _KINDS:
             return None
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             return self._audit(tenant).proof(kind, id)
 
@@ -121,10 +122,10 @@ class Auditor:
 
         Raises NotFound where nothing is kept, Conflict while a legal hold stands on anybody, StorageFull as `erase`.
         """
-        with self._lock:
+        with self._quiet:
             before = self._erasures(tenant)
         self._append([TenantErased(tenant=tenant, at_ms=at_ms, reason=reason, by=by)])
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             made = self._erasures(tenant) - before
         self._files.computed.clear()
@@ -137,7 +138,7 @@ class Auditor:
     def erasure(self, tenant: str, id: str) -> Erasure:
         """The proof of an erasure, by the id of the last data key that it destroyed. Raises NotFound."""
         collection, tag = self._models[ErasureRow], self._files.keyring.tenant(tenant).tag
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             row, proof = self._files.tables.get(collection, tag, id), self._audit(tenant).proof("erasure", id)
         if row is None or proof is None:
@@ -156,7 +157,7 @@ class Auditor:
     def is_held(self, tenant: str, interlocutor: str) -> bool:
         """Whether a legal hold stands on a person."""
         collection, owner = self._models[HoldRow], self._files.keyring.tenant(tenant)
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             return self._files.tables.get(collection, owner.tag, collection.stored(
                 collection.by_name["person"], interlocutor, owner)) is not None
@@ -172,7 +173,7 @@ class Auditor:
     def holds(self, tenant: str) -> list[Hold]:
         """The legal holds of a tenant, oldest first."""
         tag = self._files.keyring.tenant(tenant).tag
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             found = self._hold_rows(tag)
         return sorted((Hold(record[1], record[2], record[3], at_ms) for at_ms, record in found),
@@ -185,7 +186,7 @@ class Auditor:
 
         What grew is signed with the present key first. Raises StorageFull, StorageStopped.
         """
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             self.checkpoint()
             try:
@@ -206,14 +207,14 @@ class Auditor:
     def retain(self, rules: Rules, now_ms: int) -> Dropped:
         """Drop what is older than the rules allow, but for what is held. Raises Unavailable and OSError; then what was
         not dropped yet is at the next call."""
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             return Retention(self._files, rules, self._held()).sweep(now_ms)
 
     def stale_fields(self, rules: Mapping[str, Days], now_ms: int) -> list[FieldsExpired]:
         """What of the profiles is older than its tenant's rules allow, for whoever appends; of held persons nothing."""
         collection = self._models[PersonRow]
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             held, found = self._held(), list[FieldsExpired]()
             for tenant, days in rules.items():
@@ -235,10 +236,11 @@ class Auditor:
     def forget_unreadable(self) -> list[tuple[str, str]]:
         """Let go of index rows whose entry in the day files is damaged, so that the rest can be listed: kind and id of
         each. For a salvaged directory."""
-        with self._lock:
+        with self._quiet:
             self._feed.drain()
             return [(one.name, key) for one in self._files.collections if one.model.logged
-                    for key in self._files.tables.forget_unreadable(one)]
+                    for key in self._files.tables.sweeping.unreadable(
+                        one, lambda *place: self._files.days.holds(Place(*place)))]
 
     def session_heads(self, tenant: str, session: str) -> dict[int, str]:
         """Of every day that was dropped for its age the session's last run: its place in the chain, and its hash (empty

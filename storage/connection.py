@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import duckdb
 
-from ruche.storage.errors import IntegrityError
+from ruche.storage.errors import IntegrityError, Unavailable
 
 T = TypeVar("T")
 _DAMAGE: Final = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException,
@@ -26,11 +26,17 @@ def distrusted(path: Path) -> Path:
     return path.with_name("tables.rebuild")
 
 
+class TooLittleMemory(Unavailable):
+    """What was asked for does not fit into the memory of the tables."""
+
+
 class Connection:
     """What the tables use of a connection. Raises IntegrityError once the file turns out to be damaged."""
 
-    def __init__(self, raw: duckdb.DuckDBPyConnection, path: Path) -> None:
-        self.raw, self._path = raw, path
+    def __init__(self, raw: duckdb.DuckDBPyConnection, path: Path, doubtful: Callable[[], bool] = lambda: False
+                 ) -> None:
+        """`doubtful` tells whether a checkpoint may have failed just now: then an error says nothing of the file."""
+        self.raw, self._path, self._doubtful = raw, path, doubtful
 
     def execute(self, statement: str, values: Sequence[Any] | None = None) -> Connection:
         self._guarded(lambda: self.raw.execute(statement, values) if values is not None
@@ -45,6 +51,10 @@ class Connection:
 
     def fetchone(self) -> Any:
         return self._guarded(self.raw.fetchone)
+
+    def columns(self, statement: str, values: Sequence[Any]) -> dict[str, Any]:
+        """The answer as one array for each column, by its name."""
+        return self._guarded(lambda: self.raw.execute(statement, values).fetchnumpy())
 
     def appender(self, name: str) -> Appender:
         return Appender(self._guarded(lambda: self.raw.appender(name)), self._guarded)
@@ -61,9 +71,15 @@ class Connection:
     def _guarded(self, work: Callable[[], T]) -> T:
         try:
             return work()
+        except duckdb.OutOfMemoryException as error:
+            raise TooLittleMemory("the tables need more memory than they may take at present; try again",
+                                  retry_after=2.0) from error
         except duckdb.Error as error:
             if not isinstance(error, _DAMAGE) and type(error) is not duckdb.Error:
                 raise
+            if self._doubtful():
+                raise Unavailable("the tables could not be written and begin again; try again",
+                                  retry_after=2.0) from error
             with contextlib.suppress(OSError):
                 distrusted(self._path).touch(mode=0o600)
             raise IntegrityError(f"{self._path.name}: the table file is damaged ({type(error).__name__}); restart the "

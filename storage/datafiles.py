@@ -19,6 +19,7 @@ from ruche.storage.notary import Notary
 from ruche.storage.rows import MODELS
 from ruche.storage.runs import DayFiles
 from ruche.storage.snapshot import Snapshots
+from ruche.storage.tablefile import Outdated
 from ruche.storage.tables import Tables
 from ruche.storage.upgrade import bring_up_to_date
 
@@ -83,9 +84,9 @@ class DataFiles:
         self._lock.release()
         self._opened.clear()
 
-    def reopen_tables(self) -> None:
+    def reopen_tables(self, *, more_memory: bool = False) -> None:
         """Tables, day files and logs as they were at the last checkpoint. Raises IntegrityError."""
-        self.tables.reopen()
+        self.tables.reopen(more_memory=more_memory)
         self.days.reset(self.tables.day_lengths())
         self._begin_log(self.tables)
 
@@ -97,19 +98,29 @@ class DataFiles:
         if distrusted(path).exists():
             _set_aside(path)
             distrusted(path).unlink()
-        try:
-            tables = Tables(path, self.collections, self.days, self.log)
-        except IntegrityError:
-            _set_aside(path)
-            tables = Tables(path, self.collections, self.days, self.log)
+        tables = self._sound_tables(path)
         self._opened.append(tables)
         if tables.applied > 0:
             self.days.begin(tables.day_lengths())
-            tables.forget_days(self.days.dropped)
+            tables.sweeping.days(self.days.dropped)
         else:
             self._fill(tables)
         self._begin_log(tables)
         return tables
+
+    def _sound_tables(self, path: Path) -> Tables:
+        """The tables of the file, new ones in the place of what cannot be used."""
+        try:
+            tables = Tables(path, self.collections, self.days, self.log)
+            if not tables.begun:
+                return tables
+            tables.close()
+            _remove(path)
+        except Outdated:
+            _remove(path)  # snapshots and journal have it all
+        except IntegrityError:
+            _set_aside(path)
+        return Tables(path, self.collections, self.days, self.log)
 
     def _fill(self, tables: Tables) -> None:
         """New tables: the newest sound snapshot and the day files; the journal has the rest."""
@@ -126,6 +137,11 @@ def _open_keyring(directory: Path, keys: KeySource, disk: platform.Disk | None) 
     if not path.exists() and any((directory / "journal").glob("*.seg")):
         raise ConfigurationError(f"{path} is missing, and without it the data cannot be read; bring it back")
     return Keyring(path, keys.root_key(), disk=disk)
+
+
+def _remove(path: Path) -> None:
+    for name in (path, path.with_name(path.name + ".wal")):
+        name.unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> None:

@@ -14,7 +14,7 @@ from ruche.storage.rows import ErasureRow
 from ruche.storage.tables import Tables
 
 _BATCH: Final = 1000
-"""Frames per transaction: bounds how long a read waits."""
+"""Frames per transaction: bounds the memory it takes."""
 
 
 class Pending(NamedTuple):
@@ -25,7 +25,7 @@ class Pending(NamedTuple):
 
 
 class Feed:
-    """Filled by the appending thread; emptied under the store's lock."""
+    """Filled by the appending thread; emptied by whoever holds the tables' `feeding`."""
 
     def __init__(self, collections: Sequence[Collection], overlay: Overlay, tables: Tables, keyring: Keyring,
                  ledger: Ledger) -> None:
@@ -65,13 +65,17 @@ class Feed:
         if doomed:
             self._keyring.shred(doomed)
             self._forget_words()
-        self._tables.apply(((one.sequence, change) for one in batch for change in one.changes), last)
+        self._tables.apply(((one.sequence, change) for one in batch for change in one.changes), last,
+                           lambda: self._drop(last, batch))
         if doomed:
-            self._tables.forget_keys(doomed)
-        for one in batch:
-            self._overlay.drop(last, one.changes)
+            self._tables.sweeping.keys(doomed)
+        for _ in batch:
             self._pending.popleft()
         return len(batch)
+
+    def _drop(self, through: int, batch: Iterable[Pending]) -> None:
+        for one in batch:
+            self._overlay.drop(through, one.changes)
 
     def _doomed(self, batch: Sequence[Pending]) -> list[bytes]:
         """Ids of the data keys that erasures in the batch name."""

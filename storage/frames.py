@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from ruche.storage.errors import ConfigurationError, IntegrityError
 
@@ -111,6 +112,18 @@ def scan(content: bytes, at: int = HEADER.size) -> Scan:
         found.append(read)
         at = read.end
     return Scan(found, at, None)
+
+
+def read_along(file: IO[bytes], path: Path) -> Iterator[Frame]:
+    """All frames of a file one after the other, after its header. Raises IntegrityError at the first bad byte."""
+    at = file.seek(HEADER.size)
+    while head := file.read(HEAD.size):
+        length = HEAD.unpack(head)[1] if len(head) == HEAD.size else LARGEST_BODY + 1
+        read = read_frame(head + file.read(length), 0) if length <= LARGEST_BODY else None
+        if read is None:
+            raise IntegrityError(f"{path.name}: damaged at byte {at}", file=str(path), offset=at)
+        yield read._replace(start=at, end=at + read.end)
+        at += read.end
 
 
 def whole_batches(found: Scan) -> Scan:

@@ -16,6 +16,7 @@ from ruche.storage.errors import ConfigurationError, Conflict, NotFound, Storage
 from ruche.storage.keyring import KeySource
 from ruche.storage.keysources import FileKeySource
 from ruche.storage.keyuse import KeyUse
+from ruche.storage.quiet import Quiet
 from ruche.storage.rehash import Rehash
 from ruche.storage.rotation import KeyState, Progress, Rotation
 
@@ -34,12 +35,12 @@ class KeyStatus(NamedTuple):
 class Keys:
     """Any thread; one rotation step at a time."""
 
-    def __init__(self, files: DataFiles, lock: threading.RLock, writing: threading.Lock, use: KeyUse,
+    def __init__(self, files: DataFiles, quiet: Quiet, writing: threading.Lock, use: KeyUse,
                  checkpoint: Callable[[], None]) -> None:
         """Nothing is appended while `writing` is held; `checkpoint` makes the tables durable."""
         self._ring, self._stop, self._tables = files.keyring, files.journal.stop, files.tables
         self._checkpoint, self._use = checkpoint, use
-        self._rehash = Rehash(files.keyring, files.collections, files.tables, self._use, lock, writing, self._kept)
+        self._rehash = Rehash(files.keyring, files.collections, files.tables, self._use, quiet, writing, self._kept)
         self._rotation, self._one = Rotation(files.keyring), threading.Lock()
 
     def recovered(self, applied: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -15,6 +14,7 @@ from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError
 from ruche.storage.journal import Journal, open_frame, segment_cipher
 from ruche.storage.query import Query
+from ruche.storage.quiet import Quiet
 from ruche.storage.snapshot import Snapshots
 from ruche.storage.tables import Tables
 
@@ -26,8 +26,8 @@ class KeyUse:
     """Reads everything that is stored, in parts that each hold the store's lock for milliseconds."""
 
     def __init__(self, collections: Sequence[Collection], tables: Tables, journal: Journal, snapshots: Snapshots,
-                 keys: vault.FileKeys, lock: threading.RLock, drain: Callable[[], object]) -> None:
-        self._collections, self._tables, self._lock, self._drain = collections, tables, lock, drain
+                 keys: vault.FileKeys, quiet: Quiet, drain: Callable[[], object]) -> None:
+        self._collections, self._tables, self._quiet, self._drain = collections, tables, quiet, drain
         self._journal, self._snapshots, self._keys = journal, snapshots, keys
 
     def counts(self) -> Counter[bytes]:
@@ -43,11 +43,11 @@ class KeyUse:
     def rows(self, collection: Collection, limit: int = _ROWS) -> Iterator[list[Values]]:
         """Every row of every tenant, in the order of keys, with what was appended before; each part is read under the
         lock when it is asked for."""
-        with self._lock:
+        with self._quiet:
             self._drain()
         after: tuple[Any, ...] | None = None
         while True:
-            with self._lock:
+            with self._quiet:
                 found = self._tables.find(collection, None, Query(order=(collection.key,), after=after, limit=limit))
             rows = _whole_keys(found, collection.key) if len(found) == limit else found
             if not rows:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from ruche.storage.errors import ConfigurationError, DataLocked, StorageFull, StorageStopped
 
@@ -87,6 +90,18 @@ def memory_mb() -> int:
     return max(found, 4096)
 
 
+_seeking = threading.Lock()
+
+
+def read_at(file: IO[bytes], at: int, size: int) -> bytes:
+    """Bytes of an unbuffered file from a place on; any thread, where others read it too."""
+    if hasattr(os, "pread") and isinstance(file, io.FileIO):
+        return os.pread(file.fileno(), size, at)
+    with _seeking:
+        file.seek(at)
+        return file.read(size)
+
+
 def write_all(descriptor: int, content: bytes) -> None:
     """os.write until everything is written."""
     view = memoryview(content)
@@ -138,14 +153,16 @@ class Disk:
     def sync_directory(self, path: Path) -> None:
         sync_directory(path)
 
-    def write_atomically(self, path: Path, content: bytes) -> None:
-        """Old content or new, never a mixture, also after a power loss; on OSError the old file is left."""
+    def write_atomically(self, path: Path, content: bytes | Iterable[bytes]) -> None:
+        """Old content or new, never a mixture, also after a power loss; on OSError the old file is left. What comes in
+        pieces is written piece by piece."""
         temporary = path.with_name(path.name + ".new")
         if temporary.exists():
             self.unlink(temporary)
         descriptor = self.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
-            self.write(descriptor, content)
+            for piece in [content] if isinstance(content, bytes) else content:
+                self.write(descriptor, piece)
             self.sync(descriptor)
         finally:
             os.close(descriptor)

@@ -23,3 +23,8 @@ class Query(NamedTuple):
     descending: bool = False
     after: tuple[Any, ...] | None = None
     limit: int = 1000
+
+    @classmethod
+    def of(cls, column: int, value: Any) -> Query:
+        """Rows whose column has this stored value."""
+        return cls((Condition(column, "=", value),))

@@ -23,6 +23,7 @@ from ruche.storage.model.conversation import Profile, SessionState
 from ruche.storage.model.record import Accepted, DeadLettered, EpisodeKept
 from ruche.storage.model.run import Run
 from ruche.storage.overlay import Change
+from ruche.storage.quiet import Quiet
 from ruche.storage.rotation import Progress
 from ruche.storage.rows import (
     DeadRow,
@@ -75,10 +76,10 @@ class Rehash:
     """One user-hash rotation at a time. Any thread; steps are short."""
 
     def __init__(self, keyring: Keyring, collections: Sequence[Collection], tables: Tables, use: KeyUse,
-                 lock: threading.RLock, writing: threading.Lock, checkpoint: Callable[[], int]) -> None:
+                 quiet: Quiet, writing: threading.Lock, checkpoint: Callable[[], int]) -> None:
         """`checkpoint` makes the tables durable and gives the last journal frame that they hold. Nothing is appended
         while `writing` is held."""
-        self._ring, self._lines, self._tables, self._use, self._lock = keyring, keyring.lines, tables, use, lock
+        self._ring, self._lines, self._tables, self._use, self._quiet = keyring, keyring.lines, tables, use, quiet
         self._writing, self._checkpoint = writing, checkpoint
         self._collections = [collection for model in NAMES for collection in collections if collection.model is model]
         self._moved, self.stuck = 0, False
@@ -139,7 +140,7 @@ class Rehash:
                     yield collection, rows
 
     def _move(self, collection: Collection, rows: list[Values]) -> None:
-        with self._lock:
+        with self._quiet:
             changes = [change for row in rows for change in self._changes(collection, row)]
             self._moved += len(changes)
             if changes:

@@ -47,9 +47,9 @@ class Retention:
         for name, before in horizons.items():
             collection = next(one for one in self._files.collections if one.name == name)
             if collection.model is SessionRow:
-                rows["events"] = self._files.tables.forget_sessions(collection, self._by_model[EventsRow], before,
+                rows["events"] = self._files.tables.sweeping.sessions(collection, self._by_model[EventsRow], before,
                                                                     self._held)
-            rows[name] = self._files.tables.forget_older(collection, before, self._held)
+            rows[name] = self._files.tables.sweeping.older(collection, before, self._held)
         return Dropped(tuple(days), tuple(kept), rows)
 
     def _sweep_days(self, before_ms: int) -> tuple[list[str], list[str]]:
@@ -64,7 +64,7 @@ class Retention:
                 kept.append(name)
                 continue
             self._files.days.drop(day, self._heads(found))
-            self._files.tables.forget_days([day])
+            self._files.tables.sweeping.days([day])
             dropped.append(name)
         return dropped, kept
 

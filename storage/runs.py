@@ -81,6 +81,7 @@ class DayFiles:
         self._times = {one.number: one.columns.index(one.model.logged) for one in collections if one.model.logged}
         self._open: dict[int, _Open] = {}
         self._known: dict[int, int] = {}
+        self._replaying = True
         self.dropped = {_day(path) for path in directory.glob("*.heads")}
         """Days whose entries are gone, their heads left."""
         self._read_heads: dict[int, dict[tuple[int, str], SessionHead]] = {}
@@ -90,7 +91,12 @@ class DayFiles:
 
     def begin(self, lengths: dict[int, int]) -> None:
         """Say how far each file was filled when the tables were last checkpointed; beyond that it is scanned."""
-        self._known = dict(lengths)
+        self._known, self._replaying = dict(lengths), True
+
+    def caught_up(self) -> None:
+        """Everything that was journalled before has been put again: from now on files end where they are filled to.
+        Until then a sync forgets nothing of what lies beyond."""
+        self._replaying = False
 
     def put(self, order: Order, tag: int, collection: Collection, values: Values) -> tuple[Place | None, bytes]:
         """Append an entry unless its frame is there already: its place (None in a day that was dropped) and leaf."""
@@ -165,17 +171,20 @@ class DayFiles:
             if file.unsynced:
                 self._sync(file.descriptor)
                 file.unsynced, made = False, True
-                file.beyond.clear()
+                if not self._replaying:
+                    file.beyond.clear()
         if made:
             self._disk.sync_directory(self._directory)
         while len(self._open) > _OPEN_FILES:
             day = min(self._open)
-            self._known[day] = self._open[day].end
+            if not self._replaying:
+                self._known[day] = self._open[day].end
             os.close(self._open.pop(day).descriptor)
 
     def lengths(self) -> list[tuple[int, int]]:
-        """Days in use and how far their files are filled."""
-        return [(day, file.end) for day, file in self._open.items()]
+        """Days in use and how far their files are filled; while frames are put again, how far they surely were."""
+        return [(day, self._known.get(day, frames.HEADER.size) if self._replaying else file.end)
+                for day, file in self._open.items()]
 
     def everything(self, through: int) -> Iterator[Entry]:
         """Every sound entry with a sequence up to `through`, day by day: what a lost index is rebuilt from."""

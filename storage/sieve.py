@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ruche.storage.collection import Collection
 from ruche.storage.fields import Protection
+from ruche.storage.seats import bits, many_bits
 
 _BITS: Final = 16
 """Bits a value: with four probes 1 value in 400 that was never added looks as if it had been."""
@@ -21,7 +22,8 @@ Numbers = NDArray[np.uint64]
 
 
 class Sieves:
-    """One sieve for every keyed value by which a row is asked for: tokens, and the hash that is a table's key."""
+    """One sieve for every value by which a row is asked for whether it is there or not: tokens, and the keys of tables
+    whose rows change."""
 
     def __init__(self, collections: Sequence[Collection]) -> None:
         self._of = {(collection.number, column): Sieve() for collection in collections
@@ -31,22 +33,26 @@ class Sieves:
         """Numbers of the columns that have one."""
         return [column for number, column in self._of if number == collection.number]
 
-    def add(self, collection: Collection, column: int, values: Iterable[Any]) -> None:
-        self._of[collection.number, column].add(values)
+    def add(self, collection: Collection, column: int, values: Sequence[Any]) -> None:
+        self.add_numbers(collection, column, many_bits(values))
+
+    def add_numbers(self, collection: Collection, column: int, numbers: Numbers) -> None:
+        """Values by their 64 bits."""
+        self._of[collection.number, column].add(numbers)
 
     def lack(self, collection: Collection, column: int, value: Any) -> bool:
         """True when no row that was ever added has this value; False as well when nobody can say."""
         sieve = self._of.get((collection.number, column))
-        return sieve is not None and not sieve.may_hold(value)
+        return sieve is not None and not sieve.may_hold(bits(value))
 
 
 def _fitting(collection: Collection, column: int) -> bool:
-    protection = collection.fields[column].protection
-    return protection is Protection.TOKEN or (protection is Protection.HASH and column == collection.key)
+    return (collection.fields[column].protection is Protection.TOKEN
+            or (column == collection.key and not collection.model.once))
 
 
 class Sieve:
-    """A growing Bloom filter (Almeida et al., 2007) over keyed hashes and tokens, which are uniform already.
+    """A growing Bloom filter (Almeida et al., 2007) over 64 bits of values that are uniform already.
 
     One thread adds, any thread asks. Never wrong about a value that was added; what is removed elsewhere stays in.
     """
@@ -54,8 +60,7 @@ class Sieve:
     def __init__(self) -> None:
         self._layers: tuple[_Layer, ...] = (_Layer(_FIRST),)
 
-    def add(self, values: Iterable[Any]) -> None:
-        numbers = np.fromiter((_number(value) for value in values), dtype=np.uint64)
+    def add(self, numbers: Numbers) -> None:
         for layer in self._layers:
             numbers = numbers[~layer.hold(numbers)]
         while numbers.size:
@@ -65,9 +70,8 @@ class Sieve:
             self._layers[-1].add(taken)
             numbers = numbers[taken.size:]
 
-    def may_hold(self, value: Any) -> bool:
-        """False only for a value that was never added. Takes about 2 us."""
-        number = _number(value)
+    def may_hold(self, number: int) -> bool:
+        """False only for a number that was never added. Takes about 2 us."""
         return any(layer.holds(number) for layer in self._layers)
 
 
@@ -108,7 +112,3 @@ class _Layer:
 def _bit(places: Numbers) -> NDArray[np.uint8]:
     return (np.uint64(1) << (places & np.uint64(7))).astype(np.uint8)
 
-
-def _number(value: Any) -> int:
-    """64 bits of a keyed hash (bytes), or a token as an unsigned number."""
-    return int.from_bytes(value[:8], "big") if isinstance(value, bytes) else value & 0xFFFF_FFFF_FFFF_FFFF

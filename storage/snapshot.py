@@ -28,6 +28,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
+Rows = Iterator[tuple[Collection, list[tuple[int, Values]]]]
+"""Parts of tables: rows with their tenant tags."""
+
+
 class Snapshots:
     """The folder of snapshots, each named after the last journal frame that it holds."""
 
@@ -48,17 +52,10 @@ class Snapshots:
 
     def take(self, reading: Reading) -> int:
         """Write and verify a snapshot; gives the journal sequence that may now be forgotten. Takes seconds where there
-        are gigabytes, and no lock."""
-        sequence, salt = reading.applied, frames.new_salt()
-        key_id, key = self._keys.newest_file_key()
-        cipher = _cipher(key, salt)
-        content = [frames.header(_KIND, salt, sequence, key_id)]
-        for number, body in enumerate(self._bodies(reading), 1):
-            drawn = nonce()
-            sealed = drawn + cipher.encrypt(drawn, body, _place(number, sequence))
-            content.append(frames.frame(number, sequence, sealed))
+        are gigabytes, and no lock, and memory for some hundred rows."""
+        sequence = reading.applied
         try:
-            self._disk.write_atomically(self._path(sequence), b"".join(content))
+            self._disk.write_atomically(self._path(sequence), self._content(reading))
         except OSError as error:
             raise Unavailable(f"a snapshot could not be written ({type(error).__name__}); it is tried again",
                               retry_after=5.0) from error
@@ -66,17 +63,30 @@ class Snapshots:
             pass
         return self._trim()
 
-    def newest(self) -> tuple[int, list[tuple[Collection, list[tuple[int, Values]]]]]:
-        """The newest sound snapshot's sequence and rows; (0, []) when there is none."""
+    def newest(self) -> tuple[int, Rows]:
+        """The newest sound snapshot's sequence and rows; (0, none) when there is none."""
         for sequence in reversed(self.sequences()):
             with contextlib.suppress(IntegrityError):
-                return sequence, list(self.read(sequence))
-        return 0, []
+                for _ in self.read(sequence):
+                    pass  # to its end, before anybody builds on its beginning
+                return sequence, self.read(sequence)
+        return 0, iter(())
 
     def key_id(self, sequence: int) -> bytes:
         """Id of the journal key that seals a snapshot."""
         path = self._path(sequence)
-        return frames.read_header(path.read_bytes(), _KIND, path).key
+        with path.open("rb") as file:
+            return frames.read_header(file.read(frames.HEADER.size), _KIND, path).key
+
+    def _content(self, reading: Reading) -> Iterator[bytes]:
+        sequence, salt = reading.applied, frames.new_salt()
+        key_id, key = self._keys.newest_file_key()
+        cipher = _cipher(key, salt)
+        yield frames.header(_KIND, salt, sequence, key_id)
+        for number, body in enumerate(self._bodies(reading), 1):
+            drawn = nonce()
+            sealed = drawn + cipher.encrypt(drawn, body, _place(number, sequence))
+            yield frames.frame(number, sequence, sealed)
 
     def _bodies(self, reading: Reading) -> Iterator[bytes]:
         count = 0
@@ -87,17 +97,20 @@ class Snapshots:
                     yield _encode([collection.name, rows])
         yield _encode(["end", count])
 
-    def read(self, sequence: int) -> Iterator[tuple[Collection, list[tuple[int, Values]]]]:
-        """Rows of a snapshot with their tenant tags, by collection. Raises IntegrityError."""
-        path = self._path(sequence)
-        content = path.read_bytes()
-        header = frames.read_header(content, _KIND, path)
-        cipher, found = _cipher(self._keys.file_key(header.key), header.salt), frames.scan(content)
-        bodies = [self._body(path, cipher, number, sequence, frame) for number, frame in enumerate(found.frames, 1)]
-        if found.bad is not None or not bodies or bodies[-1] != ["end", len(bodies) - 1]:
-            raise IntegrityError(f"{path.name}: damaged at byte {found.end}", file=str(path), offset=found.end)
-        for name, rows in bodies[:-1]:
-            yield self._collections[name], [(tag, tuple(values)) for tag, *values in rows]
+    def read(self, sequence: int) -> Rows:
+        """Rows of a snapshot with their tenant tags, by collection. Raises IntegrityError, at a damaged place after the
+        rows before it."""
+        path, left = self._path(sequence), -1
+        with path.open("rb") as file:
+            header = frames.read_header(file.read(frames.HEADER.size), _KIND, path)
+            cipher = _cipher(self._keys.file_key(header.key), header.salt)
+            for number, frame in enumerate(frames.read_along(file, path), 1):
+                name, rows = self._body(path, cipher, number, sequence, frame)
+                left = rows - number + 1 if name == "end" else -1
+                if name != "end":
+                    yield self._collections[name], [(tag, tuple(values)) for tag, *values in rows]
+        if left != 0:
+            raise IntegrityError(f"{path.name}: it does not end as it should", file=str(path), offset=0)
 
     @staticmethod
     def _body(path: Path, cipher: AESGCM, number: int, sequence: int, frame: frames.Frame) -> Any:

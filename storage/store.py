@@ -37,6 +37,7 @@ from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, Dead
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
 from ruche.storage.query import Query
+from ruche.storage.quiet import Quiet
 from ruche.storage.recent import Recent
 from ruche.storage.rows import DRAFT, MODELS, AgentRow, DeadRow, InboxRow, OutboxRow, SegmentRow, SessionRow
 from ruche.storage.secured import Door, stored_rows
@@ -44,6 +45,9 @@ from ruche.storage.tenant import TenantStore
 from ruche.storage.upkeep import Upkeep
 
 _ALL: Final = 1_000_000_000
+_PARTS: Final = 2
+"""Times as much journal as makes a checkpoint due is replayed before one is made: what is not written stays in
+memory."""
 
 _accepted = msgspec.msgpack.Decoder(Accepted).decode
 _published = msgspec.msgpack.Decoder(AgentPublished).decode
@@ -84,7 +88,8 @@ class Store:
         self._keyring, self._tables, self._journal = files.keyring, files.tables, files.journal
         self._collections = files.collections
         self._by_model = {collection.model: collection for collection in files.collections}
-        self._lock, self._overlay, self._inbox = threading.RLock(), Overlay(files.collections), Inbox()
+        self._lock, self._quiet = files.tables.lock, Quiet(files.tables)
+        self._overlay, self._inbox = Overlay(files.collections), Inbox()
         self._ledger = Ledger(files.collections, files.keyring, self._inbox, self._person_of, self._rows)
         self._feed = Feed(files.collections, self._overlay, files.tables, files.keyring, self._ledger)
         self._policies = Policies()
@@ -93,14 +98,15 @@ class Store:
         self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock,
                           self._check)
         self._tenants: Recent[str, TenantStore] = Recent(1024)
-        self._auditor = Auditor(files, self._feed, self._lock, self.append)
+        self._auditor = Auditor(files, self._feed, self._quiet, self.append)
         self._writing = threading.Lock()
-        self._use = KeyUse(files.collections, files.tables, files.journal, files.snapshots, files.keyring, self._lock,
-                           self._feed.drain)
-        self._keys = Keys(files, self._lock, self._writing, self._use, self.checkpoint)
-        self._upkeep = Upkeep(files, limits, self._feed, self._ledger, self._auditor, self._lock, self._keys.recovered)
+        self._use = KeyUse(files.collections, files.tables, files.journal, files.snapshots, files.keyring,
+                           self._quiet, self._feed.drain)
+        self._keys = Keys(files, self._quiet, self._writing, self._use, self.checkpoint)
+        self._upkeep = Upkeep(files, limits, self._feed, self._ledger, self._auditor, self._quiet,
+                              self._keys.recovered)
         self._backup = Backup(files, self._upkeep.settle)
-        self._recovered = self._recover()
+        self._recovered = self._recover(_PARTS * limits.checkpoint_bytes)
         self._recovery_seconds = round(time.monotonic() - began, 3)
 
     # --- writing ---------------------------------------------------------------------------------------------
@@ -122,41 +128,37 @@ class Store:
             for record in records:
                 self._ledger.note(record)
 
-    def apply(self, *, snapshots: bool = True) -> int:
+    def apply(self, *, checkpoints: bool = True) -> int:
         """Feed the tables with what was appended before the call, and checkpoint when it is due; gives the number.
 
-        What is appended meanwhile waits for the next call: a batch costs about 8 ms however small it is. snapshots:
-        else those that are due are left to `snapshot`, on a thread that nobody waits for.
+        What is appended meanwhile waits for the next call: a batch costs about 8 ms however small it is. checkpoints:
+        else those that are due are left to `checkpoint`, on a thread that nobody waits for, while it keeps up.
         """
         self._check()
         waiting, total = len(self._feed), 0
         while total < waiting:
-            with self._lock:
+            with self._tables.feeding:
                 applied = self._feed.apply_batch()
+                self._tables.tidy()
             if not applied:
                 break
             total += applied
-        if self._upkeep.due():
-            self._upkeep.checkpoint(wait=snapshots, snapshot=snapshots)
+        if self._upkeep.overdue() or (checkpoints and self._upkeep.due()):
+            self._upkeep.checkpoint(snapshot=checkpoints)
         return total
 
     def checkpoint(self) -> None:
-        """Make the tables durable as they are, and let go of journal segments that nothing needs any more."""
+        """Make the tables durable as they are, and let go of journal segments that nothing needs any more.
+
+        Any thread; appending and reading go on meanwhile, also while a snapshot is taken because one is due.
+        """
         self._check()
         self._upkeep.checkpoint()
 
     @property
-    def snapshot_due(self) -> bool:
-        """Whether `snapshot` would take one; waits for nothing."""
-        return not self._closed and self._upkeep.snapshot_due()
-
-    def snapshot(self) -> bool:
-        """Take the snapshot that is due, while everything goes on; False when none is."""
-        self._check()
-        if not self._upkeep.snapshot_due():
-            return False
-        self._upkeep.checkpoint()
-        return True
+    def checkpoint_due(self) -> bool:
+        """Whether `checkpoint` has something to do; waits for nothing."""
+        return not self._closed and self._upkeep.due()
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -269,14 +271,23 @@ class Store:
 
     # --- inside ----------------------------------------------------------------------------------------------
 
-    def _recover(self) -> int:
-        """Apply what the journal holds beyond the tables; gives the number of frames."""
-        count, applied = 0, self._tables.applied
+    def _recover(self, part: int) -> int:
+        """Apply what the journal holds beyond the tables, with a checkpoint after every `part` bytes; gives the number
+        of frames."""
+        count, applied, fresh = 0, self._tables.applied, 0
         for count, (sequence, body) in enumerate(self._journal.recover(self._tables.applied), 1):  # noqa: B007
             self._feed.add(sequence, self._ledger.read(body))
+            fresh += len(body)
             if self._feed.full():
                 self._feed.apply_batch()
+                self._tables.tidy()
+            if fresh > part:
+                self._feed.drain()
+                self._keys.recovered(applied)
+                self._tables.checkpoint()
+                fresh = 0
         self._feed.drain()
+        self._files.days.caught_up()
         self._keys.recovered(applied)
         if count:
             self._tables.checkpoint()
@@ -339,8 +350,10 @@ class Store:
         self._check()
         collection = self._by_model[model]
         order = (collection.columns.index("at_ms"), collection.key)
+        if self._overlay.count(collection.number):
+            with self._quiet:
+                self._feed.drain()
         with self._lock:
-            self._feed.drain()
             rows = self._tables.find(collection, None, Query(order=order, limit=limit, descending=newest))
         return [opened for row in rows if (opened := self._opened(model, column, row)) is not None]
 

@@ -1,131 +1,124 @@
-"""The queryable tables: DuckDB, locked down, fed in batches. Rows go in protected and come out protected.
+"""The queryable tables: fed in batches, asked while they are fed. Rows go in protected and come out protected.
 
-Its write-ahead log is off: the journal is the log. What was applied since the last checkpoint is applied again.
+Who feeds holds `feeding`, who asks holds `lock`; the feeder takes `lock` only to commit, so that nobody waits for a
+batch or a checkpoint.
 """
 
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import duckdb
 
-from ruche.storage import platform
 from ruche.storage.collection import Collection, Values
 from ruche.storage.connection import Appender, Connection
-from ruche.storage.errors import IntegrityError, Unavailable
+from ruche.storage.errors import Unavailable
+from ruche.storage.filling import fill
 from ruche.storage.log import AuditLog
 from ruche.storage.overlay import Change
+from ruche.storage.platform import memory_mb
 from ruche.storage.query import Query
-from ruche.storage.reading import Reading, tabled
+from ruche.storage.question import Question, names_of
+from ruche.storage.reading import Reading
 from ruche.storage.runs import DayFiles, Entry, Order, Place
+from ruche.storage.seats import Seats
 from ruche.storage.sieve import Sieves
+from ruche.storage.sweeping import Sweeping
+from ruche.storage.tablefile import MEMORY_MB, PLACE, SCHEMA, TableFile
 
-SCHEMA: Final = 1
-PLACE: Final = ("day", "place", "length", "leaf")
-"""Of what is logged: where its last field lies in the day files, and which leaf of the tenant's log it is."""
-_LOCK_DOWN: Final = (
-    "PRAGMA disable_checkpoint_on_shutdown",  # only after the day files are on disk, and that is for us to say
-    "SET threads=1", f"SET memory_limit='{platform.memory_mb() // 4}MB'",  # its indexes stay in it: 1 KB a turn
-    "SET wal_autocheckpoint='1TB'", "SET temp_directory=''",
-    "SET allow_community_extensions=false", "SET autoinstall_known_extensions=false",
-    "SET autoload_known_extensions=false", "SET enable_external_access=false", "SET lock_configuration=true",
-)
+_LOADED_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of a snapshot's rows between two checkpoints while they are loaded."""
+
+Row = tuple[Any, ...]
+Address = tuple[int, Any]
+"""Tenant tag and stored key of a row."""
+
 
 class CheckpointFailed(Unavailable):
     """The table file could not be written; what it held at the last checkpoint is in it."""
 
+    def __init__(self, error: duckdb.Error) -> None:
+        super().__init__(f"the tables could not be written ({type(error).__name__})", retry_after=5.0)
+        self.memory = str(error).count(" used)") > 0
+        """Whether it was for want of memory: DuckDB tells it in words alone."""
+
+
+class Moves(NamedTuple):
+    """What a transaction did to one table: rows put (seat, tag, values) and seats left."""
+
+    seats: Seats
+    put: list[tuple[int, int, Values]]
+    gone: list[int]
+
 
 class Tables:
-    """One connection, used under the store's lock. Raises IntegrityError when the file is not usable."""
+    """Raises IntegrityError when the file is not usable, Unavailable while memory is short."""
 
     def __init__(self, path: Path, collections: Sequence[Collection], days: DayFiles, log: AuditLog) -> None:
         self._collections, self._days, self._log, self._path = collections, days, log, path
         self._appenders: dict[int, Appender] = {}
-        self._sieves = Sieves(collections)
+        self._memory_mb = MEMORY_MB
+        self.lock: Final = threading.RLock()
+        """Held while something is asked, so that tables and overlay are seen at one moment. Never wait for `feeding`
+        with it."""
+        self.feeding: Final = threading.RLock()
+        """Held while something is fed, swept or checkpointed."""
         self._connect()
 
     def _connect(self) -> None:
-        with platform.private_umask():
-            self._connection = Connection(duckdb.connect(), self._path)
-            try:
-                self._open(self._path)
-            except (duckdb.Error, IntegrityError) as error:
-                self._connection.close()
-                raise IntegrityError(f"{self._path.name}: the table file cannot be used ({type(error).__name__})",
-                                     file=str(self._path)) from None
+        self._file = TableFile(self._path, self._collections, self._memory_mb)
+        self._connection, self.applied = self._file.writer, self._file.applied
+        self.sweeping = Sweeping(self._connection, self._collections)
+        self._sieves = Sieves(self._collections)
+        self._seats = {one.number: Seats(one, self._path.parent) for one in self._collections}
+        for one in self._collections:
+            fill(self._connection, one, self._seats[one.number], self._sieves)
 
-    def reopen(self) -> None:
+    def reopen(self, *, more_memory: bool = False) -> None:
         """Begin again from the file, as it was at the last checkpoint: after a failed one nothing else can be read."""
         self.close()
+        if more_memory:
+            self._memory_mb = min(2 * self._memory_mb, max(memory_mb() // 2, self._memory_mb))
         self._connect()
 
-    def _open(self, path: Path) -> None:
-        self._connection.execute("ATTACH ? AS ruche (RECOVERY_MODE no_wal_writes)", [str(path)])
-        self._connection.execute("USE ruche")
-        for statement in _LOCK_DOWN:
-            self._connection.execute(statement)
-        if not self._connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name='applied'").fetchall():
-            self._create()
-        schema, self.applied = self._connection.execute("SELECT schema, sequence FROM applied").fetchall()[0]
-        if schema != SCHEMA:
-            raise IntegrityError(f"{path.name}: written by another version of the engine (schema {schema})")
-        self._create_collections()
-        for collection in self._collections:
-            for column in self._sieves.columns(collection):
-                found = self._connection.execute(f"SELECT {collection.columns[column]} FROM {collection.name}")  # noqa: S608
-                while rows := found.fetchmany(10_000):
-                    self._sieves.add(collection, column, [value for value, in rows])
-
-    def _create(self) -> None:
-        self._connection.execute("BEGIN")
-        self._create_collections()
-        self._connection.execute("CREATE TABLE days (day BIGINT, length BIGINT)")
-        self._connection.execute("CREATE TABLE logs (tenant BIGINT, size BIGINT)")
-        self._connection.execute("CREATE TABLE applied (schema BIGINT, sequence BIGINT)")
-        self._connection.execute("INSERT INTO applied VALUES (?, 0)", [SCHEMA])
-        self._connection.execute("COMMIT")
-
-    def _create_collections(self) -> None:
-        """Tables that are not there yet: all of a new file, the new ones of an older engine's file."""
-        there = {name for name, in self._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        for collection in self._collections:
-            if collection.name in there:
-                continue
-            columns = [f"{field.name} {collection.sql_type(field)}" for field in tabled(collection)]
-            if collection.model.logged:
-                columns += [f"{name} BIGINT" for name in PLACE]
-            self._connection.execute(f"CREATE TABLE {collection.name} (tenant BIGINT, {', '.join(columns)})")
-            for name in (collection.model.key, *collection.model.lookup):
-                self._connection.execute(f"CREATE INDEX {collection.name}_{name} ON {collection.name} ({name})")
+    @property
+    def begun(self) -> bool:
+        """Whether there are rows of which nothing tells how far they go: loading them was cut short."""
+        return not self.applied and self._file.holds_rows()
 
     # --- feeding ---------------------------------------------------------------------------------------------
 
-    def apply(self, changes: Iterable[tuple[int, Change]], sequence: int) -> None:
-        """Put a batch of (sequence, change) into the tables in one transaction, up to and with `sequence`."""
-        final: list[dict[tuple[int, Any], tuple[Any, ...] | None]] = [{} for _ in self._collections]
+    def apply(self, changes: Iterable[tuple[int, Change]], sequence: int,
+              known: Callable[[], None] = lambda: None) -> None:
+        """Put a batch of (sequence, change) into the tables in one transaction, up to and with `sequence`; `known` is
+        called at the moment from which on the tables answer for it."""
+        final: list[dict[Address, Row | None]] = [{} for _ in self._collections]
         parts: Counter[int] = Counter()
         self._connection.execute("BEGIN")
         try:
             for number, change in changes:
                 final[change.collection][change.tag, change.key] = self._row(number, change, parts)
-            for collection, rows in zip(self._collections, final, strict=True):
-                if rows:
-                    self._replace(collection, rows)
+            moves = [self._replace(collection, rows) for collection, rows in zip(self._collections, final, strict=True)
+                     if rows]
             self._note(sequence, self._log.write())
-            self._connection.execute("COMMIT")
+            with self.lock:
+                self._connection.execute("COMMIT")
+                self._settle(moves)
+                self.applied = sequence
+                known()
         except BaseException:
             self._appenders.clear()
             self._log.undo()
             self._connection.roll_back()
             raise
         self._log.kept()
-        self.applied = sequence
 
-    def _row(self, number: int, change: Change, parts: Counter[int]) -> tuple[Any, ...] | None:
+    def _row(self, number: int, change: Change, parts: Counter[int]) -> Row | None:
         """The row as its table has it; what is logged goes to its day file and becomes a leaf first. `parts` counts
         the entries of each frame."""
         collection, values = self._collections[change.collection], change.values
@@ -136,54 +129,87 @@ class Tables:
         index = self._log.stage(change.tag, leaf)
         return None if place is None else (*values[:-1], *place, index)
 
-    def _replace(self, collection: Collection, rows: dict[tuple[int, Any], tuple[Any, ...] | None]) -> None:
-        if not collection.model.once:
-            self._remove(collection, rows)
-        self._insert(collection, [(tag, *values) for (tag, _), values in rows.items() if values is not None])
+    def _replace(self, collection: Collection, rows: dict[Address, Row | None]) -> Moves:
+        gone = [] if collection.model.once else self._remove(collection, rows)
+        return self._insert(collection, [(tag, values) for (tag, _), values in rows.items() if values is not None],
+                            gone)
 
-    def _remove(self, collection: Collection, rows: Iterable[tuple[int, Any]]) -> None:
-        gone = list(rows)
-        self._connection.execute(
-            f"DELETE FROM {collection.name} USING (SELECT unnest(?::BIGINT[]) AS t, "  # noqa: S608 - our own names
-            f"unnest(?::{self._key_type(collection)}[]) AS k) AS gone "
-            f"WHERE {collection.model.key} = gone.k AND {collection.name}.tenant = gone.t",
-            [[tag for tag, _ in gone], [key for _, key in gone]])
+    def _remove(self, collection: Collection, rows: Iterable[Address]) -> list[int]:
+        """Gives the seats that were left."""
+        seats, places = self._seats[collection.number], list[tuple[int, int, Any]]()
+        for tag, key in rows:
+            if not self.lacks(collection, collection.key, key):
+                places += [(seat, tag, key) for seat in seats.of(collection.key, tag, key)]
+        if not places:
+            return []
+        found = self._connection.execute(
+            f"DELETE FROM {collection.name} USING (SELECT unnest(?::BIGINT[]) AS s, "  # noqa: S608 - our own names
+            f"unnest(?::BIGINT[]) AS t, unnest(?::{collection.sql_type(collection.fields[collection.key])}[]) AS k) "
+            f"AS gone WHERE seat = gone.s AND {collection.name}.tenant = gone.t AND {collection.model.key} = gone.k "
+            "RETURNING seat", [list(one) for one in zip(*places, strict=True)]).fetchall()
+        return [seat for seat, in found]
 
-    def _insert(self, collection: Collection, rows: Sequence[tuple[Any, ...]]) -> None:
-        if not rows:
-            return
-        appender = self._appenders.get(collection.number)
-        if appender is None:
-            appender = self._appenders[collection.number] = self._connection.appender(collection.name)
-        appender.append_rows(rows)
-        appender.flush()
-        for column in self._sieves.columns(collection):
-            self._sieves.add(collection, column, [row[1 + column] for row in rows])
+    def _insert(self, collection: Collection, rows: Sequence[tuple[int, Row]], gone: list[int]) -> Moves:
+        seats = self._seats[collection.number]
+        put = [(seat, tag, values) for seat, (tag, values) in zip(seats.draw(len(rows)), rows, strict=True)]
+        if put:
+            appender = self._appenders.get(collection.number)
+            if appender is None:
+                appender = self._appenders[collection.number] = self._connection.appender(collection.name)
+            appender.append_rows([(seat, tag, *values) for seat, tag, values in put])
+            appender.flush()
+            for column in self._sieves.columns(collection):
+                self._sieves.add(collection, column, [values[column] for _, _, values in put])
+        return Moves(seats, put, gone)
+
+    @staticmethod
+    def _settle(moves: Iterable[Moves]) -> None:
+        for one in moves:
+            one.seats.settle(one.put, one.gone)
+
+    def tidy(self) -> None:
+        """Keep look-ups short; whoever feeds calls it now and then."""
+        for seats in self._seats.values():
+            seats.tidy(self.lock)
 
     def load(self, batches: Iterable[tuple[Collection, Sequence[tuple[int, Values]]]], entries: Iterator[Entry],
              leaves: Mapping[Order, int], sequence: int) -> None:
         """Fill empty tables from a snapshot and the day files, up to and with `sequence`; `leaves` has the index in its
-        log of every entry by its order."""
-        self._connection.execute("BEGIN")
+        log of every entry by its order. What is cut short is `begun`."""
+        loaded = 0
         for collection, rows in batches:
-            self._insert(collection, [(tag, *values) for tag, values in rows])
+            self._load(collection, rows)
+            loaded += sum(len(value) for _, values in rows for value in values if isinstance(value, bytes))
+            if loaded > _LOADED_BYTES:
+                self._write()
+                loaded = 0
         sizes: dict[int, int] = {}
         while part := list(itertools.islice(entries, 1000)):
-            made: dict[int, list[tuple[Any, ...]]] = {}
+            made: dict[int, list[tuple[int, Row]]] = {}
             for entry in part:
                 sizes[entry.tag] = sizes.get(entry.tag, 0) + 1
                 if entry.values is not None:
                     made.setdefault(entry.number, []).append(
-                        (entry.tag, *entry.values[:-1], *entry.place, leaves[entry.order]))
+                        (entry.tag, (*entry.values[:-1], *entry.place, leaves[entry.order])))
             for number, found in made.items():
-                self._insert(self._collections[number], found)
+                self._load(self._collections[number], found)
+        self._connection.execute("BEGIN")
         self._note(sequence, sizes.items())
         self._connection.execute("COMMIT")
         self.applied = sequence
 
+    def _load(self, collection: Collection, rows: Sequence[tuple[int, Row]]) -> None:
+        self._connection.execute("BEGIN")
+        moves = self._insert(collection, rows, [])
+        self._connection.execute("COMMIT")
+        self._settle([moves])
+        self.tidy()
+
     def _note(self, sequence: int, grown: Iterable[tuple[int, int]]) -> None:
-        """Write down how far the tables, the day files and the logs are filled, in the transaction that fills them."""
-        self._connection.execute("UPDATE applied SET sequence = ?", [sequence])
+        """Write down how far the tables, the day files and the logs are filled, in the transaction that fills them.
+        Never by an update: who reads an older state would keep checkpoints from being made."""
+        self._connection.execute("DELETE FROM applied")
+        self._connection.execute("INSERT INTO applied VALUES (?, ?)", [SCHEMA, sequence])
         for tag, size in grown:
             self._connection.execute("DELETE FROM logs WHERE tenant = ?", [tag])
             self._connection.execute("INSERT INTO logs VALUES (?, ?)", [tag, size])
@@ -191,58 +217,19 @@ class Tables:
             self._connection.execute("DELETE FROM days WHERE day = ?", [day])
             self._connection.execute("INSERT INTO days VALUES (?, ?)", [day, length])
 
-    def forget_days(self, days: Iterable[int]) -> int:
-        """Remove the rows of days that were dropped; gives how many."""
-        gone = 0
-        for collection in self._collections:
-            if collection.model.logged:
-                gone += self._count(f"DELETE FROM {collection.name} WHERE day IN (SELECT unnest(?::BIGINT[]))",  # noqa: S608
-                                    [list(days)])
-        return gone
-
-    def forget_keys(self, ids: Sequence[bytes]) -> int:
-        """Remove every row that is sealed under one of the keys, but for those that remain; gives how many."""
-        return sum(self._count(f"DELETE FROM {collection.name} WHERE {name}[2:9] IN (SELECT unnest(?::BLOB[]))",  # noqa: S608
-                               [list(ids)])
-                   for collection in self._collections if not collection.model.remains
-                   for name in collection.sealed[:1])
-
-    def forget_older(self, collection: Collection, before_ms: int, held: Iterable[bytes]) -> int:
-        """Remove rows whose age field is below `before_ms`, but for those sealed under a held key and open sessions;
-        gives how many."""
-        return self._count(f"DELETE FROM {collection.name} WHERE {_aged(collection)}",  # noqa: S608 - our own names
-                           [before_ms, list(held)])
-
-    def forget_sessions(self, sessions: Collection, events: Collection, before_ms: int, held: Iterable[bytes]) -> int:
-        """Remove the events of the sessions that `forget_older` would remove; gives how many rows."""
-        return self._count(
-            f"DELETE FROM {events.name} WHERE (tenant, session) IN (SELECT (tenant, {sessions.model.key}) "  # noqa: S608
-            f"FROM {sessions.name} WHERE {_aged(sessions)})", [before_ms, list(held)])
-
-    def forget_unreadable(self, collection: Collection) -> list[str]:
-        """Remove rows of a logged collection whose body the day files do not have; gives their keys."""
-        key = collection.model.key
-        found = self._connection.execute(f"SELECT tenant, {key}, day, place, length FROM {collection.name}").fetchall()  # noqa: S608
-        bad = [(tag, name) for tag, name, *place in found if not self._days.holds(Place(*place))]
-        if bad:
-            self._remove(collection, bad)
-        return [name for _, name in bad]
-
-    def _count(self, statement: str, values: list[Any]) -> int:
-        found = self._connection.execute(statement, values).fetchone()
-        return int(found[0]) if found else 0
-
     def checkpoint(self) -> None:
         """Make what is applied durable: day files and logs first. Raises CheckpointFailed, StorageStopped."""
         self._days.sync()
         self._log.sync()
-        try:
-            self._connection.raw.execute("CHECKPOINT")
-        except duckdb.Error as error:
-            raise CheckpointFailed(f"the tables could not be written ({type(error).__name__})",
-                                   retry_after=5.0) from error
+        self._write()
 
-    # --- reading ---------------------------------------------------------------------------------------------
+    def _write(self) -> None:
+        try:
+            self._file.checkpoint()
+        except duckdb.Error as error:
+            raise CheckpointFailed(error) from error
+
+    # --- asking ----------------------------------------------------------------------------------------------
 
     def day_lengths(self) -> dict[int, int]:
         """How far each day file was filled at the last checkpoint."""
@@ -254,9 +241,8 @@ class Tables:
 
     def leaf(self, collection: Collection, tag: int, key: Any) -> int | None:
         """Which leaf of the tenant's log a row is; None when there is no such row."""
-        found = self._connection.execute(
-            f"SELECT leaf FROM {collection.name} WHERE tenant = ? AND {collection.model.key} = ?",  # noqa: S608
-            [tag, key]).fetchone()
+        asked = self._question(collection, tag, Query.of(collection.key, key))
+        found = None if asked is None else self._file.reader.execute(*asked.chosen("leaf")).fetchone()
         return None if found is None else int(found[0])
 
     def lacks(self, collection: Collection, column: int, value: Any) -> bool:
@@ -265,63 +251,45 @@ class Tables:
         return self._sieves.lack(collection, column, value)
 
     def get(self, collection: Collection, tag: int, key: Any) -> Values | None:
-        if self.lacks(collection, collection.key, key):
-            return None
-        rows = self._rows(collection, f"tenant = ? AND {collection.model.key} = ?", "", [tag, key])
+        rows = self.find(collection, tag, Query.of(collection.key, key))
         return rows[0] if rows else None
 
     def outside_bytes(self, collection: Collection, tag: int) -> int:
         """What a tenant's rows of this collection take in the day files."""
-        found = self._connection.execute(
+        found = self._file.reader.execute(
             f"SELECT coalesce(sum(length), 0) FROM {collection.name} WHERE tenant = ?", [tag]).fetchall()  # noqa: S608
         return int(found[0][0])
 
     def find(self, collection: Collection, tag: int | None, query: Query) -> list[Values]:
         """Rows that meet every condition; of all tenants when `tag` is None."""
-        if any(one.operator == "=" and self.lacks(collection, one.column, one.value) for one in query.conditions):
+        asked = self._question(collection, tag, query)
+        if asked is None:
             return []
-        texts: list[str] = []
-        values: list[Any] = []
-        if tag is not None:
-            texts.append("tenant = ?")
-            values.append(tag)
-        for condition in query.conditions:
-            texts.append(f"{collection.columns[condition.column]} {condition.operator} ?")
-            values.append(condition.value)
-        names = [collection.columns[column] for column in query.order]
-        if query.after is not None:
-            texts.append(f"({', '.join(names)}) {'<' if query.descending else '>'} ({', '.join('?' * len(names))})")
-            values.extend(query.after)
-        direction = " DESC" if query.descending else ""
-        order = f"ORDER BY {', '.join(name + direction for name in names)} " if names else ""
-        return self._rows(collection, " AND ".join(texts) or "true", order + "LIMIT ?", [*values, query.limit])
+        if not collection.model.logged:
+            return self._file.reader.execute(*asked.chosen(names_of(collection))).fetchall()
+        found = self._file.reader.execute(*asked.chosen(f"{names_of(collection)}, {', '.join(PLACE[:3])}")).fetchall()
+        return [(*row[:-3], self._days.body(Place(*row[-3:]))) for row in found]
+
+    def _question(self, collection: Collection, tag: int | None, query: Query) -> Question | None:
+        """None when surely no row meets it."""
+        seats = self._seats[collection.number]
+        fewest: list[int] | None = None
+        for one in query.conditions:
+            if one.operator != "=" or tag is None or one.column not in seats.columns:
+                continue
+            found = [] if self.lacks(collection, one.column, one.value) else seats.of(one.column, tag, one.value)
+            if not found:
+                return None
+            if fewest is None or len(found) < len(fewest):
+                fewest = found
+        return Question.of(collection, tag, query, fewest)
 
     def reading(self) -> Reading:
-        """What is applied, as it is now, to be read without the store's lock; whoever asked closes it."""
+        """What is applied, as it is now, to be read without a lock; whoever feeds asks, and whoever asked closes it."""
         return Reading(Connection(self._connection.raw.cursor(), self._path))
 
     def close(self) -> None:
         self._appenders.clear()
-        self._connection.close()
-
-    def _rows(self, collection: Collection, where: str, rest: str, values: list[Any]) -> list[Values]:
-        names = [field.name for field in tabled(collection)]
-        logged = bool(collection.model.logged)
-        chosen = ", ".join([*names, *PLACE[:3]] if logged else names)
-        found: list[Values] = self._connection.execute(
-            f"SELECT {chosen} FROM {collection.name} WHERE {where} {rest}", values).fetchall()  # noqa: S608
-        if logged:
-            return [(*row[:-3], self._days.body(Place(*row[-3:]))) for row in found]
-        return found
-
-    @staticmethod
-    def _key_type(collection: Collection) -> str:
-        return collection.sql_type(collection.fields[collection.key])
-
-
-def _aged(collection: Collection) -> str:
-    """The condition for rows that are older than a time and not sealed under one of the held keys."""
-    width = collection.by_name[collection.model.aged].width  # a bucket is as old as its last moment
-    condition = (f"{collection.model.aged} + {max(width - 1, 0)} < ? "
-                 f"AND {collection.sealed[0]}[2:9] NOT IN (SELECT unnest(?::BLOB[]))")
-    return condition + (" AND NOT open" if "open" in collection.columns else "")
+        for seats in self._seats.values():
+            seats.close()
+        self._file.close()

@@ -101,15 +101,15 @@ def test_commits_reads_and_feeding_go_on_while_a_snapshot_is_taken(open_store: O
     talks = [Conversation(f"s{number}") for number in range(3)]
     for _ in range(60):
         store.append([talk.turn("said " * 20, "reply " * 40) for talk in talks])
-    store.apply(snapshots=False)
+    store.apply(checkpoints=False)
     assert store.health()["snapshots"] == 0
-    assert store.snapshot_due
-    thread = threading.Thread(target=store.snapshot)
+    assert store.checkpoint_due
+    thread = threading.Thread(target=store.checkpoint)
     thread.start()
     assert disk.begun.wait(60)
     for _ in range(20):
         store.append([talk.turn("later " * 20, "reply " * 40) for talk in talks])
-        assert store.apply(snapshots=False) == 3
+        assert store.apply(checkpoints=False) == 3
         assert store.tenant("acme").session_by_id("s0") == talks[0].state
     assert thread.is_alive()
     disk.may.set()
@@ -128,7 +128,7 @@ def test_closing_waits_for_a_snapshot_and_whoever_waits_behind_it_is_refused(ope
     disk, faults = SlowSnapshots(), list[BaseException]()
     store, talk = open_store(limits=SMALL, disk=disk), Conversation()
     store.append([talk.turn("said " * 200, "reply " * 400) for _ in range(40)])
-    store.apply(snapshots=False)
+    store.apply(checkpoints=False)
 
     def ship() -> None:
         try:
@@ -136,7 +136,7 @@ def test_closing_waits_for_a_snapshot_and_whoever_waits_behind_it_is_refused(ope
         except StorageStopped as error:
             faults.append(error)
 
-    threads = [threading.Thread(target=work) for work in (store.snapshot, ship, store.close)]
+    threads = [threading.Thread(target=work) for work in (store.checkpoint, ship, store.close)]
     threads[0].start()
     assert disk.begun.wait(60)
     for thread in threads[1:]:
@@ -164,10 +164,10 @@ def test_a_snapshot_that_finds_no_room_is_due_again_and_lets_nothing_go(open_sto
     segments = len(list((tmp_path / "data" / "journal").glob("*.seg")))
     with pytest.raises(Unavailable):
         store.apply()
-    assert store.snapshot_due
+    assert store.checkpoint_due
     assert len(list((tmp_path / "data" / "journal").glob("*.seg"))) == segments
     disk.full = False
-    assert store.snapshot()
+    store.checkpoint()
     assert store.health()["snapshots"] == 1
 
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ruche.storage.model.record import ProfileSaved
+from ruche.storage.seats import bits, many_bits
 from ruche.storage.sieve import Sieve
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation, accepted, profile, session_key
@@ -21,8 +22,8 @@ TOKENS = st.integers(-(1 << 63), (1 << 63) - 1)
 def test_what_was_added_is_never_taken_for_missing(batches: list[list[int | bytes]]) -> None:
     sieve = Sieve()
     for batch in batches:
-        sieve.add(batch)
-    assert all(sieve.may_hold(value) for batch in batches for value in batch)
+        sieve.add(many_bits(batch))
+    assert all(sieve.may_hold(bits(value)) for batch in batches for value in batch)
 
 
 def test_it_grows_without_losing_anything_and_stays_choosy() -> None:
@@ -30,9 +31,9 @@ def test_it_grows_without_losing_anything_and_stays_choosy() -> None:
     added = [draw.getrandbits(64) - (1 << 63) for _ in range(150_000)]
     sieve = Sieve()
     for start in range(0, len(added), 10_000):
-        sieve.add(added[start:start + 10_000])
-    assert all(sieve.may_hold(value) for value in added)
-    wrong = sum(sieve.may_hold(draw.getrandbits(64) - (1 << 63)) for _ in range(10_000))
+        sieve.add(many_bits(added[start:start + 10_000]))
+    assert all(sieve.may_hold(bits(value)) for value in added)
+    wrong = sum(sieve.may_hold(draw.getrandbits(64)) for _ in range(10_000))
     assert wrong < 300, "more than 3 in 100 values that were never added look as if they had been"
 
 
