@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import importlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ruche.plugins.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 DEVICES = ("cpu", "cuda", "auto")
@@ -47,6 +50,40 @@ def open_session(model: bytes, *, device: str = "cpu", threads: int = 1,
         raise ConfigurationError(f"device cuda was asked for, but ONNX Runtime runs on {provider_of(session)}; "
                                  "install the CUDA libraries or set device to cpu")
     return session
+
+
+class Movable:
+    """A session that goes on on the CPU when the device that it ran on is gone, for as long as the process lives."""
+
+    def __init__(self, opened: Callable[[str], Any], device: str) -> None:
+        """`opened` makes the session for a device."""
+        self._opened = opened
+        self.session = opened(device)
+
+    @property
+    def provider(self) -> str:
+        """Where the session runs now, as it says itself."""
+        return provider_of(self.session)
+
+    def run(self, output: str, feeds: Mapping[str, NDArray[np.int64]]) -> Any:
+        """One output. Raises what the runtime raises, once there is nowhere left to go."""
+        session = self.session
+        try:
+            return session.run([output], feeds)[0]
+        except Exception as error:  # onnxruntime's own exceptions share no public base
+            if not self.move(error, session):
+                raise
+            return self.session.run([output], feeds)[0]
+
+    def move(self, error: Exception, failed: Any) -> bool:
+        """Open the session that failed anew on the CPU, once; False where that is where it ran."""
+        if self.session is not failed:
+            return True  # another thread was here first
+        if self.provider == CPU:
+            return False
+        log.warning("a model failed on %s (%s) and goes on on the CPU", self.provider, type(error).__name__)
+        self.session = self._opened("cpu")
+        return True
 
 
 def provider_of(session: Any) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ruche.plugins.embedders.calibration import calibrated_threshold
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.folders import clean, configuration, model_bytes, positions, tokenizer_of
-from ruche.plugins.inference import open_session, provider_of
+from ruche.plugins.inference import Movable, open_session
 
 TOKENS, CHARACTERS = 256, 4_096
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
@@ -43,9 +43,10 @@ class FolderEmbedder:
         self.words = frozenset(piece.lstrip("▁Ġ").lower() for piece in self._tokenizer.get_vocab()
                                if piece.lstrip("▁Ġ").isalpha() and not piece.startswith("##"))
         """Pieces that may be whole words: they are never taken for slips."""
-        self._session = open_session(model, device=device, threads=threads)
+        self._session = Movable(
+            lambda on: open_session(model_bytes(folder, sha256), device=on, threads=threads), device)
         self._inputs = self._checked_inputs(folder)
-        self._output = self._session.get_outputs()[0].name
+        self._output = self._session.session.get_outputs()[0].name
         self._name = f"folder-{hashlib.sha256(model).hexdigest()[:12]}"
         self._dimensions = self._tried(folder)
         self._threshold = calibrated_threshold(self.encode) if threshold is None else threshold
@@ -65,7 +66,7 @@ class FolderEmbedder:
     @property
     def provider(self) -> str:
         """Where the session runs, as it says itself."""
-        return provider_of(self._session)
+        return self._session.provider
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """len(texts) x dimensions, rows of length 1. Any text is fine: empty, a megabyte, control characters."""
@@ -88,7 +89,7 @@ class FolderEmbedder:
         whole = np.array([ids], dtype=np.int64)
         feeds = {"input_ids": whole, "attention_mask": np.ones_like(whole), "token_type_ids": np.zeros_like(whole)}
         try:
-            values = self._session.run([self._output], {name: feeds[name] for name in self._inputs})[0]
+            values = self._session.run(self._output, {name: feeds[name] for name in self._inputs})
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ProviderFailed(f"the embedder failed on {self.provider}: {type(error).__name__}") from None
         found: NDArray[np.float32] = np.asarray(values, dtype=np.float32)
@@ -98,7 +99,7 @@ class FolderEmbedder:
         return found
 
     def _checked_inputs(self, folder: Path) -> frozenset[str]:
-        inputs = frozenset(entry.name for entry in self._session.get_inputs())
+        inputs = frozenset(entry.name for entry in self._session.session.get_inputs())
         if "input_ids" not in inputs or inputs - _INPUTS:
             raise ConfigurationError(f"{folder}: the model takes {', '.join(sorted(inputs))}; an embedder takes "
                                      "input_ids and, if it wants, attention_mask and token_type_ids")

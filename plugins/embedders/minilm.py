@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ruche.plugins.embedders.weights import PINNED, checked_bytes, find_weights, graph_weights, read_safetensors
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
-from ruche.plugins.inference import open_session, owns_weights, provider_of
+from ruche.plugins.inference import Movable, open_session, owns_weights, provider_of
 
 DIMENSIONS, TOKENS, CHARACTERS = 384, 256, 4_096
 """Texts are cut to CHARACTERS first (a tokenizer reads all of what it is given), then to TOKENS."""
@@ -34,11 +34,8 @@ class MiniLmEmbedder:
         self._tokenizer = _tokenizer(found)
         self.words = frozenset(token for token in self._tokenizer.get_vocab() if token.isalpha())
         """Whole words that the model reads in one piece."""
-        self._weights = graph_weights(read_safetensors(checked_bytes(found, "model.safetensors")))
-        graph = Path(__file__).with_name("minilm.onnx").read_bytes()
-        self._session = open_session(graph, device=device, threads=threads, weights=self._weights)
-        if owns_weights(self._weights, lambda: self._run([0])):
-            self._weights.clear()
+        self._folder, self._threads = found, threads
+        self._session = Movable(self._opened, device)
 
     @property
     def name(self) -> str:
@@ -64,13 +61,28 @@ class MiniLmEmbedder:
     @property
     def provider(self) -> str:
         """Where the session runs, as it says itself."""
-        return provider_of(self._session)
+        return self._session.provider
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """len(texts) x 384, rows of length 1. Any text is fine: empty, a megabyte, control characters."""
         rows = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
         for place, text in enumerate(texts):
             rows[place] = self._encode(text[:CHARACTERS])
+        return rows
+
+    def _opened(self, device: str) -> Any:
+        self._weights = graph_weights(read_safetensors(checked_bytes(self._folder, "model.safetensors")))
+        graph = Path(__file__).with_name("minilm.onnx").read_bytes()
+        session = open_session(graph, device=device, threads=self._threads, weights=self._weights)
+        if owns_weights(self._weights, lambda: self._tried(session)):
+            self._weights.clear()
+        return session
+
+    def _tried(self, session: Any) -> NDArray[np.float32]:
+        try:
+            rows: NDArray[np.float32] = session.run(["embedding"], _feeds([0]))[0]
+        except Exception as error:  # onnxruntime's own exceptions share no public base
+            raise ProviderFailed(f"the embedder cannot run on {provider_of(session)}: {type(error).__name__}") from None
         return rows
 
     def _encode(self, text: str) -> NDArray[np.float32]:
@@ -82,11 +94,15 @@ class MiniLmEmbedder:
 
     def _run(self, ids: Sequence[int]) -> NDArray[np.float32]:
         try:
-            rows = self._session.run(["embedding"], {"input_ids": np.array([ids], dtype=np.int64)})[0]
+            rows = self._session.run("embedding", _feeds(ids))
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ProviderFailed(f"the embedder failed on {self.provider}: {type(error).__name__}") from None
         row: NDArray[np.float32] = rows[0]
         return row
+
+
+def _feeds(ids: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+    return {"input_ids": np.array([ids], dtype=np.int64)}
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.folders import clean, configuration, model_bytes, positions, tokenizer_of
-from ruche.plugins.inference import CUDA, open_session, provider_of
+from ruche.plugins.inference import CUDA, Movable, open_session
 from ruche.plugins.rerankers.bound import PAIRS, BoundShapes
 
 TOKENS, CHARACTERS, QUERY_CHARACTERS = 256, 2_048, 512
@@ -55,7 +55,7 @@ class CrossEncoder:
     @property
     def provider(self) -> str:
         """Where the session runs, as it says itself."""
-        return provider_of(self._session)
+        return self._session.provider
 
     def score(self, query: str, passages: Sequence[str]) -> list[float]:
         """One score a passage, in the order given, higher is better. Long texts are cut."""
@@ -86,12 +86,19 @@ class CrossEncoder:
         return values
 
     def _open(self, folder: Path, model: bytes, device: str, threads: int, bound: bool | None) -> None:
-        self._session = open_session(model, device=device, threads=threads, graphs=bound is not False)
+        def opened(on: str) -> Any:
+            self._bound = None  # its tensors lie where the session before ran
+            return open_session(model, device=on, threads=threads, graphs=bound is not False)
+
+        self._session = Movable(opened, device)
         self._inputs = self._checked_inputs(folder)
-        self._output = self._session.get_outputs()[0].name
+        self._output = self._session.session.get_outputs()[0].name
         if bound or (bound is None and self.provider == CUDA):
             self._bound = self._shapes(folder)
+        began = self.provider
         self._try(folder)
+        if self.provider != began and (device == "cuda" or bound is not False):
+            raise ConfigurationError(f"{folder}: the model cannot run on {began}")
 
     def _run(self, encodings: Sequence[Any]) -> NDArray[np.floating]:
         length = max(len(encoding.ids) for encoding in encodings)
@@ -108,22 +115,28 @@ class CrossEncoder:
 
     def _logits(self, feeds: dict[str, NDArray[np.int64]], pairs: int, length: int) -> Any:
         if self._bound is None:
-            return self._session.run([self._output], feeds)[0]
-        if self._bound.fits(pairs, length):
-            return self._bound.run(feeds)
-        return self._session.run([self._output], feeds, self._bound.outside())[0]
+            return self._session.run(self._output, feeds)
+        session = self._session.session
+        try:
+            if self._bound.fits(pairs, length):
+                return self._bound.run(feeds)
+            return session.run([self._output], feeds, self._bound.outside())[0]
+        except Exception as error:  # onnxruntime's own exceptions share no public base
+            if not self._session.move(error, session):
+                raise
+            return self._session.run(self._output, feeds)
 
     def _shapes(self, folder: Path) -> BoundShapes:
         """Raises ConfigurationError for an output whose width the model does not tell."""
-        shape = self._session.get_outputs()[0].shape
+        shape = self._session.session.get_outputs()[0].shape
         if len(shape) != 2 or not isinstance(shape[1], int):
             raise ConfigurationError(f"{folder}: the model does not tell how many numbers it gives a pair; export it "
                                      "with a fixed last dimension")
-        return BoundShapes(self._session, self._inputs, self._output, shape[1],
+        return BoundShapes(self._session.session, self._inputs, self._output, shape[1],
                            "cuda" if self.provider == CUDA else "cpu")
 
     def _checked_inputs(self, folder: Path) -> frozenset[str]:
-        inputs = frozenset(entry.name for entry in self._session.get_inputs())
+        inputs = frozenset(entry.name for entry in self._session.session.get_inputs())
         if "input_ids" not in inputs or inputs - _INPUTS:
             raise ConfigurationError(f"{folder}: the model takes {', '.join(sorted(inputs))}; a cross-encoder takes "
                                      f"input_ids and, if it wants, attention_mask and token_type_ids")

@@ -28,11 +28,14 @@ PAGES = {"a.md": "# Cloakroom\n\nCoats are kept for free.", "b.md": "# Garden\n\
 class Gone:
     """A session whose device was taken away: every run fails, as ONNX Runtime's does then."""
 
+    def __init__(self, provider: str = "CPUExecutionProvider") -> None:
+        self.provider = provider
+
     def run(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("CUDA failure 999: device lost")
 
     def get_providers(self) -> list[str]:
-        return ["CUDAExecutionProvider"]
+        return [self.provider]
 
 
 @pytest.fixture
@@ -84,15 +87,15 @@ async def test_a_text_of_a_megabyte_is_refused_with_the_limit(tmp_path: Path, mo
             await said(engine, "tickets " * 125_000)
 
 
-async def test_a_device_that_goes_away_costs_its_own_results_and_the_turns_go_on(
+async def test_models_that_cannot_run_any_more_cost_their_own_results_and_the_turns_go_on(
         tmp_path: Path, models: dict[str, Any]) -> None:
     async with opened(tmp_path, models) as engine:
         host: Any = engine._host
         embedder, reranker = host.retriever.embedder, host.recalling.reranking.reranker
         before = await said(engine, "when do you open")
         assert before.decisions["retrieve"].get("unranked", "") == ""
-        reranking, embedding = reranker._session, embedder._session
-        reranker._session = Gone()
+        reranking, embedding = reranker._session.session, embedder._session.session
+        reranker._session.session = Gone()
         for number in range(6):
             run = await said(engine, f"the price of ticket {number}")
             assert run.reply
@@ -100,12 +103,29 @@ async def test_a_device_that_goes_away_costs_its_own_results_and_the_turns_go_on
         told = next(one for one in await engine.health() if one.name == "reranker")
         assert told.status == "degraded"
         assert "breaker open" in told.message
-        embedder._session = Gone()
+        embedder._session.session = Gone()
         run = await said(engine, "something never said before")
         assert run.reply
         assert "embedder failed" in run.decisions["retrieve"]["fault"]
-        embedder._session, reranker._session = embedding, reranking
+        embedder._session.session, reranker._session.session = embedding, reranking
         assert "fault" not in (await said(engine, "something else never said before")).decisions["retrieve"]
+
+
+async def test_when_the_gpu_goes_away_models_go_on_on_the_cpu_with_the_same_answers(
+        tmp_path: Path, models: dict[str, Any]) -> None:
+    async with opened(tmp_path, models) as engine:
+        host: Any = engine._host
+        embedder, reranker = host.retriever.embedder, host.recalling.reranking.reranker
+        vector, scores = embedder.encode(["when do you open"])[0], reranker.score("when", ["at nine", "never"])
+        embedder._session.session = Gone("CUDAExecutionProvider")
+        reranker._session.session = Gone("CUDAExecutionProvider")
+        run = await said(engine, "when do you open")
+        assert run.reply
+        assert "fault" not in run.decisions["retrieve"]
+        assert run.decisions["retrieve"].get("unranked", "") == ""
+        assert (embedder.encode(["when do you open"])[0] == vector).all()
+        assert reranker.score("when", ["at nine", "never"]) == scores
+        assert {embedder.provider, reranker.provider} == {"CPUExecutionProvider"}
 
 
 @pytest.mark.parametrize(("spoil", "why"), [

@@ -118,6 +118,21 @@ def test_asking_for_a_gpu_that_is_not_there_is_refused(minilm_folder: Path) -> N
         MiniLmEmbedder(minilm_folder, device="cuda")
 
 
+def test_minilm_goes_on_on_the_cpu_when_its_device_is_gone(minilm_folder: Path) -> None:
+    class Gone:
+        def run(self, *_: object) -> object:
+            raise RuntimeError("device lost")
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"]
+
+    embedder = MiniLmEmbedder(minilm_folder)
+    before = embedder.encode(["a sentence"])
+    embedder._session.session = Gone()
+    assert (embedder.encode(["a sentence"]) == before).all()
+    assert embedder.provider == "CPUExecutionProvider"
+
+
 def test_weights_are_let_go_only_when_the_session_has_its_own_copy(minilm: MiniLmEmbedder) -> None:
     weights = {"w": np.arange(6, dtype=np.float32).reshape(3, 2)}
     assert owns_weights(weights, lambda: np.ones(2, dtype=np.float32))

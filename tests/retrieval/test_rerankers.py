@@ -197,6 +197,22 @@ def test_requests_in_one_batch_get_the_scores_that_they_get_alone(cross_folder: 
         assert scores == pytest.approx(model.score(query, passages), abs=1e-5)
 
 
+def test_bound_shapes_whose_device_is_gone_give_way_to_runs_on_the_cpu(cross_folder: Path) -> None:
+    class Gone:
+        def run_with_iobinding(self, *_: object) -> object:
+            raise RuntimeError("device lost")
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"]
+
+    model = CrossEncoder(cross_folder, device="cpu", bound=True)
+    before = model.score("a question", ["one", "two words"])
+    model._session.session = model._bound._session = Gone()  # type: ignore[union-attr]
+    assert model.score("a question", ["one", "two words"]) == pytest.approx(before, abs=1e-6)
+    assert not model.batches
+    assert model.provider == "CPUExecutionProvider"
+
+
 def test_two_logits_are_bound_as_well(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "two", replace(SMALL, logits=2))
     free, bound = CrossEncoder(folder, device="cpu"), CrossEncoder(folder, device="cpu", bound=True)
