@@ -22,8 +22,9 @@ from ruche.plugins.errors import InvalidRequest
 from ruche.storage.episodes import content
 from ruche.storage.errors import Erased
 from ruche.storage.model.conversation import FieldValue, Profile, SessionState
+from ruche.storage.model.memory import Utterance
 from ruche.storage.model.record import ProfileSaved
-from ruche.storage.runs import day_of
+from ruche.storage.times import day_of
 from ruche.storage.store import Store
 from ruche.storage.tenant import TenantStore
 
@@ -73,6 +74,14 @@ class Persons:
             await self._host.scribe.commit(ProfileSaved(tenant=tenant, at_ms=now, profile=changed))
             person.profile = changed
         return changed
+
+    async def memories(self, tenant: str, interlocutor: str, limit: int = 20) -> list[Utterance]:
+        """What agents that remember have kept of what was said with the person, newest first."""
+        def read(store: Store) -> list[Utterance]:
+            store.audit.key_names(tenant, interlocutor)
+            return [one.utterance for one in reversed(store.tenant(tenant).memories(interlocutor, limit))]
+
+        return await self._host.scribe.read(read)
 
     async def export(self, tenant: str, interlocutor: str) -> bytes:
         """Everything that is held about the person, as a ZIP of JSON files: profile, sessions, runs with what was added
@@ -132,7 +141,7 @@ def _files(view: TenantStore, interlocutor: str) -> Iterator[tuple[str, bytes]]:
     """(name in the archive, JSON)."""
     profile = view.profile(interlocutor) or Profile(interlocutor=interlocutor, tenant="")
     yield "profile.json", _json(profile)
-    yield "memories.json", _json(view.memories(interlocutor, _MEMORIES))
+    yield "memories.json", _json([one.utterance for one in view.memories(interlocutor, _MEMORIES)])
     yield "episodes.json", _json([content(one) for one in _episodes(view, interlocutor)])
     for session in _sessions(view, interlocutor):
         yield f"sessions/{session.id}.json", _json(session)

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from ruche.storage.ledger import episode_name
+from ruche.storage.belongings import episode_name
 from ruche.storage.model.record import EpisodeKept
 from ruche.storage.rows import EpisodeRow
 from ruche.storage.secured import Door, Filter, Page

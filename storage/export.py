@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from ruche.storage import platform
 from ruche.storage.errors import ConfigurationError
 from ruche.storage.model.run import Run, canonical
-from ruche.storage.runs import day_of
 from ruche.storage.tenant import TenantStore
+from ruche.storage.times import day_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _PAGE: Final = 200

@@ -5,66 +5,48 @@ Everything of a person is sealed under the person's data key here, once; the tab
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ruche.storage.auditing import AuditRows, FindRows
+from ruche.storage.belongings import Belongings
 from ruche.storage.collection import Collection
 from ruche.storage.errors import RucheError
-from ruche.storage.expiry import without
-from ruche.storage.fields import Id, Stored
+from ruche.storage.fields import Id
+from ruche.storage.inbox import Inbox
 from ruche.storage.keyring import Keyring, Tenant
-from ruche.storage.model.conversation import Profile, SessionKey, SessionState
-from ruche.storage.model.event import Event, OutboxItem
-from ruche.storage.model.memory import Remembered
+from ruche.storage.model.conversation import SessionKey, SessionState
+from ruche.storage.model.event import Event
 from ruche.storage.model.record import (
     GIVEN_UP,
     Accepted,
-    AgentPublished,
     AnyRecord,
     DeadLettered,
-    DraftSaved,
     EffectReserved,
     EffectSettled,
-    EpisodeKept,
-    FieldsExpired,
-    MigrationSaved,
-    OutboxSettled,
-    PersonErased,
-    ProfileSaved,
     Record,
-    ReminderSet,
     SegmentReleased,
     SessionSaved,
-    TenantErased,
     TriedAgain,
     TurnCommitted,
-    UtterancesKept,
 )
 from ruche.storage.model.run import Run, canonical, refuse_placeholders
 from ruche.storage.overlay import Change
-from ruche.storage.payload import EPISODE_BYTES, RUN_BYTES, check_size
+from ruche.storage.payload import RUN_BYTES, check_size
+from ruche.storage.protecting import Protecting
 from ruche.storage.recent import Recent
 from ruche.storage.rows import (
-    DRAFT,
-    PLAN,
-    AgentRow,
     DeadRow,
     EffectRow,
-    EpisodeRow,
     EventsRow,
     IdempotencyRow,
     InboxRow,
-    OutboxRow,
-    PersonRow,
     RunRow,
     SegmentRow,
     SessionRow,
-    UtteranceRow,
 )
 from ruche.storage.vault import DataKey
 
@@ -75,15 +57,6 @@ _SESSIONS: Final = 4096
 
 FindPerson = Callable[[str, str], DataKey | None]
 """(tenant, session id) -> the data key of the session's person, from what is stored."""
-
-
-class Inbox:
-    """Accepted messages without an answer, in order, and the turns that have released segments but no commit."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[tuple[str, str], Accepted] = {}
-        self.segments: dict[tuple[str, str], list[int]] = {}
-        self.count = 0
 
 
 class Ledger:
@@ -98,7 +71,9 @@ class Ledger:
         self._at_once: dict[tuple[str, str], tuple[Event, ...]] = {}
         """Messages that the batch takes and answers, with the events that their turn's come after."""
         self._find = find
-        self._audit = AuditRows(collections, keyring, find)
+        self._audit, protecting = AuditRows(collections, keyring, find), Protecting(collections)
+        self._put, self._remove = protecting.put, protecting.remove
+        self._belongings = Belongings(protecting, keyring, self._audit)
 
     def begin(self, records: Sequence[AnyRecord]) -> None:
         """A new batch of these records: what an earlier, failed one staged is forgotten.
@@ -131,37 +106,19 @@ class Ledger:
                 return [self._put(EffectRow(effect=record.key, turn=Id(record.turn_id), at_ms=record.at_ms,
                                             record=_encode(record)), tenant, key)]
             case TriedAgain():
-                return [self._tried(accepted, tenant) for accepted in self._again(record)]
+                return [self._tried(accepted, tenant) for accepted in self._inbox.again(record)]
             case SessionSaved():
                 key = self._person(record.tenant, record.session.key, record.session.id)
                 return [self._session(record.session, tenant, key),
                         *self._events(record.session.id, record.events, tenant, key),
-                        *(self._outbox(item, tenant, key) for item in record.outbox)]
-            case ProfileSaved():
-                return [self._profile(record.profile, tenant)]
-            case AgentPublished():
-                version = self._agent(record, record.version, tenant)
-                return [version, self._no_draft(record.agent, tenant)] if record.ends_draft else [version]
-            case DraftSaved():
-                if record.bundle is None:
-                    return [self._no_draft(record.agent, tenant)]
-                return [self._agent(record, DRAFT, tenant)]
-            case MigrationSaved():
-                return [self._put(AgentRow(published=f"{record.plan.agent}:{PLAN}:{record.plan.id}",
-                                           agent=record.plan.agent, version=PLAN, record=_encode(record)),
-                                  tenant, self._keyring.person(record.tenant, ""))]
+                        *(self._belongings.outbox(item, tenant, key) for item in record.outbox)]
             case DeadLettered():
                 return self._dead(record, tenant)
-            case ReminderSet():
-                return [self._outbox(record.item, tenant, self._keyring.person(record.tenant, record.interlocutor))]
-            case OutboxSettled():
-                return self._settled(record, tenant)
-            case UtterancesKept():
-                return [self._utterance(record, one, tenant) for one in record.memories]
-            case FieldsExpired():
-                return self._expired(record, tenant)
-            case EpisodeKept():
-                return [self._episode(record, tenant)]
+            case _:
+                made = self._belongings.changes(record, tenant)
+                return self._audited(record, tenant) if made is None else list(made)
+
+    def _audited(self, record: AnyRecord, tenant: Tenant) -> list[Change]:
         made = self._audit.changes(record, tenant)
         if made is None:
             raise RucheError(f"storage has no place for {type(record).__name__}")
@@ -180,36 +137,6 @@ class Ledger:
         return [Change(number, tag, values[keys[number]], tuple(values)) if number >= 0
                 else Change(-1 - number, tag, values[0], None) for number, tag, *values in _decode(body)]
 
-    def note(self, record: AnyRecord) -> None:
-        """Keep the inbox in step; called once the record is on disk."""
-        match record:
-            case Accepted():
-                self._inbox.waiting[record.tenant, record.message.id] = record
-            case TriedAgain():
-                for accepted in self._again(record):
-                    self._inbox.waiting[record.tenant, accepted.message.id] = accepted
-            case TurnCommitted():
-                for message in record.answered:
-                    self._inbox.waiting.pop((record.tenant, message), None)
-                self._inbox.segments.pop((record.tenant, record.run.id), None)
-            case DeadLettered():
-                self._inbox.waiting.pop((record.tenant, record.message.id), None)
-            case SegmentReleased():
-                self._inbox.segments.setdefault((record.tenant, record.turn_id), []).append(record.number)
-            case PersonErased():
-                self._forget_waiting(record.tenant, record.interlocutor)
-            case TenantErased():
-                self._forget_waiting(record.tenant)
-            case _:
-                pass
-
-    def _forget_waiting(self, tenant: str, interlocutor: str | None = None) -> None:
-        """Who was erased, a person or everybody of a tenant, gets no answers any more."""
-        gone = [name for name, accepted in self._inbox.waiting.items()
-                if name[0] == tenant and interlocutor in (None, accepted.key.interlocutor)]
-        for name in gone:
-            del self._inbox.waiting[name]
-
     # --- one kind of record each -----------------------------------------------------------------------------
 
     def _turn(self, record: TurnCommitted, tenant: Tenant) -> list[Change]:
@@ -227,8 +154,8 @@ class Ledger:
         for message in record.answered:
             made += self._answered(message, run.id, record, tenant, key)
         if record.profile is not None:
-            made.append(self._profile(record.profile, tenant))
-        made += [self._outbox(item, tenant, key) for item in record.outbox]
+            made.append(self._belongings.profile(record.profile, tenant))
+        made += [self._belongings.outbox(item, tenant, key) for item in record.outbox]
         made += [self._remove(SegmentRow, f"{run.id}:{number}", tenant)
                  for inbox in (self._inbox, self._staged)
                  for number in inbox.segments.get((record.tenant, run.id), ())]
@@ -239,6 +166,13 @@ class Ledger:
         found = [self._at_once[record.tenant, message] for message in record.answered
                  if (record.tenant, message) in self._at_once]
         return found[0] if found else ()
+
+    def _person(self, tenant: str, key: SessionKey, session: str) -> DataKey:
+        return self._persons.put((tenant, session), self._keyring.person(tenant, key.interlocutor))
+
+    def _of_session(self, tenant: str, session: str) -> DataKey:
+        known = self._persons.get((tenant, session)) or self._person_of(tenant, session)
+        return self._keyring.newest(known) if known else self._keyring.person(tenant, "")
 
     def _superseded(self, run: Run, tenant: Tenant, key: DataKey) -> Change:
         kept = self._put(RunRow(id=Id(run.id), session=Id(run.session), sequence=run.sequence,
@@ -260,7 +194,7 @@ class Ledger:
         key = self._person(record.tenant, record.key, record.session_id)
         self._inbox.count += 1
         self._staged.waiting[record.tenant, record.message.id] = record
-        told = [self._outbox(item, tenant, key) for item in record.outbox]
+        told = [self._belongings.outbox(item, tenant, key) for item in record.outbox]
         if (record.tenant, record.message.id) in self._at_once:
             return told
         made = [self._put(InboxRow(id=Id(record.message.id), session=Id(record.session_id), number=self._inbox.count,
@@ -276,11 +210,6 @@ class Ledger:
         number = row[self._collections[InboxRow].columns.index("number")]
         return self._put(InboxRow(id=Id(message), session=Id(accepted.session_id), number=number,
                                   accepted=_encode(accepted)), tenant, key)
-
-    def _again(self, record: TriedAgain) -> list[Accepted]:
-        """Those of the messages that still wait, with the tries."""
-        waiting = [self._inbox.waiting.get((record.tenant, message)) for message in record.messages]
-        return [msgspec.structs.replace(one, tries=record.tries) for one in waiting if one is not None]
 
     def _request(self, accepted: Accepted, turn: str, tenant: Tenant, key: DataKey) -> Change:
         message = accepted.message
@@ -308,11 +237,6 @@ class Ledger:
                 fingerprint=(record.message.fingerprint or "").encode()), tenant, key))
         return made + self._events(record.session_id, record.events, tenant, key)
 
-    def _settled(self, record: OutboxSettled, tenant: Tenant) -> list[Change]:
-        if record.retry is None:
-            return [self._remove(OutboxRow, record.item, tenant)]
-        return [self._outbox(record.retry, tenant, self._keyring.person(record.tenant, record.interlocutor))]
-
     def _session(self, state: SessionState, tenant: Tenant, key: DataKey) -> Change:
         return self._put(SessionRow(id=Id(state.id), address=str(state.key), person=state.key.interlocutor,
                                     agent=state.key.agent, created_ms=state.created_ms, open=state.closed_ms is None,
@@ -325,73 +249,9 @@ class Ledger:
         return [self._put(EventsRow(id=Id(f"{session}:{first}"), session=Id(session), first=first, last=last,
                                     events=_encode(events)), tenant, key)]
 
-    def _profile(self, profile: Profile, tenant: Tenant) -> Change:
-        put = self._put(PersonRow(person=profile.interlocutor, profile=_encode(profile)), tenant,
-                        self._keyring.person(tenant.name, profile.interlocutor))
-        self._audit.stage(put)
-        return put
-
-    def _expired(self, record: FieldsExpired, tenant: Tenant) -> list[Change]:
-        """From the profile as it is now: nothing that was learned meanwhile is lost."""
-        known = self._audit.profile(tenant, record.interlocutor)
-        left = None if known is None else without(known, record.fields)
-        return [] if left is None or left is known else [self._profile(left, tenant)]
-
-    def _agent(self, record: AgentPublished | DraftSaved, version: int, tenant: Tenant) -> Change:
-        return self._put(AgentRow(published=f"{record.agent}:{version}", agent=record.agent, version=version,
-                                  record=_encode(record)), tenant, self._keyring.person(record.tenant, ""))
-
-    def _no_draft(self, agent: str, tenant: Tenant) -> Change:
-        return self._remove(AgentRow, f"{agent}:{DRAFT}", tenant)
-
-    def _utterance(self, record: UtterancesKept, one: Remembered, tenant: Tenant) -> Change:
-        body = _encode((tenant.name, record.interlocutor, one))
-        check_size(len(body), EPISODE_BYTES, "a memory")
-        return self._put(UtteranceRow(id=Id(one.utterance.id), person=record.interlocutor, at_ms=one.utterance.at_ms,
-                                      record=body), tenant, self._keyring.person(tenant.name, record.interlocutor))
-
-    def _episode(self, record: EpisodeKept, tenant: Tenant) -> Change:
-        check_size(len(record.body), EPISODE_BYTES, "an episode")
-        return self._put(EpisodeRow(episode=episode_name(record.kind, record.id), kind=record.kind,
-                                   person=record.interlocutor, day=record.at_ms,
-                                   number=int.from_bytes(os.urandom(8), "big") >> 1, record=_encode(record)), tenant,
-                         self._keyring.person(tenant.name, record.interlocutor))
-
-    def _outbox(self, item: OutboxItem, tenant: Tenant, key: DataKey) -> Change:
-        return self._put(OutboxRow(id=Id(item.id), at_ms=item.at_ms, item=_encode((tenant.name, item))), tenant, key)
-
-    # --- rows ------------------------------------------------------------------------------------------------
-
-    def _put(self, row: Stored, tenant: Tenant, key: DataKey) -> Change:
-        collection = self._collections[type(row)]
-        values = collection.protect(row, tenant, key)
-        return Change(collection.number, tenant.tag, values[collection.key], values)
-
-    def _remove(self, model: type[Stored], key: Any, tenant: Tenant) -> Change:
-        collection = self._collections[model]
-        return Change(collection.number, tenant.tag,
-                      collection.stored(collection.fields[collection.key], key, tenant), None)
-
-    def _person(self, tenant: str, key: SessionKey, session: str) -> DataKey:
-        return self._persons.put((tenant, session), self._keyring.person(tenant, key.interlocutor))
-
-    def _of_session(self, tenant: str, session: str) -> DataKey:
-        known = self._persons.get((tenant, session)) or self._person_of(tenant, session)
-        return self._keyring.newest(known) if known else self._keyring.person(tenant, "")
-
-
-ENDINGS: Final = (TurnCommitted, EffectSettled, DeadLettered, SegmentReleased, OutboxSettled)
-"""Records that finish what was accepted before: on a full disk they may spend the reserve."""
-
-
 def request_name(interlocutor: str, idempotency_key: str) -> str:
     """One request of one person, as one string that no other pair gives."""
     return f"{len(interlocutor)}:{interlocutor}:{idempotency_key}"
-
-
-def episode_name(kind: str, id: str) -> str:
-    """One episode as one string that no other pair gives."""
-    return f"{kind}:{id}"
 
 
 def _answers(record: Record, accepted: Accepted) -> bool:
@@ -400,7 +260,3 @@ def _answers(record: Record, accepted: Accepted) -> bool:
             and record.tenant == accepted.tenant and record.session.id == accepted.session_id
             and bool(accepted.events and record.events)
             and accepted.events[-1].seq + 1 == record.events[0].seq)
-
-
-def is_ending(record: Record) -> bool:
-    return isinstance(record, ENDINGS)

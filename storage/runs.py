@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -265,11 +265,6 @@ class DayFiles:
         return _Open(descriptor, end, {
             (frame.sequence, frame.batch - 1): Place(day, start + frame.start, frame.end - frame.start)
             for frame in found.frames + later})
-
-
-def day_of(at_ms: int) -> str:
-    """The UTC day of a time, as day files are named."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
 
 
 def entry(tag: int, collection: Collection, values: Values) -> bytes:

@@ -27,10 +27,11 @@ from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
 from ruche.storage.errors import Erased, RucheError, StorageStopped
 from ruche.storage.feed import Feed
 from ruche.storage.fields import Id, Stored
+from ruche.storage.inbox import Inbox, is_ending
 from ruche.storage.keyring import KeySource
 from ruche.storage.keys import Keys
 from ruche.storage.keyuse import KeyUse
-from ruche.storage.ledger import Inbox, Ledger, is_ending
+from ruche.storage.ledger import Ledger
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
 from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered, SegmentReleased
@@ -126,7 +127,7 @@ class Store:
                 self._overlay.add(sequence, changes)
                 self._feed.add(sequence, changes)
             for record in records:
-                self._ledger.note(record)
+                self._inbox.note(record)
 
     def apply(self, *, checkpoints: bool = True) -> int:
         """Feed the tables with what was appended before the call, and checkpoint when it is due; gives the number.

@@ -31,3 +31,8 @@ def milliseconds(value: Any, *, assume_utc: bool = False) -> int:
     if made < 0:
         raise BadTime("has a time before 1970")
     return made
+
+
+def day_of(at_ms: int) -> str:
+    """The UTC day of a time, as day files are named."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
