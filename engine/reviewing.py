@@ -82,7 +82,7 @@ def _judged(run: Run) -> Iterator[str]:
     if enforcement.regenerated:
         yield f"The reply was written anew {enforcement.regenerated} time(s)."
     if enforcement.fallback:
-        yield f"Instead of the reply {enforcement.fallback} was said."
+        yield f"Instead of the reply, '{enforcement.fallback}' was said."
     kept = [rule for rule, outcome in enforcement.checked if outcome == "pass"]
     if kept:
         yield f"Kept: {', '.join(kept)}."

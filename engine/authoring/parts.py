@@ -122,8 +122,8 @@ def _check_field(place: Path, field: InterlocutorField, tools: dict[str, Tool],
                               f"{tool.id} is {tool.policy}, and a value is verified unasked",
                               "take a tool that is PURE or IDEMPOTENT")
     if not field.encrypted:
-        yield origins.problem((*place, "encrypted"), "E327", "encrypted: false has no meaning, every value is encrypted",
-                              "leave it out")
+        yield origins.problem((*place, "encrypted"), "E327",
+                              "encrypted: false has no meaning, every value is encrypted", "leave it out")
     if field.pattern is not None:
         try:
             Automaton(field.pattern)

@@ -1,6 +1,7 @@
 // The page: signs in, holds the conversation, shows what each turn did.
 
 import { byId, make, milliseconds } from "/dom.js";
+import { desk, personView, queueView, reviewForm } from "/operate.js";
 import { Refused, ask, converse, post } from "/stream.js";
 import { describeTurn, waterfall } from "/trace.js";
 
@@ -10,7 +11,9 @@ const empty = byId("empty");
 const agents = new Map();
 const turns = []; // { turn, reply }: what was answered, oldest first
 const sent = [];
+const VIEWS = ["turn", "person", "reviews"];
 let me = null;
+let atDesk = () => {};
 let shown = -1;
 let fresh = false;
 let waiting = 0;
@@ -18,16 +21,27 @@ let waiting = 0;
 async function start() {
   try {
     me = await signIn();
+    if (operates()) atDesk = desk(byId("desk"), (text) => bubble("agent", text));
+    else for (const name of ["person", "reviews"]) byId(`view-${name}`).hidden = true;
     const items = (await ask("/v1/agents")).items.filter((one) => one.version); // a draft serves nobody yet
     if (!items.length) return explain("No agent is published.", "Start the server with --agents and a folder.");
     byId("agent").append(...items.map((one) => make("option", { value: one.id }, one.name)));
     for (const control of [byId("agent"), byId("new"), byId("send")]) control.disabled = false;
     await chooseAgent();
   } catch (error) {
-    explain(error.status === 401 ? "This link cannot be used again." : "The server cannot be reached.",
-      error.status === 401 ? "Start ruche serve again and open the link it prints." : error.message);
+    explain(...trouble(error));
   }
 }
+
+// What went wrong at the start, and what to do about it.
+function trouble(error) {
+  if (!(error instanceof Refused)) return ["The server cannot be reached.", "Is ruche serve running? Then load this page again."];
+  if (error.wrongCode) return ["The one-time code is wrong.", "Open the link that ruche serve prints; it works once."];
+  if (error.status === 401) return ["This link cannot be used again.", "Start ruche serve again and open the link it prints."];
+  return ["The server refused.", error.message];
+}
+
+const operates = () => ["operator", "admin"].some((role) => me?.roles?.includes(role));
 
 // The link holds a one-time code in its fragment, which no server log sees; it is exchanged for a cookie.
 async function signIn() {
@@ -35,6 +49,7 @@ async function signIn() {
   if (code) {
     history.replaceState(null, "", location.pathname);
     try { return await post("/v1/console/session", { code }); } catch (error) {
+      error.wrongCode = error.status === 400 || error.status === 422; // it was never one of ours
       if (error.status !== 401) throw error;
     }
   }
@@ -80,6 +95,8 @@ function clear() {
   log.replaceChildren(empty);
   empty.classList.remove("hidden");
   byId("trace").replaceChildren(make("p", { class: "quiet" }, "Nothing has been said yet."));
+  atDesk(null);
+  press("turn");
   steer();
 }
 
@@ -144,6 +161,7 @@ function finish(reply, turn) {
   reply.append(chips(turn, number));
   log.scrollTop = log.scrollHeight;
   show(number);
+  atDesk(turn.session_id);
 }
 
 function chips(turn, number) {
@@ -170,9 +188,31 @@ function show(number) {
   const { turn, reply } = turns[number];
   reply.classList.add("chosen");
   byId("trace-title").textContent = number === turns.length - 1 ? "Last turn" : `Turn ${number + 1} of ${turns.length}`;
-  byId("trace").replaceChildren(...describeTurn(turn, agents.get(byId("agent").value)));
+  byId("trace").replaceChildren(...describeTurn(turn, agents.get(byId("agent").value)),
+    ...(operates() ? [reviewForm(turn)] : []));
   byId("trace").scrollTop = 0;
+  press("turn");
   steer();
+}
+
+function press(chosen) {
+  for (const name of VIEWS) byId(`view-${name}`).setAttribute("aria-pressed", String(name === chosen));
+}
+
+async function view(name) {
+  if (byId(`view-${name}`).hidden) return;
+  if (name === "turn") {
+    if (turns.length) show(Math.max(shown, 0));
+    return;
+  }
+  press(name);
+  byId("trace-title").textContent = name === "person" ? "Person" : "To review";
+  try {
+    const parts = await (name === "person" ? personView(me.subject) : queueView());
+    byId("trace").replaceChildren(...parts.filter(Boolean));
+  } catch (error) {
+    byId("trace").replaceChildren(make("p", { class: "bad" }, error.message));
+  }
 }
 
 function steer() {
@@ -224,12 +264,12 @@ field.addEventListener("keydown", (event) => {
   }
 });
 
-const LETTERS = { j: () => show(shown + 1), k: () => show(shown - 1), n: newSession,
-                  "/": () => field.focus(), "?": () => byId("keys").showModal() };
+const LETTERS = { j: () => show(shown + 1), k: () => show(shown - 1), n: newSession, t: () => view("turn"),
+                  p: () => view("person"), r: () => view("reviews"), "/": () => field.focus(), "?": () => byId("keys").showModal() };
 
 document.addEventListener("keydown", (event) => {
   if (event.target === field || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
-  if (event.target instanceof HTMLSelectElement) return;
+  if (event.target instanceof HTMLSelectElement || event.target instanceof HTMLInputElement) return;
   if (event.key === "Escape") field.focus();
   else if (byId("letters").checked && LETTERS[event.key]) {
     event.preventDefault();
@@ -243,4 +283,5 @@ byId("new").addEventListener("click", newSession);
 byId("help").addEventListener("click", () => byId("keys").showModal());
 byId("older").addEventListener("click", () => show(shown - 1));
 byId("newer").addEventListener("click", () => show(shown + 1));
+for (const name of VIEWS) byId(`view-${name}`).addEventListener("click", () => view(name));
 start();

@@ -14,7 +14,7 @@ from ruche.engine.server.answers import Shown, answer, rfc3339
 from ruche.engine.server.audit import person_of
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
-from ruche.engine.server.requests import Body, query, read
+from ruche.engine.server.requests import Body, query, read, whole
 from ruche.engine.server.routes import ADMINISTER, OVERSEE, Route
 from ruche.storage.model.conversation import FieldValue, Profile
 
@@ -40,6 +40,20 @@ class PersonShown(Shown, kw_only=True):
     fields: dict[str, FieldShown]
 
 
+class MemoryShown(Shown, kw_only=True):
+    """Something that was said, as it is remembered. `speaker` is `user` or `agent`."""
+
+    id: str
+    turn_id: str
+    speaker: str
+    at: str
+    text: str
+
+
+class MemoriesShown(Shown, kw_only=True):
+    items: list[MemoryShown]
+
+
 class AmendRequest(Body, frozen=True, kw_only=True):
     """Values to enter as right, by field; null takes one out."""
 
@@ -60,6 +74,15 @@ async def amend_person(request: web.Request) -> web.Response:
     sent = await read(request, AmendRequest)
     profile = await people.amend(identity.tenant, person_of(request), sent.fields, by=identity.subject)
     return answer(_shown(profile, people, admin="admin" in identity.roles))
+
+
+async def list_memories(request: web.Request) -> web.Response:
+    """What agents that remember have kept, newest first."""
+    values = query(request, "limit")
+    found = await request.app[ENGINE].people.memories(request[IDENTITY].tenant, person_of(request),
+                                                      whole(values, "limit", 20, 1, 100))
+    return answer(MemoriesShown(items=[MemoryShown(id=one.id, turn_id=one.turn, speaker=one.speaker,
+                                                   at=rfc3339(one.at_ms), text=one.text) for one in found]))
 
 
 async def export_person(request: web.Request) -> web.Response:
@@ -88,6 +111,8 @@ ROUTES = (
     Route("GET", "/v1/interlocutors/{id}", read_person, "What is known of a person", OVERSEE, answer=PersonShown),
     Route("PATCH", "/v1/interlocutors/{id}", amend_person, "Enter or take out values of a person", OVERSEE,
           body=AmendRequest, answer=PersonShown),
+    Route("GET", "/v1/interlocutors/{id}/memories", list_memories, "What is remembered of a person", ADMINISTER,
+          answer=MemoriesShown, query=("limit",)),
     Route("POST", "/v1/interlocutors/{id}/export", export_person, "Hand out everything about a person", ADMINISTER,
           media="application/zip"),
 )

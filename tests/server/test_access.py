@@ -52,6 +52,7 @@ ALLOWED = {
     "GET /v1/interlocutors/{id}": "operator admin",
     "PATCH /v1/interlocutors/{id}": "operator admin",
     "POST /v1/interlocutors/{id}/export": "admin",
+    "GET /v1/interlocutors/{id}/memories": "admin",
     "POST /v1/admin/backup": "admin",
     "GET /v1/admin/retention": "admin",
     "POST /v1/admin/retention": "admin",
@@ -88,8 +89,8 @@ ALLOWED = {
     "GET /v1/admin/keys": "admin",
     "POST /v1/admin/keys": "admin",
     **{f"GET {path}": "" for path in ("/healthz", "/readyz", "/metrics", "/metrics/memory", "/openapi.json", "/",
-                                      "/console.css", "/console.js", "/stream.js", "/trace.js", "/graph.js", "/dom.js",
-                                      "/icon.svg")},
+                                      "/console.css", "/console.js", "/stream.js", "/trace.js", "/operate.js",
+                                      "/graph.js", "/dom.js", "/icon.svg")},
     "POST /v1/token/anonymous": "", "POST /v1/console/session": "",
 }
 """Written down a second time, by hand: changing who may do what takes two changes. Empty: nobody has to say who."""

@@ -55,6 +55,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                                                "The visitor asks <img src=x onerror=window.hit=1> when it is open"))
     templates = agents / "closed" / "templates.yaml"
     templates.write_text(templates.read_text().replace("The museum is open", "<svg onload=window.hit=1> is open"))
+    strict = agents / "strict"
+    strict.mkdir()
+    (strict / "agent.yaml").write_text("name: Strict\n")
+    (strict / "rules.yaml").write_text(
+        "- {id: price, if: the user asks what it costs, then: It costs 90 euros., examples: [what does it cost]}\n"
+        "- {id: cap, if: a price is named, then: At most 50., hard: true, enforce: reply.amount <= 50}\n")
     with served(root / "data", agents, io.StringIO()) as running:
         yield running
 
@@ -185,3 +191,63 @@ def test_no_payload_in_a_message_a_rule_or_a_reply_runs_as_script(page: Page) ->
     assert page.locator("#log script, #log img:not([src='/icon.svg']), #trace script, #trace img").count() == 0
     origin = page.evaluate("location.origin")
     assert {url for url in requested if not url.startswith(origin)} == set()
+
+
+def test_a_person_takes_a_conversation_over_speaks_and_gives_it_back(page: Page) -> None:
+    choose(page, "kiosk")
+    page.click("#new")
+    say(page, "When do you open?")
+    desk = page.locator("#desk")
+    desk.get_by_role("button", name="Take over").click()
+    expect(desk).to_contain_text("console has this conversation.")
+    desk.get_by_role("textbox").fill("A colleague here: we open at ten today.")
+    desk.get_by_role("button", name="Say it").click()
+    expect(page.locator(".agent .text").last).to_have_text("A colleague here: we open at ten today.")
+    desk.get_by_role("button", name="Give back").click()
+    expect(desk.get_by_role("button", name="Take over")).to_be_visible()
+    say(page, "Are there lockers?")
+    expect(page.locator(".agent .text").last).to_contain_text("locker")
+
+
+def test_a_turn_that_broke_a_rule_waits_for_a_review_is_explained_and_judged(page: Page) -> None:
+    choose(page, "strict")
+    page.click("#new")
+    say(page, "what does it cost")
+    page.click("#view-reviews")
+    waiting = page.locator("#trace > section")
+    expect(waiting).to_have_count(1)
+    waiting.get_by_role("button", name="Open").click()
+    expect(waiting).to_contain_text("cap: does not hold: reply.amount <= 50")
+    waiting.get_by_role("button", name="Approve").click()
+    expect(waiting).to_contain_text("Write why first.")
+    waiting.get_by_role("textbox").fill("the cap is right")
+    waiting.get_by_role("button", name="Explain").click()
+    expect(waiting.locator("pre")).to_contain_text("The risk is RED.")
+    waiting.get_by_role("button", name="Reject").click()
+    expect(waiting).to_contain_text("Rejected.")
+    page.click("#view-turn")
+    page.click("#view-reviews")
+    expect(page.locator("#trace")).to_contain_text("Nothing waits for a review.")
+
+
+def test_what_is_kept_of_a_person_is_shown(page: Page) -> None:
+    choose(page, "frontdesk")
+    page.click("#new")
+    say(page, "I want to know my bank balance please")
+    say(page, "my name is Ada Lovelace")
+    page.click("#view-person")
+    expect(page.locator("#view-person")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#trace")).to_contain_text("Known of console")
+    page.click("#view-turn")
+    expect(page.locator("#trace")).to_contain_text("Phases")
+
+
+@pytest.mark.parametrize(("code", "says"), [("x" * 300, "The one-time code is wrong."),
+                                            ("x" * 20, "This link cannot be used again.")], ids=["no code", "used"])
+def test_a_code_that_is_wrong_is_called_so(page: Page, relay: Relay, code: str, says: str) -> None:
+    browser = page.context.browser
+    assert browser is not None
+    stranger = browser.new_context().new_page()
+    stranger.goto(f"http://127.0.0.1:{relay.port}/#{code}")
+    expect(stranger.locator("#empty-title")).to_have_text(says)
+    stranger.close()
