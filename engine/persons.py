@@ -24,9 +24,9 @@ from ruche.storage.errors import Erased
 from ruche.storage.model.conversation import FieldValue, Profile, SessionState
 from ruche.storage.model.memory import Utterance
 from ruche.storage.model.record import ProfileSaved
-from ruche.storage.times import day_of
 from ruche.storage.store import Store
 from ruche.storage.tenant import TenantStore
+from ruche.storage.times import day_of
 
 if TYPE_CHECKING:
     from ruche.engine.brain.compiled import CompiledAgent
