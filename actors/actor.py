@@ -56,7 +56,7 @@ class AioActor(Handlers):
         self._actor_ref = AioActorRef(self)
         self._on_exit: Callable[[Any, Exit], None] | None = None
         self._slot: Any = None
-        self._begun = False
+        self._begun = self._resting = False
         self._letter: Letter | None = None
         self._scope: anyio.CancelScope | None = None
         self._superseded = False
@@ -80,7 +80,9 @@ class AioActor(Handlers):
     @property
     def busy(self) -> bool:
         """True while there is anything to read, to do, or promised: a busy actor is not passivated."""
-        return bool(self.actor_inbox.scheduled or self._works or (self._promises and self._promises.open()))
+        mailbox = self.actor_inbox
+        reads = mailbox.scheduled and not (self._resting and mailbox.empty())
+        return bool(reads or self._works or (self._promises and self._promises.open()))
 
     def promise(self) -> AioFuture[Any]:
         """Answer the message in hand later, through the future returned; what the handler returns is not sent then.
@@ -178,7 +180,11 @@ class AioActor(Handlers):
             if crash is not None:
                 return await self._end("work", crash, letter)
             count += 1
-            if count % self.throughput == 0:
+            if mailbox.empty():  # an asker who goes on at once then needs no new task
+                self._resting = True
+                await asyncio.sleep(0)
+                self._resting = False
+            elif count % self.throughput == 0:
                 await asyncio.sleep(0)
 
     async def _handle(self, letter: Letter) -> BaseException | None:

@@ -18,7 +18,7 @@ from ruche.actors.activations import Activations
 from ruche.actors.future import AioFuture
 from ruche.actors.mailbox import Letter, Offer, full
 from ruche.actors.ref import AioActorRef, answer_before, travelling_deadline
-from ruche.actors.slot import Slot, State
+from ruche.actors.slot import State
 from ruche.actors.supervise import DeadLetter, Policy, Terminated
 from ruche.actors.system import ActorSystem
 from ruche.plugins.errors import RucheError
@@ -85,7 +85,7 @@ class Directory(Generic[A]):
         """
         reply: AioFuture[Any] = AioFuture()
         self._route(key, Letter(message, reply, travelling_deadline(timeout, self._system.clock()), trace))
-        return await answer_before(reply, timeout)
+        return await (reply if timeout is None else answer_before(reply, timeout))
 
     def tell(self, key: str, message: Any, *, trace: str = "") -> None:
         """Send without an answer. On the loop a refusal is raised; from other threads it becomes a dead letter."""
@@ -197,15 +197,11 @@ class Directory(Generic[A]):
         slot.touched = self._clock()
         if slot.state is State.QUARANTINED:
             self._held.knock(slot)
-        if slot.state is not State.LIVE or not self._delivered(slot, letter):
-            self._held.hold(slot, letter)
-
-    def _delivered(self, slot: Slot, letter: Letter) -> bool:
-        """False where the actor has just closed its mailbox, and its exit is about to be reported."""
-        outcome = slot.address.actor_inbox.offer(letter)
+        outcome = slot.address.actor_inbox.offer(letter) if slot.state is State.LIVE else Offer.CLOSED
         if outcome is Offer.FULL:
             raise self._held.refusal(full())
-        return outcome is Offer.TAKEN
+        if outcome is Offer.CLOSED:  # it is not there, or has just ended and its exit is about to be reported
+            self._held.hold(slot, letter)
 
     def _route_posted(self, key: str, letter: Letter) -> None:
         try:

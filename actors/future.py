@@ -141,7 +141,8 @@ class _Waiter:
 
     def __call__(self) -> None:
         if threading.get_ident() == self.thread:
-            self._wake()
+            if not self.future.done():
+                self.future.set_result(None)
             return
         with contextlib.suppress(RuntimeError):  # that loop is closed, and the waiting task with it
             self.loop.call_soon_threadsafe(self._wake)

@@ -154,9 +154,10 @@ def deadline_after(timeout: float | None, now: float) -> float:
 
 def travelling_deadline(timeout: float | None, now: float) -> float:
     """The earlier of `timeout` seconds after `now` and the caller's own anyio deadline, on the clock of `now`."""
-    deadline = deadline_after(timeout, now)
     own = anyio.current_effective_deadline()
-    return deadline if own == math.inf else min(deadline, now + own - anyio.current_time())
+    if own == math.inf:
+        return math.inf if timeout is None else now + timeout
+    return min(deadline_after(timeout, now), now + own - anyio.current_time())
 
 
 async def answer_before(reply: AioFuture[Any], timeout: float | None) -> Any:

@@ -1,12 +1,9 @@
-"""Coroutine actors: order, idleness, ends, deadlines, promises, works, and the way from and to threads."""
+"""Coroutine actors: order, idleness, ends, deadlines, and full mailboxes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
-import threading
-import weakref
 from typing import Any
 
 import anyio
@@ -14,8 +11,7 @@ import pykka
 import pytest
 
 from ruche.actors.actor import AioActor, AioActorRef
-from ruche.actors.future import AioFuture, WouldDeadlock
-from ruche.actors.service import ServiceActor
+from ruche.actors.future import AioFuture
 from ruche.actors.system import ActorSystem
 from ruche.plugins.errors import Conflict, DeadlineExceeded, MailboxFull
 
@@ -78,6 +74,7 @@ async def test_an_idle_actor_owns_no_task() -> None:
         refs = [Noting.start() for _ in range(20)]
         for ref in refs:
             await ref.ask_async(1)
+        await anyio.wait_all_tasks_blocked()
         await asyncio.sleep(0)
         assert not system._tasks
 
@@ -327,237 +324,3 @@ async def test_a_full_mailbox_refuses_the_loop_at_once_and_suspends_who_chooses_
         assert await ref.ask_async("d", wait=True) == "d"
         assert await snapshot == "control"
         assert log_of(ref) == ["start", "control", "a", "b", "c", "d"]
-
-
-@pytest.mark.anyio
-async def test_a_promised_answer_comes_later_while_other_messages_are_handled() -> None:
-    class Absorbing(AioActor):
-        def on_start(self) -> None:
-            self.waiting: list[AioFuture[str]] = []
-
-        def on_receive(self, message: str) -> Any:
-            if message == "answer":
-                for reply in self.waiting:
-                    reply.set("together")
-                return self.busy
-            self.waiting.append(self.promise())
-            return "not sent"
-
-    async with ActorSystem():
-        ref = Absorbing.start()
-        first, second = ref.ask("a", block=False), ref.ask("b", block=False)
-        ref.tell("c")
-        await anyio.wait_all_tasks_blocked()
-        owner: Any = ref.actor_inbox.owner
-        assert owner.busy
-        await ref.ask_async("answer")
-        assert [await first, await second] == ["together"] * 2
-        assert not owner.busy
-
-
-@pytest.mark.anyio
-async def test_an_open_promise_fails_with_what_ended_the_actor() -> None:
-    class Promises(AioActor):
-        def on_receive(self, message: Any) -> Any:
-            self.promise()
-            if isinstance(message, Exception):
-                raise message
-
-    async with ActorSystem():
-        crashing = Promises.start()
-        open_one, refused = crashing.ask("a", block=False), crashing.ask(Conflict("no"), block=False)
-        crash = crashing.ask(OSError("disk"), block=False)
-        with pytest.raises(Conflict):
-            await refused
-        for reply in (open_one, crash):
-            with pytest.raises(OSError, match="disk"):
-                await reply
-        stopping = Promises.start()
-        never = stopping.ask("a", block=False)
-        await stopping.stop_async()
-        with pytest.raises(pykka.ActorDeadError):
-            await never
-
-
-@pytest.mark.anyio
-async def test_a_work_runs_beside_the_mailbox_and_is_cancelled_and_awaited_at_the_end() -> None:
-    seen: list[str] = []
-
-    class Working(AioActor):
-        async def on_receive(self, message: Any) -> Any:
-            self.task = self.work(self.toil())
-            return message
-
-        async def toil(self) -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                seen.append("cleaned up")
-
-        async def on_stop(self) -> None:
-            seen.append("stopped")
-
-    async with ActorSystem():
-        ref = Working.start()
-        assert await ref.ask_async("go") == "go"
-        owner: Any = ref.actor_inbox.owner
-        await anyio.wait_all_tasks_blocked()
-        assert owner.busy
-        assert not owner.task.done
-        await ref.stop_async()
-        assert seen == ["cleaned up", "stopped"]
-        assert owner.task.done
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("error", [OSError("disk"), Conflict("unheard"), asyncio.CancelledError()])
-async def test_a_work_that_fails_ends_its_actor(error: BaseException) -> None:
-    class Working(Noting):
-        async def on_receive(self, message: Any) -> Any:
-            self.work(self.toil())
-
-        async def toil(self) -> None:
-            raise error
-
-    async with ActorSystem():
-        ref = Working.start()
-        log = log_of(ref)
-        await ref.ask_async("go")
-        await anyio.wait_all_tasks_blocked()
-        assert not ref.is_alive()
-        assert len(log) == 2
-
-
-@pytest.mark.anyio
-async def test_a_commit_inside_a_work_is_finished_when_the_actor_stops() -> None:
-    written: list[str] = []
-
-    class Writing(AioActor):
-        async def on_receive(self, gate: AioFuture[str]) -> None:
-            self.work(self.commit(self.write, gate))
-            await asyncio.sleep(0)
-
-        async def write(self, gate: AioFuture[str]) -> None:
-            written.append(await gate)
-
-    async with ActorSystem():
-        ref = Writing.start()
-        gate: AioFuture[str] = AioFuture()
-        await ref.ask_async(gate)
-        stopped = ref.stop(block=False)
-        await anyio.wait_all_tasks_blocked()
-        assert not stopped.done()
-        gate.set("kept")
-        assert await stopped is True
-        assert written == ["kept"]
-
-
-@pytest.mark.anyio
-async def test_a_blocking_ask_on_the_loop_is_refused_instead_of_hanging() -> None:
-    async with ActorSystem():
-        ref = Noting.start()
-        with pytest.raises(WouldDeadlock):
-            ref.ask("x")
-
-
-@pytest.mark.anyio
-async def test_threads_ask_and_tell_coroutine_actors_without_losing_anything() -> None:
-    class Asks(pykka.ThreadingActor):
-        use_daemon_thread = True
-
-        def on_receive(self, ref: AioActorRef[Any]) -> Any:
-            for number in range(200):
-                ref.tell(number)
-            return ref.ask("asked", timeout=2), ref.proxy().on_receive("proxied").get(timeout=2)
-
-    async with ActorSystem():
-        ref, thread = Noting.start(), Asks.start()
-        answers = await anyio.to_thread.run_sync(lambda: thread.ask(ref, timeout=3))
-        assert answers == ("asked", "proxied")
-        assert log_of(ref) == ["start", *range(200), "asked", "proxied"]
-        thread.stop(block=False)
-
-
-@pytest.mark.anyio
-async def test_a_thread_that_tells_an_actor_of_a_closed_system_is_told_so() -> None:
-    class Unlisted(Noting):
-        registered = False
-
-    async with ActorSystem() as system:
-        actor = system.make(Unlisted)
-    errors: list[BaseException] = []
-
-    def ask() -> None:
-        try:
-            actor.actor_ref.ask("x", timeout=1)
-        except pykka.ActorDeadError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    await anyio.to_thread.run_sync(thread.join, 2)
-    assert len(errors) == 1
-
-
-@pytest.mark.anyio
-async def test_an_actor_can_be_spawned_from_a_thread() -> None:
-    async with ActorSystem() as system:
-        ref = await anyio.to_thread.run_sync(system.spawn, Noting)
-        assert await ref.ask_async("x") == "x"
-
-
-@pytest.mark.anyio
-async def test_a_second_system_on_the_loop_and_an_actor_without_one_are_refused() -> None:
-    async with ActorSystem():
-        with pytest.raises(RuntimeError, match="has an actor system already"):
-            await ActorSystem().__aenter__()
-    with pytest.raises(RuntimeError, match="async with ActorSystem"):
-        Noting.start()
-
-
-@pytest.mark.anyio
-async def test_post_runs_a_callback_on_the_loop_from_any_thread() -> None:
-    async with ActorSystem() as system:
-        ran: AioFuture[bool] = AioFuture()
-        await anyio.to_thread.run_sync(lambda: system.post(lambda: ran.set(system.on_loop())))
-        assert await ran is True
-        assert system.on_loop()
-        assert await anyio.to_thread.run_sync(system.on_loop) is False
-
-
-@pytest.mark.anyio
-async def test_a_stopped_actor_is_freed_without_the_garbage_collector() -> None:
-    async with ActorSystem():
-        ref = Noting.start()
-        gone = weakref.ref(ref.actor_inbox.owner)
-        await ref.ask_async("x")
-        gc.disable()
-        try:
-            await ref.stop_async()
-            await asyncio.sleep(0)
-            assert gone() is None
-        finally:
-            gc.enable()
-
-
-@pytest.mark.anyio
-async def test_a_long_queue_lets_other_tasks_have_the_loop() -> None:
-    async with ActorSystem():
-        ref = Noting.start()
-        for number in range(100):
-            ref.tell(number)
-        for _ in range(3):
-            await asyncio.sleep(0)
-        assert 0 < len(log_of(ref)) < 100
-
-
-@pytest.mark.anyio
-async def test_services_and_actors_are_addressed_alike() -> None:
-    class Service(ServiceActor):
-        def on_receive(self, message: Any) -> Any:
-            return message, threading.get_ident()
-
-    async with ActorSystem():
-        message, thread = await Service.start().ask_async("x", timeout=2)
-        assert message == "x"
-        assert thread != threading.get_ident()
