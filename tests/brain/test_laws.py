@@ -39,7 +39,9 @@ SCENARIOS = [
              {"id": "b", "collects": ["guests"], "next": [{"to": "c"}]}, {"id": "c", "say": "Outside."}),
     scenario("inner", {"id": "a", "collects": ["email"], "next": [{"to": "b"}]}, {"id": "b", "say": "Inside."}),
     *(scenario(f"more{number}", {"id": "a", "ask": "And?", "next": [{"to": "b", "if": "the user goes on"}]},
-               {"id": "b", "say": "More."}) for number in range(4))]
+               {"id": "b", "say": "More."}) for number in range(2)),
+    *(scenario(f"open{number}", {"id": "a", "collects": ["day"], "next": [{"to": "b"}]}, {"id": "b", "say": "So."})
+      for number in range(3))]
 RULES = [rule("card", topic="your card"), rule("account", topic="your account"), rule("plain", then="Plainly."),
          rule("free", then="Look.", tools=[{"tool": "look"}])]
 EDGES = [{"source": "card", "kind": "excludes", "target": "account"},
