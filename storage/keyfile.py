@@ -5,9 +5,10 @@ A line is on disk when `flush` returned. What a rewrite leaves out is really gon
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,6 +20,10 @@ from ruche.storage.mark import Mark
 from ruche.storage.vault import part
 
 _KIND: Final = b"K"
+_LINE_BYTES: Final = 512
+_LONGEST_LINE: Final = 1 << 16
+Place = int
+"""Where a line begins in the file, in bytes."""
 
 Kind = Literal["root", "hash", "users", "journal", "tenant", "person", "gone", "renew", "openings"]
 
@@ -49,6 +54,34 @@ class WrappedKey(msgspec.Struct, frozen=True, array_like=True):
                                                 self.named_by)))
 
 
+class LineReader:
+    """One line at a time; the file stays the one that it was when this was made. Any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("rb", buffering=0) if path.exists() else None
+
+    def __call__(self, place: Place) -> WrappedKey:
+        """The line that begins there. Raises IntegrityError."""
+        found = None
+        if self._file is not None:
+            content = platform.read_at(self._file, place, _LINE_BYTES)
+            found = frames.read_frame(content, 0)
+            if found is None and len(content) == _LINE_BYTES:
+                found = frames.read_frame(platform.read_at(self._file, place, _LONGEST_LINE), 0)
+        if found is None:
+            raise IntegrityError(f"{self._path.name}: damaged at byte {place}; bring back a backup of the keyring",
+                                 file=str(self._path), offset=place)
+        return _decoder.decode(found.body)
+
+    def close(self) -> None:
+        """For good; who only lets go of it need not call."""
+        if self._file is not None:
+            self._file.close()
+
+    __del__ = close
+
+
 class KeyFile:
     """One writer; the keyring holds its lock around every call."""
 
@@ -56,55 +89,87 @@ class KeyFile:
         self.path, self._disk = path, disk
         self._mark = Mark(path.with_name("mark"), disk)
         self._unwritten: list[bytes] = []
+        self._queued: list[WrappedKey] = []
         self._sequence = 0
+        self.count = 0
+        """Lines that were read."""
 
     @property
     def has_unwritten(self) -> bool:
         return bool(self._unwritten)
 
-    def read(self) -> Sequence[WrappedKey]:
-        """Every line in order; cuts an append that a crash cut short. Raises IntegrityError for any other damage."""
-        content = self.path.read_bytes()
-        lines, end = read_lines(content, self.path)
-        if end < max(len(content), self._mark.read()):
+    def read(self) -> Iterator[tuple[Place, WrappedKey]]:
+        """Every line in order; then cuts an append that a crash cut short. Raises IntegrityError for any other
+        damage."""
+        count, end = 0, frames.HEADER.size
+        for count, (place, line, end) in enumerate(self._scanned(), 1):  # noqa: B007 - the last ones are asked for
+            yield place, line
+        if end < max(self.path.stat().st_size, self._mark.read()):
             self._cut(end)
-        self._sequence = len(lines)
-        return lines
+        self._sequence = self.count = count
+
+    def lines(self) -> Iterator[tuple[Place, WrappedKey]]:
+        """Every line that is in the file, in order."""
+        return ((place, line) for place, line, _ in self._scanned())
+
+    def reader(self) -> LineReader:
+        """Reads lines of the file as it is now, also after it was rewritten."""
+        return LineReader(self.path)
+
+    def _scanned(self) -> Iterator[tuple[Place, WrappedKey, Place]]:
+        """Place, line and end of each, up to the first bad byte; none of a file that is still to be made."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            frames.read_header(file.read(frames.HEADER.size), _KIND, self.path)
+            found = frames.read_along(file, self.path)
+            while (frame := _sound(found)) is not None:
+                yield frame.start, _decoder.decode(frame.body), frame.end
 
     def queue(self, line: WrappedKey) -> None:
         self._sequence += 1
         self._unwritten += _framed([line], self._sequence)
+        self._queued.append(line)
 
-    def flush(self) -> None:
-        """Put queued lines on disk. Raises StorageFull (they wait for the next call) or StorageStopped."""
+    def flush(self) -> list[tuple[Place, WrappedKey]]:
+        """Put queued lines on disk; gives where each begins. Raises StorageFull (they wait for the next call) or
+        StorageStopped."""
         if not self._unwritten:
-            return
+            return []
         try:
             descriptor = self._disk.open(self.path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
             raise platform.disk_error(error, "opening the keyring") from error
         try:
-            self._append(descriptor)
+            place = self._append(descriptor)
         finally:
             os.close(descriptor)
+        places = itertools.accumulate(map(len, self._unwritten), initial=place)
+        written = list(zip(places, self._queued, strict=False))
         self._unwritten.clear()
+        self._queued.clear()
+        return written
 
-    def rewrite(self, lines: Sequence[WrappedKey]) -> None:
+    def rewrite(self, lines: Iterable[WrappedKey]) -> None:
         """These lines and no others, in one step. Raises StorageFull (the old file is left) or StorageStopped."""
-        content = b"".join([frames.header(_KIND, frames.new_salt(), 1), *_framed(lines, 1)])
+        counted = itertools.count(1)
+        pieces = (_framed_one(line, next(counted)) for line in lines)
         try:
             self._mark.clear()
-            self._disk.write_atomically(self.path, content)
+            self._disk.write_atomically(self.path, _together(itertools.chain(
+                [frames.header(_KIND, frames.new_salt(), 1)], pieces)))
         except OSError as error:
             raise platform.disk_error(error, "writing the keyring") from error
-        self._mark.write(len(content))
-        self._sequence = len(lines)
+        self._mark.write(self.path.stat().st_size)
+        self._sequence = next(counted) - 1
         self._unwritten.clear()
+        self._queued.clear()
 
     def close(self) -> None:
         self._mark.close()
 
-    def _append(self, descriptor: int) -> None:
+    def _append(self, descriptor: int) -> Place:
+        """Gives where the first line begins."""
         size = os.fstat(descriptor).st_size
         try:
             self._disk.write(descriptor, b"".join(self._unwritten))
@@ -116,6 +181,7 @@ class KeyFile:
         except OSError as error:
             raise StorageStopped("storage stopped: a sync of the keyring failed; restart the process") from error
         self._mark.write(os.fstat(descriptor).st_size)
+        return size
 
     def _take_back(self, descriptor: int, size: int) -> None:
         try:
@@ -171,4 +237,22 @@ def now_ms() -> int:
 
 
 def _framed(lines: Iterable[WrappedKey], first: int) -> list[bytes]:
-    return [frames.frame(number, number - 1, msgspec.msgpack.encode(line)) for number, line in enumerate(lines, first)]
+    return [_framed_one(line, number) for number, line in enumerate(lines, first)]
+
+
+def _framed_one(line: WrappedKey, number: int) -> bytes:
+    return frames.frame(number, number - 1, msgspec.msgpack.encode(line))
+
+
+def _together(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Small pieces, some thousand of them at once."""
+    while part := b"".join(itertools.islice(pieces, 4096)):
+        yield part
+
+
+def _sound(found: Iterator[frames.Frame]) -> frames.Frame | None:
+    """The next frame; None at the end and at the first bad byte."""
+    try:
+        return next(found, None)
+    except IntegrityError:
+        return None

@@ -6,8 +6,9 @@ Root keys open a master key; it wraps the keys of the first level and the tenant
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ruche.storage import platform
 from ruche.storage.errors import ConfigurationError, IntegrityError
-from ruche.storage.keyfile import KeyFile, Kind, WrappedKey, now_ms
+from ruche.storage.keyfile import KeyFile, Kind, Place, WrappedKey, now_ms
+from ruche.storage.keypersons import MANY, PersonLines
 from ruche.storage.vault import KEY_BYTES, check_key, derive, nonce
 
 _SLACK: Final = 4096
@@ -25,7 +27,6 @@ _SLACK: Final = 4096
 _OPENINGS: Final = b"openings"
 _FIRST: Final[tuple[Kind, ...]] = ("hash", "users", "journal")
 _UPPER: Final = (*_FIRST, "tenant")
-_MANY: Final = ("person", "gone")
 
 
 class KeyLines:
@@ -35,17 +36,17 @@ class KeyLines:
         """Reads or makes the file. Raises ConfigurationError for a wrong root key, IntegrityError for damage."""
         self._root, self._master = check_key(root_key, "key source"), b""
         self._lines: dict[bytes, WrappedKey] = {}
-        self._generations: dict[tuple[Kind, bytes], list[bytes]] = {}
-        self._by_name: dict[bytes, bytes] = {}
-        self._few: dict[bytes, None] = {}
+        self._generations: dict[bytes, list[bytes]] = {}
         self._noted, self.openings = False, 1
         self.file = KeyFile(path, disk)
+        self._persons = PersonLines(self.file)
         try:
             if path.exists():
                 self._read()
             else:
                 self._create()
         except BaseException:
+            self._persons.close()
             self.file.close()
             raise
 
@@ -57,22 +58,22 @@ class KeyLines:
         return self._root
 
     def get(self, id: bytes) -> WrappedKey | None:
-        return self._lines.get(id)
+        return self._lines.get(id) or self._persons.get(id)
 
     def of_kind(self, kind: Kind) -> list[WrappedKey]:
-        """Oldest first. Asking for persons reads every line, for anything else only the few that are not theirs."""
-        names = list(self._lines if kind in _MANY else self._few)  # copied: another thread may be adding
-        return [line for name in names if (line := self._lines.get(name)) is not None and line.kind == kind]
+        """Oldest first. Asking for persons reads the whole file, for anything else only what is in memory."""
+        lines = self._persons.every() if kind in MANY else list(self._lines.values())  # another thread may be adding
+        return [line for line in lines if line.kind == kind]
 
     def generations(self, kind: Kind, owner: bytes) -> list[WrappedKey]:
         """Keys of one tenant or person, oldest first, without those that were destroyed."""
-        found = [self._lines[one] for one in self._generations.get((kind, owner), ())]
+        found = self._persons.generations(owner) if kind in MANY else [
+            line for one in self._generations.get(owner, ()) if (line := self._lines.get(one)) is not None]
         return [line for line in found if line.kind == kind]
 
     def named(self, tenant: bytes, name: bytes) -> WrappedKey | None:
         """The newest key of the person of a tenant who goes by this name."""
-        found = self._by_name.get(tenant + name)
-        return self._lines[found] if found is not None else None
+        return self._persons.named(tenant, name)
 
     def renewal(self, tenant: bytes) -> int:
         """The round of renewals that a tenant's persons' keys must belong to."""
@@ -108,8 +109,13 @@ class KeyLines:
         return number
 
     def note(self, line: WrappedKey) -> None:
-        """Replace a line in memory alone: it differs from the disk's in its counts only."""
-        self._lines[line.id] = line
+        """Replace a line in memory alone: it differs from the disk's in its counts only. Where many persons' are kept
+        they are forgotten, as if the file had been opened once more."""
+        if line.kind not in MANY:
+            self._lines[line.id] = line
+        elif self._persons.note(line):
+            self._persons.forget_noted()
+            self.openings, self._noted = self.openings + 1, False
 
     def rewrap(self, line: WrappedKey, *, parent: bytes | None = None,
                name: tuple[bytes, bytes] | None = None) -> WrappedKey:
@@ -121,17 +127,17 @@ class KeyLines:
 
     def bury(self, line: WrappedKey) -> None:
         """Leave a tombstone. Inside `rewriting`, after which the key is gone from the disk."""
-        self._forget_name(line)
-        self._few.pop(line.id, None)
-        self._lines[line.id] = WrappedKey("gone", line.id, b"", line.owner, now_ms(), b"")
+        self._lines.pop(line.id, None)
+        self._persons.put(WrappedKey("gone", line.id, b"", line.owner, now_ms(), b""))
 
     def drop(self, line: WrappedKey) -> None:
         """Leave nothing. Inside `rewriting`, after which the key is gone from the disk."""
-        self._forget_name(line)
-        del self._lines[line.id]
-        self._few.pop(line.id, None)
-        if line.kind in ("tenant", "person"):
-            self._generations[line.kind, line.owner].remove(line.id)
+        if line.kind in MANY:
+            self._persons.drop(line.id)
+        else:
+            del self._lines[line.id]
+        if line.kind == "tenant":
+            self._generations[line.owner].remove(line.id)
 
     def add_root(self, root_key: bytes) -> None:
         """A new master key over everything it wraps, opened by the present root key and by this one, in one step."""
@@ -164,26 +170,29 @@ class KeyLines:
         if not self._noted:
             self.put(WrappedKey("openings", _OPENINGS, b"", b"", now_ms(), b"", b"", self.openings))
             self._noted = True
-        self.file.flush()
+        self._persons.written([(place, line) for place, line in self.file.flush() if line.kind in MANY])
 
     @contextlib.contextmanager
     def rewriting(self) -> Iterator[None]:
         """Write the file anew with what is changed inside, in one step; on an error memory is as before as well."""
-        before = (self._lines.copy(), {owner: ids.copy() for owner, ids in self._generations.items()},
-                  self._by_name.copy(), self._few.copy(), self._master)
+        before = (self._lines.copy(), {owner: ids.copy() for owner, ids in self._generations.items()}, self._master)
+        persons = self._persons.saved()
         try:
             yield
             self.rewrite()
         except BaseException:
-            self._lines, self._generations, self._by_name, self._few, self._master = before
+            self._lines, self._generations, self._master = before
+            self._persons.restore(persons)
             raise
 
     def rewrite(self) -> None:
         """The file as the lines are now, in one step."""
-        self.file.rewrite(list(self._lines.values()))
+        self.file.rewrite(itertools.chain(list(self._lines.values()), self._persons.every()))
+        self._persons.fill((place, line) for place, line in self.file.lines() if line.kind in MANY)
 
     def close(self) -> None:
         """Forget every key."""
+        self._persons.close()
         self.file.close()
         self._root = self._master = b""
 
@@ -223,27 +232,14 @@ class KeyLines:
         self._index(self._wrap(line, self._master, derive(root_key, "wrap")))
 
     def _index(self, line: WrappedKey) -> None:
-        before = self._lines.get(line.id)
-        if before is not None:
-            self._forget_name(before)
-        self._lines[line.id] = line
-        if line.kind in _MANY:
-            self._few.pop(line.id, None)
-        else:
-            self._few[line.id] = None
-        if line.kind not in ("person", "tenant"):
+        if line.kind in MANY:
+            self._persons.put(line)
             return
-        generations = self._generations.setdefault((line.kind, line.owner), [])
-        if line.id not in generations:
-            generations.append(line.id)
-        if line.kind == "person":
-            newest = next(one for one in reversed(generations)
-                          if self._lines[one].kind == "person" and self._lines[one].name == line.name)
-            self._by_name[line.owner[:32] + line.name] = newest
-
-    def _forget_name(self, line: WrappedKey) -> None:
-        if self._by_name.get(line.owner[:32] + line.name) == line.id:
-            del self._by_name[line.owner[:32] + line.name]
+        self._lines[line.id] = line
+        if line.kind == "tenant":
+            generations = self._generations.setdefault(line.owner, [])
+            if line.id not in generations:
+                generations.append(line.id)
 
     def _create(self) -> None:
         self._master = os.urandom(KEY_BYTES)
@@ -254,9 +250,7 @@ class KeyLines:
         self.rewrite()
 
     def _read(self) -> None:
-        lines = self.file.read()
-        for line in lines:
-            self._index(line)
+        live = self._persons.fill(self._indexed(self.file.read())) + len(self._lines)
         noted = self._lines.get(_OPENINGS)
         self.openings = 1 + (noted.spent if noted else 1)
         if self._slot(self._root) is None:
@@ -266,8 +260,16 @@ class KeyLines:
         if missing is not None:
             raise IntegrityError(f"{self.file.path.name}: the {missing} key is missing from the keyring",
                                  file=str(self.file.path))
-        if len(lines) > 2 * len(self._lines) + _SLACK:
+        if self.file.count > 2 * live + _SLACK:
             self.rewrite()
+
+    def _indexed(self, lines: Iterable[tuple[Place, WrappedKey]]) -> Iterator[tuple[Place, WrappedKey]]:
+        """Those of persons; the others are taken in."""
+        for place, line in lines:
+            if line.kind in MANY:
+                yield place, line
+            else:
+                self._index(line)
 
 
 def _open(line: WrappedKey, wrapping: bytes) -> bytes:

@@ -92,7 +92,7 @@ def test_a_destroyed_key_is_gone_from_the_file_and_its_blobs_are_erased(tmp_path
     blob = filled(path)
     before = path.read_bytes()
     ring = reopened(path)
-    wrapped = ring.lines._lines[blob[1:9]].wrapped
+    wrapped = ring.lines.get(blob[1:9]).wrapped  # type: ignore[union-attr]
     assert wrapped in before
     assert ring.destroy("acme", "bob")
     assert wrapped not in path.read_bytes()
@@ -145,8 +145,10 @@ def test_a_keyring_cut_short_is_noticed(tmp_path: Path) -> None:
 def test_a_wrapped_key_moved_to_another_line_does_not_open(tmp_path: Path) -> None:
     ring = reopened(tmp_path / "keyring")
     ada, bob = ring.person("acme", "ada").id, ring.person("acme", "bob").id
-    lines = ring.lines._lines
-    lines[ada] = msgspec.structs.replace(lines[ada], wrapped=lines[bob].wrapped)
+    mine, other = ring.lines.get(ada), ring.lines.get(bob)
+    assert mine is not None
+    assert other is not None
+    ring.lines.note(msgspec.structs.replace(mine, wrapped=other.wrapped))
     ring.reload()
     with pytest.raises(IntegrityError):
         ring.opener(ada)
