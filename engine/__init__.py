@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from ruche.engine.recorded import Recorded
+from ruche.engine.talking import Talking
 
 if TYPE_CHECKING:
-    from ruche.actors.logical import Taken
     from ruche.engine.blocking import BlockingEngine
     from ruche.engine.brain.explain import Explained
     from ruche.engine.catalog import PublishedAgent
     from ruche.engine.config import Settings
     from ruche.engine.drafts import Drafts
-    from ruche.engine.host import Component, Host
+    from ruche.engine.host import Component
     from ruche.engine.migrations import Migrations
-    from ruche.engine.persons import Persons
-    from ruche.engine.replay import Replayed
-    from ruche.engine.reviewing import Reviews
     from ruche.engine.usage import Spent
-    from ruche.storage.audit import Verification
-    from ruche.storage.auditor import Erasure
     from ruche.storage.backup import Shipment
     from ruche.storage.keys import KeyStatus, Level
-    from ruche.storage.model.conversation import SessionState
-    from ruche.storage.model.event import Event
-    from ruche.storage.model.handoff import Action
-    from ruche.storage.model.record import AdvisoryAdded, AgentPublished, DeadLettered
-    from ruche.storage.model.run import Run
-    from ruche.storage.model.turn import Turn
-    from ruche.storage.proofs import Head, Proof
+    from ruche.storage.model.record import AgentPublished, DeadLettered
     from ruche.storage.retention import Dropped
-    from ruche.storage.secured import Page
     from ruche.storage.store import Store
-    from ruche.storage.tenant import TenantStore
-
-T = TypeVar("T")
 
 __all__ = ["Engine"]
 
 
-class Engine:
+class Engine(Talking, Recorded):
     """The conversations of one data directory. Open it with `Engine.open`, or `Engine.blocking` without a loop.
 
     Every method takes the tenant it acts for; ids of another tenant are answered as unknown (NotFound).
     """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
 
     @classmethod
     @asynccontextmanager
@@ -75,166 +59,6 @@ class Engine:
 
         return BlockingEngine(data, **options)
 
-    # --- conversation ----------------------------------------------------------------------------------------------
-
-    async def chat(self, **request: Any) -> Turn:
-        """Say something and wait for the turn that answers it; the keywords are those of `ruche.engine.saying.Request`.
-
-        Raises InvalidRequest, NotFound (agent, session), IdempotencyMismatch, MailboxFull, RateLimited, Unavailable,
-        StorageFull. A returned turn is durable.
-        """
-        from ruche.engine.saying import Request, say
-
-        turn: Turn = await say(self._host, Request(**request), "reply")
-        return turn
-
-    async def accept(self, **request: Any) -> Taken:
-        """As chat, but return once the message is durable: `session_id` and `turn_id` tell where the answer will be."""
-        from ruche.engine.saying import Request, say
-
-        taken: Taken = await say(self._host, Request(**request), "accepted")
-        return taken
-
-    async def stream(self, **request: Any) -> AsyncGenerator[Event]:
-        """As chat, with the turn's events as they happen, `turn.completed` or `turn.failed` last."""
-        from ruche.engine.saying import Request, follow
-
-        async with aclosing(follow(self._host, Request(**request))) as events:
-            async for event in events:
-                yield event
-
-    async def follow_up(self, at_ms: int, *, unless_active: bool = True, id: str = "", **request: Any) -> str:
-        """Have a message said at a time (milliseconds since 1970 UTC), also when the engine is restarted meanwhile;
-        `unless_active`: unless the person says something by then. The keywords are those of chat.
-
-        Gives the id; the same id again moves it. Raises InvalidRequest, NotFound (agent), StorageFull.
-        """
-        from ruche.engine.followups import follow_up
-        from ruche.engine.saying import Request
-
-        return await follow_up(self._host, Request(**request), at_ms, unless_active=unless_active, id=id)
-
-    async def cancel_follow_up(self, tenant: str, id: str) -> None:
-        """It is not said any more; one that was said, or is unknown, is fine."""
-        await self._host.standing.reminders.cancel(tenant, id)
-
-    async def events(self, tenant: str, session_id: str, after: int = 0) -> AsyncGenerator[Event]:
-        """What is kept of a session after a sequence number, then what happens live, until it is closed."""
-        await self.session(tenant, session_id)
-
-        async def replay(session: str, cursor: int, limit: int) -> list[Event]:
-            return await self._read(tenant, lambda store: store.events(session, cursor, limit))
-
-        async with aclosing(self._host.hosting.feeds.follow(session_id, after, replay)) as events:
-            async for event in events:
-                yield event
-
-    # --- sessions and runs -----------------------------------------------------------------------------------------
-
-    async def session(self, tenant: str, session_id: str) -> SessionState:
-        """A session as it is now. Raises NotFound."""
-        found = await self._read(tenant, lambda store: store.session_by_id(session_id))
-        return _known(found, "session")
-
-    async def sessions(self, tenant: str, **filters: Any) -> Page[SessionState]:
-        """Newest first; filters `interlocutor`, `agent`, `limit`, `cursor`."""
-        return await self._read(tenant, lambda store: store.sessions(**filters))
-
-    async def close_session(self, tenant: str, session_id: str) -> SessionState:
-        """Close it once its turns are done; the key's next message begins another. Raises NotFound."""
-        from ruche.actors.session import Close
-        from ruche.engine.oversight import refuse_leaving
-
-        session = await self.session(tenant, session_id)
-        if session.closed_ms is not None:
-            return session
-        refuse_leaving(self._host, tenant, session.key.interlocutor)
-        closed: SessionState = await self._host.sessions.ask(str(session.key), Close(session_id))
-        return closed
-
-    async def intervene(self, tenant: str, session_id: str, action: Action, *, by: str, text: str = "",
-                        minutes: int | None = None, request_id: str = "", idempotency_key: str = "") -> Run:
-        """A person asks for the conversation (`handoff`), takes it over (`takeover`), speaks (`reply`) or gives it back
-        (`return`). The agent is silent meanwhile, for `minutes` at most without a word of the person's (0: for ever).
-
-        Raises NotFound (session, or it is closed), Conflict (not in this state), InvalidRequest (text).
-        """
-        from ruche.engine.handing import intervene
-
-        return await intervene(self._host, tenant, session_id, action, by=by, text=text, minutes=minutes,
-                               request_id=request_id, key=idempotency_key)
-
-    async def run(self, tenant: str, run_id: str) -> Run:
-        """The record of a turn. Raises NotFound."""
-        return _known(await self._read(tenant, lambda store: store.run(run_id)), "run")
-
-    async def replay(self, tenant: str, run_id: str, version: int | None = None) -> Replayed:
-        """Run a recorded turn again from its tape, with another version of its agent where one is given; nothing is
-        called, said or kept. Raises NotFound (run, version), Erased."""
-        return await self._host.rerunner.replay(tenant, run_id, version)
-
-    async def runs(self, tenant: str, **filters: Any) -> Page[Run]:
-        """Newest first; filters as `TenantStore.runs`."""
-        return await self._read(tenant, lambda store: store.runs(**filters))
-
-    async def verify(self, tenant: str, session_id: str) -> Verification:
-        """Check a session's chain of runs: no gap, every hash right. Raises NotFound."""
-        await self.session(tenant, session_id)
-        return await self._read(tenant, lambda store: store.verify_session(session_id))
-
-    # --- audit and erasure -----------------------------------------------------------------------------------------
-
-    async def advisories(self, tenant: str, run_id: str) -> Sequence[AdvisoryAdded]:
-        """What was added to a run, in order. Raises NotFound, Erased."""
-        from ruche.engine.oversight import advisories_of
-
-        return await advisories_of(self._host, tenant, run_id)
-
-    async def advise(self, tenant: str, run_id: str, **advisory: Any) -> AdvisoryAdded:
-        """Add to a run, once: `kind`, `author`, `note`, `subject`. Raises NotFound, Erased, NotAllowed, Conflict."""
-        from ruche.engine.oversight import advise
-
-        return await advise(self._host, tenant, run_id, **advisory)
-
-    async def audit_head(self, tenant: str, since: int = 0) -> Head:
-        """Where the tenant's audit log stands, signed, and that the log of `since` entries is its beginning."""
-        return await self._host.scribe.read(lambda store: store.audit.head(tenant, since))
-
-    async def audit_proof(self, tenant: str, run_id: str) -> Proof:
-        """That a run is in the tenant's audit log; holds for an erased run as well. Raises NotFound."""
-        return _known(await self._host.scribe.read(lambda store: store.audit.proof(tenant, "run", run_id)), "run")
-
-    async def erase(self, tenant: str, interlocutor: str, *, reason: str, by: str) -> Erasure:
-        """End a person's sessions and make everything of theirs unreadable for ever. Raises NotFound, Conflict (a legal
-        hold), StorageFull."""
-        from ruche.engine.oversight import erase
-
-        return await erase(self._host, tenant, interlocutor, reason=reason, by=by)
-
-    async def hold(self, tenant: str, interlocutor: str, *, held: bool, reason: str, by: str) -> None:
-        """Place or lift a legal hold: while it stands nothing of the person is erased or dropped for its age."""
-        from ruche.engine.oversight import hold
-
-        await hold(self._host, tenant, interlocutor, held=held, reason=reason, by=by)
-
-    async def canonical_run(self, tenant: str, run_id: str) -> bytes:
-        """A run in the bytes that its hash is over. Raises NotFound, Erased."""
-        return _known(await self._read(tenant, lambda store: store.canonical_run(run_id)), "run")
-
-    @property
-    def people(self) -> Persons:
-        """What is kept of persons: read, set right, handed out."""
-        from ruche.engine.persons import Persons
-
-        return Persons(self._host)
-
-    @property
-    def reviews(self) -> Reviews:
-        """Runs that wait for a person's judgement, verdicts, and explanations."""
-        from ruche.engine.reviewing import Reviews
-
-        return Reviews(self._host)
-
     async def back_up(self) -> Shipment:
         """Bring the backup folder of the settings up to now. Raises Conflict where there is none, and what keeps it."""
         return await self._host.standing.custody.ship()
@@ -259,8 +83,6 @@ class Engine:
             return store.keys.status()
 
         return await self._host.scribe.read(begin)
-
-    # --- agents and operations -------------------------------------------------------------------------------------
 
     async def agents(self, tenant: str = "default") -> list[PublishedAgent]:
         """The agents that serve a tenant, by id."""
@@ -351,14 +173,3 @@ class Engine:
     def token_key(self) -> bytes:
         """32 bytes that sign access tokens, derived from the root key."""
         return self._host.store.derive_key("access tokens")
-
-    async def _read(self, tenant: str, question: Callable[[TenantStore], T]) -> T:
-        return await self._host.scribe.read(lambda store: question(store.tenant(tenant)))
-
-
-def _known(found: T | None, what: str) -> T:
-    if found is None:
-        from ruche.plugins.errors import NotFound
-
-        raise NotFound(f"there is no such {what}")
-    return found

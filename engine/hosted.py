@@ -1,0 +1,37 @@
+"""What the parts of the engine's face stand on: the host behind it, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from ruche.plugins.errors import NotFound
+
+if TYPE_CHECKING:
+    from ruche.engine.host import Host
+    from ruche.storage.model.conversation import SessionState
+    from ruche.storage.tenant import TenantStore
+
+T = TypeVar("T")
+
+
+class Hosted:
+    """Every method takes the tenant it acts for."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def session(self, tenant: str, session_id: str) -> SessionState:
+        """A session as it is now. Raises NotFound."""
+        found = await self._read(tenant, lambda store: store.session_by_id(session_id))
+        return known(found, "session")
+
+    async def _read(self, tenant: str, question: Callable[[TenantStore], T]) -> T:
+        return await self._host.scribe.read(lambda store: question(store.tenant(tenant)))
+
+
+def known(found: T | None, what: str) -> T:
+    """What was found. Raises NotFound."""
+    if found is None:
+        raise NotFound(f"there is no such {what}")
+    return found
