@@ -12,13 +12,14 @@ from msgspec.structs import replace
 
 from ruche.actors.actor import AioActor
 from ruche.actors.asking import Close, Intervene, Look, Resume, Say, Snapshot, Typing
-from ruche.actors.dead_letters import Dead, bury
+from ruche.actors.dead_letters import bury
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
 from ruche.actors.outcome import answer_of
-from ruche.actors.recall import Earlier, left_behind, look_up, recall, recall_session, stranger
-from ruche.actors.refusals import elsewhere, same_request, unkept
+from ruche.actors.recall import left_behind, recall, recall_session, stranger
+from ruche.actors.refusals import unkept
+from ruche.actors.repeats import Known, known
 from ruche.actors.worker import work_through
 from ruche.plugins.errors import InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
 from ruche.storage.model.conversation import Message, SessionKey
@@ -89,9 +90,9 @@ class SessionActor(AioActor):
 
     async def _say(self, say: Say) -> Any:
         message, line = say.message, self._line
-        known = await self._known(message)
-        if known is not None:
-            return self._again(say.want, known)
+        earlier = await known(line, message, self._pay)
+        if earlier is not None:
+            return self._again(say.want, earlier)
         try:
             self._check(say)
         except RucheError:
@@ -129,56 +130,16 @@ class SessionActor(AioActor):
             state = replace(state, processing_turn=turn.turn_id)
         return Snapshot(state, self._line.waiting())
 
-    # --- a message, once -----------------------------------------------------------------------------------------
-
-    async def _known(self, message: Message) -> Run | tuple[LogicalTurn, str] | None:
-        """What there is under a message's idempotency key: the answer, or the turn and message in hand that will be it.
-
-        None when there is nothing: then no other session of the person takes the key until it is forgotten. Raises
-        IdempotencyMismatch when the key came with another request.
-        """
-        key, line = message.idempotency_key, self._line
-        if key is None:
-            return None
-        _, first = line.person.requests.get(key, (None, None))
-        if first is not None:
-            same_request(first.fingerprint, message.fingerprint)
-            turn = line.find(first.id)
-            if turn is None:
-                raise elsewhere()
-            return turn, first.id
-        line.expect(message)
-        try:
-            earlier = await self._hosting.scribe.read(lambda store: look_up(store, line.key, key))
-        except Exception:
-            line.forget(message)
-            raise
-        if earlier is None:
-            return None
-        line.forget(message)
-        same_request(earlier.fingerprint, message.fingerprint)
-        if earlier.given_up:
-            raise Dead("this request could not be answered and was given up; send it with a new idempotency key")
-        return earlier.run or (self._retake(earlier), earlier.message_id)
-
-    def _retake(self, earlier: Earlier) -> LogicalTurn:
-        """Work again on a message that is durable and was put off, unless another session has it in hand."""
-        self._pay()
-        turn = self._line.find(earlier.message_id)
-        if turn is None:
-            raise elsewhere()
-        return turn
-
-    def _again(self, want: Want, known: Run | tuple[LogicalTurn, str]) -> Any:
+    def _again(self, want: Want, earlier: Known) -> Any:
         """Answer somebody who repeats a message as the first asker is answered."""
-        if isinstance(known, Run):
+        if isinstance(earlier, Run):
             if want != "reply":
-                return Taken(known.session, known.id, known.message_ids[-1])
-            answer = answer_of(known)
+                return Taken(earlier.session, earlier.id, earlier.message_ids[-1])
+            answer = answer_of(earlier)
             if isinstance(answer, RucheError):
                 raise answer
             return answer
-        turn, message_id = known
+        turn, message_id = earlier
         if want != "reply" and message_id not in turn.writing:
             return Taken(turn.open.state.id, turn.turn_id, message_id)
         waiting = turn.writing.get(message_id, turn.callers)
