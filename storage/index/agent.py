@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ruche.storage.index.approximate import CROSSOVER, Graph, graph_over
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.general import General, Untaught
 from ruche.storage.index.head import Head, drawn, fit_head, scaled_to
@@ -16,6 +17,7 @@ from ruche.storage.index.kept import KeptHead, data_hash, halved, kept_heads, re
 from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
 from ruche.storage.index.logistic import sigmoid
 from ruche.storage.index.passages import Passage
+from ruche.storage.index.proposing import proposed
 from ruche.storage.index.ranking import Scores, rounded, top_places
 from ruche.storage.index.spelling import Spelling
 from ruche.storage.index.vectors import Rows, dots, unit_rows
@@ -85,6 +87,12 @@ class AgentIndex:
     def __len__(self) -> int:
         return len(self._passages)
 
+    def settle(self, crossover: int = CROSSOVER) -> bool:
+        """Build a graph over the knowledge where there is so much that it pays; takes a minute, while the index is
+        searched. True when there is one now."""
+        shelf = self._shelves.get("knowledge")
+        return shelf is not None and shelf.settle(crossover)
+
     @property
     def several(self) -> bool:
         """True when each rule is decided for itself."""
@@ -123,6 +131,7 @@ class _Shelf:
         self._starts = np.array(starts, dtype=np.intp)
         self._single = len(starts) == len(entries)
         self._matrix = matrix
+        self._graph: Graph | None = None
         self._lexical = _lexical(entries)
         self._scoped = _scoped(entries, self._ids)
         self._everywhere = np.ones(len(self._ids), dtype=bool)
@@ -138,14 +147,31 @@ class _Shelf:
                scopes: Sequence[str] | None) -> Found:
         if limit <= 0:
             return NOTHING
-        cosines, bm25 = self._likeness(vector, asked)
         blend = LONG_QUERIES if self._blend is DOCUMENTS and len(asked) >= LONG_QUERY else self._blend
+        if self._graph is not None:
+            found = self._proposed(self._graph, blend, vector, asked, limit)
+            if found is not None:
+                return found
+        cosines, bm25 = self._likeness(vector, asked)
         seen = vector if self.head is None else self.head.seen(vector, text)
         told = None if self._untaught is None else self._untaught.evidence(vector, text, asked)
         if scopes is None or not self._scoped:
             return self._ranked(blend, seen, cosines, bm25, told, None, limit)
         allowed = self._allowed(scopes)
         return self._ranked(blend, seen, cosines, bm25, told, allowed, limit) if len(allowed) else NOTHING
+
+    def settle(self, crossover: int) -> bool:
+        """For items that are judged by their likeness alone, each with one text and everywhere."""
+        if self._single and not self._scoped and self.head is None and self._blend is DOCUMENTS:
+            self._graph = graph_over(self._matrix, crossover)
+        return self._graph is not None
+
+    def _proposed(self, graph: Graph, blend: Blend, vector: Rows, asked: list[str], limit: int) -> Found | None:
+        found = proposed(graph, self._matrix, blend, vector, self._lexical.weigh(asked), limit)
+        if found is None:
+            return None
+        parts = rounded(np.array((found.scores, found.cosines, found.lexical))).tolist()
+        return Found([self._ids[place] for place in found.places.tolist()], *parts)
 
     def _likeness(self, vector: Rows, asked: list[str]) -> tuple[Rows, Scores]:
         cosines = dots(self._matrix, vector)
@@ -193,7 +219,8 @@ class _Shelf:
         tops = []
         for vector, text in zip(teaching.background, BACKGROUND, strict=True):
             cosines, bm25 = self._likeness(vector, terms(text))
-            tops.append(float(head.unscaled(vector, cosines, self._blend(cosines, bm25)[1])[head.taught].max()))
+            seen = head.seen(vector, text)
+            tops.append(float(head.unscaled(seen, cosines, self._blend(cosines, bm25)[1])[head.taught].max()))
         return drawn(head, tops)
 
     def _allowed(self, scopes: Iterable[str]) -> NDArray[np.intp]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ruche.storage.index.head import Head
 
-FITTED = 3
+FITTED = 4
 """Counts how heads are fitted: one that was fitted in another way is fitted anew."""
 
 

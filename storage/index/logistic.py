@@ -38,7 +38,7 @@ class Fitted(NamedTuple):
     steps: int
 
 
-def fit_one(rows: Matrix, labels: NDArray[np.intp], count: int) -> Fitted:
+def fit_one(rows: Logits, labels: NDArray[np.intp], count: int) -> Fitted:
     """Multinomial logistic regression without intercepts: each row has one label of 0 to `count` - 1."""
     places = np.arange(len(rows))
 
@@ -55,7 +55,7 @@ def fit_one(rows: Matrix, labels: NDArray[np.intp], count: int) -> Fitted:
     return _fit(rows, count, gradient)
 
 
-def fit_each(rows: Matrix, owned: NDArray[np.bool_], strength: float = STRENGTH) -> Fitted:
+def fit_each(rows: Logits, owned: NDArray[np.bool_], strength: float = STRENGTH) -> Fitted:
     """Logistic regression of every label for itself; `owned` is rows x labels."""
     def gradient(logits: Logits) -> tuple[float, Logits]:
         target = owned.astype(logits.dtype)
@@ -85,18 +85,18 @@ def _cost(rows: int, dimensions: int, labels: int) -> float:
     return 4.0 * rows * dimensions * labels
 
 
-def _fit(rows: Matrix, count: int, gradient: Callable[[Logits], tuple[float, Logits]],
+def _fit(rows: Logits, count: int, gradient: Callable[[Logits], tuple[float, Logits]],
          strength: float = STRENGTH) -> Fitted:
     number, dimensions = rows.shape
     penalty = 1.0 / (strength * number)
-    factor: Logits = rows.astype(np.float32) if _cost(number, dimensions, count) > WIDE else rows
+    factor: Logits = rows.astype(np.float32, copy=False) if _cost(number, dimensions, count) > WIDE else rows
 
     def objective(weights: Matrix) -> tuple[float, Matrix]:
         loss, slopes = gradient(factor @ weights.T.astype(factor.dtype))
         slope = (slopes.T @ factor).astype(np.float64) / number + penalty * weights
         return loss / number + 0.5 * penalty * float(np.vdot(weights, weights)), slope
 
-    curved = _CURVATURE * (rows.T @ rows) / number + penalty * np.eye(dimensions)
+    curved = _CURVATURE * (rows.T @ rows).astype(np.float64) / number + penalty * np.eye(dimensions)
     steps = steps_for(number, dimensions, count)
     return Fitted(_descend(objective, np.zeros((count, dimensions)), np.linalg.inv(curved), steps), steps)
 

@@ -140,16 +140,19 @@ def test_the_scale_keeps_the_order_and_puts_the_line_on_the_threshold(values: li
     assert scaled_to(np.array([line]), line, threshold)[0] == pytest.approx(threshold)
 
 
-def test_many_examples_teach_words_and_their_order_that_a_vector_does_not_hold() -> None:
+@pytest.mark.parametrize(("several", "few", "many"), [(True, 4, 36), (False, 40, 60)])
+def test_many_examples_teach_the_order_of_words_that_a_vector_does_not_hold(several: bool, few: int, many: int) -> None:
     """The same words in another order have the same hashed vector; a head of enough examples tells them apart."""
-    things = ("parcel", "letter", "invoice", "ticket", "contract", "coat", "bicycle", "lamp", "window", "mirror", "bag",
-              "camera")
-    rules = {"to": ("the user sends something to somebody", *(f"{a} {b} goes from me to you" for a in things[:6]
-                                                               for b in things[6:])),
-             "from": ("the user gets something from somebody", *(f"{a} {b} goes to me from you" for a in things[:6]
-                                                                  for b in things[6:]))}
-    few = {name: texts[:4] for name, texts in rules.items()}
-    for taught, told in ((few, False), (rules, True)):
-        agent = index(taught, several=True)
+    pairs = [f"{one} {other}" for one in ("parcel", "letter", "invoice", "ticket", "contract", "coat", "bag", "lamp")
+             for other in ("bicycle", "window", "mirror", "camera", "ladder", "blanket", "heater", "garden")]
+
+    def rules(count: int) -> dict[str, tuple[str, ...]]:
+        there, back = (tuple(f"{pair} {way}" for pair in pairs[:count]) for way in (
+            "goes from me to you", "goes to me from you"))
+        return {"to": ("the user sends something to somebody", *there),
+                "from": ("the user gets something from somebody", *back)}
+
+    for count, told in ((few, False), (many, True)):
+        agent = index(rules(count), several)
         first, second = scores(agent, "door key goes from me to you"), scores(agent, "door key goes to me from you")
         assert (first["to"] > first["from"] and second["from"] > second["to"]) is told
