@@ -5,6 +5,7 @@ Embedding and search run on one service thread: a retrieval is one message there
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -21,6 +22,7 @@ from ruche.plugins.contracts import Embedder, Hit, Hits, Vectors
 from ruche.plugins.embedders.cache import VectorCache
 from ruche.plugins.errors import ProviderFailed, RucheError, Unavailable
 from ruche.storage.index.agent import AgentIndex, Found, Teaching
+from ruche.storage.index.approximate import CROSSOVER
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.general import shipped
 from ruche.storage.index.kept import KeptHead, read_heads
@@ -156,6 +158,8 @@ class Retriever:
 
         index = await anyio.to_thread.run_sync(build, abandon_on_cancel=True)
         self._keep((bundle.tenant, bundle.id), version, index)
+        if len(index) >= CROSSOVER:  # it is searched meanwhile, and ends with the process
+            threading.Thread(target=index.settle, name="graph", daemon=True).start()
         if self._remembered is not None:
             await self._remembered.save()
         return index.heads()

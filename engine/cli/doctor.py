@@ -141,9 +141,9 @@ def _reranker(settings: Settings) -> Finding:
 
 def _hnswlib(_: Settings) -> Finding:
     if importlib.util.find_spec("hnswlib") is None:
-        return Finding("hnswlib", "ok", "not installed: exact search serves, which is quick up to about 10,000 vectors "
-                       "per tenant; pip install 'ruche-engine[ann]' needs a C++ compiler")
-    return Finding("hnswlib", "ok", f"{_version('hnswlib')}, not used yet: searches are exact")
+        return Finding("hnswlib", "ok", "not installed: exact search serves, which is quick up to about 25,000 texts "
+                       "of an agent; pip install 'ruche-engine[ann]' needs a C++ compiler")
+    return Finding("hnswlib", "ok", f"{_version('hnswlib')}, for agents that know 25,000 texts or more")
 
 
 def _loop(_: Settings) -> Finding:

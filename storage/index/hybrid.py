@@ -28,7 +28,11 @@ class Blend:
     def __call__(self, cosines: NDArray[np.floating], bm25: NDArray[np.floating]) -> tuple[Scores, Scores]:
         """The blended scores, and the lexical part on its scale (0 to 1). Both arrays have one entry per item."""
         lexical = scaled(bm25, self.lexical_scale)
-        return self.vector * scaled(cosines, self.vector_scale) + self.lexical * lexical, lexical
+        return self.weighted(scaled(cosines, self.vector_scale), lexical), lexical
+
+    def weighted(self, vector: NDArray[np.floating], lexical: NDArray[np.floating]) -> Scores:
+        """The sum of parts that are on their scales."""
+        return self.vector * np.asarray(vector, dtype=np.float64) + self.lexical * lexical
 
 
 def scaled(scores: NDArray[np.floating], scale: Scale) -> Scores:
