@@ -6,7 +6,7 @@ The decider is an argument of the session: a host may hand in another function o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -53,6 +53,21 @@ def default_decider(situation: Situation) -> Decision:
     if situation.commit_reached or situation.effects or situation.channel in REQUEST_CHANNELS:
         return Decision.QUEUE
     return Decision.SUPERSEDE
+
+
+def _leaning(decision: Decision) -> Decider:
+    """The default, but with this decision where it would think again as a new turn."""
+    def decider(situation: Situation) -> Decision:
+        usual = default_decider(situation)
+        return decision if usual is Decision.SUPERSEDE else usual
+
+    return decider
+
+
+BUILT_IN: Mapping[str, Decider] = {
+    "supersede": default_decider, "absorb": _leaning(Decision.ABSORB), "continue": _leaning(Decision.CONTINUE),
+    "queue": _leaning(Decision.QUEUE)}
+"""By the name that the settings use."""
 
 
 def decide(decider: Decider, situation: Situation) -> Decision:

@@ -171,6 +171,12 @@ class WebhookSettings(Section):
     """Whether the host may be one that is not on the open Internet."""
 
 
+class ConversationSettings(Section):
+    newer_message: str = "supersede"
+    """What becomes of a turn when a newer message comes while it is thought about: `supersede`, `absorb`, `continue`,
+    `queue`, or the name of a plugin of kind `decider`."""
+
+
 class LogSettings(Section):
     level: str = "INFO"
     json_lines: bool = True
@@ -190,6 +196,7 @@ class Settings(Section):
     storage: StorageSettings = StorageSettings()
     tools: ToolSettings = ToolSettings()
     webhooks: dict[str, WebhookSettings] = {}
+    conversation: ConversationSettings = ConversationSettings()
     log: LogSettings = LogSettings()
 
 

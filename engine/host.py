@@ -27,7 +27,7 @@ from ruche.actors.retriever import Retriever
 from ruche.actors.scribe import Scribe
 from ruche.actors.session import SessionActor
 from ruche.actors.slot import State
-from ruche.actors.supersede import Decider, default_decider
+from ruche.actors.supersede import BUILT_IN, Decider
 from ruche.actors.system import ActorSystem
 from ruche.engine.admission import Admission
 from ruche.engine.authoring.samples import served_samples
@@ -81,7 +81,7 @@ class Plugins:
     generator: Callable[[ModelUse], Generator] | None = None
     enforcers: dict[str, Enforcer] = field(default_factory=dict)
     tools: ToolGateway | None = None
-    decider: Decider = default_decider
+    decider: Decider | None = None
     """What becomes of a turn when a newer message arrives while it thinks."""
     clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     entropy: Callable[[int], bytes] = random_bytes
@@ -207,7 +207,8 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
         memory=recalling.memories, ranking=recalling.reranking, changes=migrations.changes)
     limits = settings.limits
     quotas = Quotas(limits, scribe, plugins.clock_ms)
-    hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas, feeds)
+    hosting = _hosting(settings, plugins, brain, scribe, catalog, quotas, feeds,
+                       _decider(settings, plugins, registry))
     ActorSystem.running().before_exit(feeds.stop)  # after the sessions: their last turns are still heard
     sessions = Directory(SessionActor, hosting, policy=Policy(idle_after=limits.idle_seconds,
                                                              max_active=limits.active_sessions, buffer=limits.mailbox),
@@ -233,7 +234,7 @@ def _keyless(host: Host) -> Iterator[str]:
 
 
 def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe, catalog: Catalog,
-             quotas: Quotas, feeds: Feeds) -> Hosting:
+             quotas: Quotas, feeds: Feeds, decider: Decider) -> Hosting:
     limits = settings.limits
     at_once = {tenant: limits.for_tenant(tenant).turns_at_once or limits.turns_at_once_per_tenant
                for tenant in limits.tenants}
@@ -244,11 +245,21 @@ def _hosting(settings: Settings, plugins: Plugins, brain: Brain, scribe: Scribe,
         except RucheError:
             return REFUSAL
 
-    return Hosting(brain=brain, scribe=scribe, feeds=feeds, on_turn=quotas.count, decider=plugins.decider,
+    return Hosting(brain=brain, scribe=scribe, feeds=feeds, on_turn=quotas.count, decider=decider,
                    gate=FairGate(limits.turns_at_once, limits.turns_at_once_per_tenant, limits=at_once),
                    engine=engine_name(), turn_seconds=limits.turn_seconds, waiting_limit=limits.mailbox,
                    refusal=refusal, clock_ms=plugins.clock_ms, entropy=plugins.entropy,
                    channel_bases={name: channel.window_ms for name, channel in built_in_channels().items()})
+
+
+def _decider(settings: Settings, plugins: Plugins, registry: Registry) -> Decider:
+    """The host program's, else the one that the settings name. Raises ConfigurationError for an unknown name."""
+    registry.refuse_taken("decider", BUILT_IN)
+    name, known = settings.conversation.newer_message, [*BUILT_IN, *registry.names("decider")]
+    if name not in known:
+        raise ConfigurationError(f"setting conversation.newer_message: there is no decider called {name}; write one of "
+                                 f"{', '.join(known)}")
+    return plugins.decider or BUILT_IN.get(name) or registry.load("decider", name)
 
 
 def known_enforcers(registry: Registry) -> dict[str, Enforcer]:

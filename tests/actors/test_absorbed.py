@@ -108,7 +108,7 @@ def test_everybody_whose_message_was_taken_in_gets_the_one_reply_to_all_of_them(
     with slow() as tool:
         write_agent(tmp_path / "agents" / "desk", tool.url, "PURE")
         with served(tmp_path / "data", tmp_path / "agents", io.StringIO(),
-                    {"decider": lambda _: Decision.CONTINUE}) as site:
+                    conversation={"newer_message": "continue"}) as site:
             answers = three_at_once(site, tool)
             assert [answer.status for answer in answers] == [200] * 3
             first, second, third = (answer.json for answer in answers)

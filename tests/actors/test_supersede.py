@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruche.actors.supersede import Decision, Situation, decide, default_decider
+from ruche.actors.supersede import BUILT_IN, Decision, Situation, decide, default_decider
+from ruche.plugins.errors import ConfigurationError
 from ruche.storage.model.conversation import Message
+from tests.actors.hosted import hosted
 
 
 def _situation(channel: str = "web", commit_reached: bool = False, effects: int = 0) -> Situation:
@@ -48,3 +52,18 @@ def test_a_decider_that_raises_or_answers_nonsense_leaves_it_to_the_default() ->
 
     assert decide(torn, _situation()) is Decision.SUPERSEDE
     assert decide(lambda _: "whatever", _situation(effects=1)) is Decision.QUEUE  # type: ignore[arg-type,return-value]
+
+
+@pytest.mark.parametrize(("name", "decision"), [("supersede", Decision.SUPERSEDE), ("absorb", Decision.ABSORB),
+                                                ("continue", Decision.CONTINUE), ("queue", Decision.QUEUE)])
+def test_what_the_settings_can_name_differs_only_where_nothing_has_been_done(name: str, decision: Decision) -> None:
+    assert BUILT_IN[name](_situation()) is decision
+    for later in (_situation(effects=1), _situation(commit_reached=True), _situation(channel="api")):
+        assert BUILT_IN[name](later) is Decision.QUEUE
+
+
+@pytest.mark.anyio
+async def test_a_name_that_no_decider_has_stops_the_start_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="called ignore; write one of supersede, absorb, continue, queue"):
+        async with hosted(tmp_path, None, conversation={"newer_message": "ignore"}):
+            pass
