@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import msgspec
 
 from ruche.engine.brain.extract import Place
 from ruche.engine.brain.facts import declared, facts_of
 from ruche.engine.brain.fields import CompiledField, compile_field
+from ruche.engine.brain.graphs import Graphs, telling
 from ruche.engine.brain.parts import (
     Check,
     CompiledRule,
-    CompiledStep,
     CompiledText,
     CompiledTool,
-    Demand,
     SureText,
     bound_tools,
     compile_listed,
     compile_text,
     compile_tool,
-    compile_transition,
     compiled,
     edges,
     instructs,
     phrases_of,
     rivals,
+    unique,
 )
 from ruche.engine.brain.phones import region_of
-from ruche.engine.brain.results import outcome_name, status_name
-from ruche.engine.brain.signals import phrase
 from ruche.engine.brain.sources import authored
 from ruche.engine.brain.terms import Terms
 from ruche.engine.brain.words import saying
-from ruche.engine.policy.chart import Chart, chart_of
-from ruche.engine.policy.habits import Habits
 from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.grounding import known_facts
@@ -49,41 +41,13 @@ from ruche.storage.model.agent import (
     AgentBundle,
     EnforcerUse,
     Handoff,
-    Requirement,
     Rule,
-    Scenario,
-    Step,
     Variable,
     canonical_bundle,
 )
 
-T = TypeVar("T")
-
 _LIMIT, _MOST = 30, 200
 """Retrieved items per kind, and the most for agents with many scoped rules and transitions."""
-
-
-class CompiledScenario(msgspec.Struct, frozen=True, kw_only=True):
-    spec: Scenario
-    steps: dict[str, CompiledStep]
-    cancel: frozenset[str]
-    collects: tuple[CompiledField, ...]
-    """Every field that a step collects, in the order of the steps."""
-    extracts: tuple[CompiledField, ...]
-    """Fields that are taken out of what was said before the scenario began."""
-    scopes: tuple[str, ...]
-    """Where its rules and transitions may live: its id and `scenario/step` of all its steps."""
-    chart: Chart | None = None
-    """None where no step is foreseen."""
-    habits: Habits | None = None
-
-    @property
-    def id(self) -> str:
-        return self.spec.id
-
-    @property
-    def first(self) -> CompiledStep:
-        return self.steps[self.spec.first]
 
 
 class CompiledAgent:
@@ -104,16 +68,15 @@ class CompiledAgent:
         self.zone = _zone(bundle.agent.timezone)
         self.month_first = bundle.agent.timezone.startswith(("America/", "US/"))
         self.region = region_of(bundle.agent.timezone, self.languages[0])
-        self.fields = {field.name: compile_field(field) for field in _unique("field", bundle.fields, "name")}
-        self.tools = {tool.id: compile_tool(tool) for tool in _unique("tool", bundle.tools)}
-        self.templates = {text.id: compile_listed(text) for text in _unique("template", bundle.templates)}
+        self.fields = {field.name: compile_field(field) for field in unique("field", bundle.fields, "name")}
+        self.tools = {tool.id: compile_tool(tool) for tool in unique("tool", bundle.tools)}
+        self.templates = {text.id: compile_listed(text) for text in unique("template", bundle.templates)}
         self.fallbacks = tuple(text for text in self.templates.values() if text.mode == "FALLBACK")
         self.confirmation = compile_text("confirmation", saying("confirm", self.languages[0]))
-        self.scenarios = {scenario.id: self._scenario(scenario) for scenario in _unique("scenario", bundle.scenarios)}
-        self._called()
+        self.scenarios = Graphs(bundle, self.fields, self.tools, self.text, self.confirmation).compiled()
         self.nests = any(step.spec.scenario is not None for one in self.scenarios.values()
                          for step in one.steps.values())
-        self.telling = _telling(self.scenarios)
+        self.telling = telling(self.scenarios)
         self.verifiers = {name: self._verifier(field) for name, field in self.fields.items() if field.spec.verify}
         self.proven = tuple(dict.fromkeys((*self.verifiers, *(name for tool in bundle.tools
                                                               for name in tool.verifies if name in self.fields))))
@@ -184,35 +147,6 @@ class CompiledAgent:
             return other or text
         return self.templates.get(f"{text.id}.{language}", text)
 
-    def _scenario(self, spec: Scenario) -> CompiledScenario:
-        steps = {step.id: self._step(spec, step) for step in _unique(f"scenario {spec.id}: step", spec.steps)}
-        for name in (spec.first, *(move.to for step in steps.values() for move in step.next)):
-            if name not in steps:
-                raise ConfigurationError(f"scenario {spec.id}: no step called {name}; known: {', '.join(steps)}")
-        for step in steps.values():
-            for move in step.next:
-                self._fields_of(f"scenario {spec.id}, step {step.id}", move.spec.reopen)
-        chart, habits = self._foresight(spec)
-        collected = {field.name: field for step in steps.values() for field in step.collects}
-        extracts = {one.field.name: one.field for step in steps.values() for one in step.demands
-                    if one.spec.fallback == "EXTRACT"}
-        return CompiledScenario(
-            spec=spec, steps=steps, cancel=frozenset(map(phrase, spec.cancel)),
-            collects=tuple(collected.values()), extracts=tuple(extracts.values()),
-            scopes=(spec.id, *(step.key for step in steps.values())), chart=chart, habits=habits)
-
-    def _foresight(self, spec: Scenario) -> tuple[Chart | None, Habits | None]:
-        """Only where some step's way out is a matter of words."""
-        worded = any(move.if_ or move.intent for step in spec.steps for move in step.next)
-        if not (self.bundle.agent.foresight and worded):
-            return None, None
-        counts: dict[str, dict[str, tuple[float, float]]] = {}
-        for habit in self.bundle.habits:
-            if habit.scenario == spec.id:
-                counts.setdefault(habit.moment, {})[habit.step] = (habit.times, habit.expected)
-        texts = {template.id: template.text for template in self.bundle.templates}
-        return chart_of(spec, lambda text: texts.get(text, text)), Habits(counts) if counts else None
-
     def _verifier(self, field: CompiledField) -> CompiledTool:
         tool = self.tools.get(field.spec.verify or "")
         if tool is None:
@@ -223,67 +157,8 @@ class CompiledAgent:
                                      "verified unasked; take a tool that is PURE or IDEMPOTENT")
         return tool
 
-    def _called(self) -> None:
-        for scenario in self.scenarios.values():
-            for step in scenario.steps.values():
-                if step.spec.scenario is not None and step.spec.scenario not in self.scenarios:
-                    raise ConfigurationError(f"scenario {scenario.id}, step {step.id}: no scenario called "
-                                             f"{step.spec.scenario}; known: {', '.join(self.scenarios)}")
-
-    def _step(self, scenario: Scenario, spec: Step) -> CompiledStep:
-        where = f"scenario {scenario.id}, step {spec.id}"
-        bound_tools(spec.tools, self.tools, where)
-        return CompiledStep(
-            key=f"{scenario.id}/{spec.id}", spec=spec, say=self.text(where, spec.say), ask=self.text(where, spec.ask),
-            confirm=self._confirmation(where, spec), when=compiled(where, spec.when),
-            collects=self._fields_of(where, spec.collects),
-            requires=tuple(self.fields[name] for name in spec.requires if name in self.fields),
-            awaits=self._values_of(where, spec.requires), needs=self._needs(spec),
-            demands=tuple(self._demands(where, (*scenario.needs, *spec.needs))),
-            next=tuple(compile_transition(scenario.id, spec.id, move) for move in spec.next))
-
-    def _confirmation(self, where: str, spec: Step) -> CompiledText | None:
-        """The step's own question, else its first tool's; what cannot be undone is never done unasked."""
-        tools = [self.tools[binding.tool] for binding in spec.tools]
-        asked = [tool.confirm for tool in tools if tool.confirm is not None]
-        if spec.confirm or asked:
-            return self.text(where, spec.confirm) or asked[0]
-        irreversible = any(tool.tool.policy == "IRREVERSIBLE" for tool in tools)
-        return self.confirmation if irreversible else None
-
-    def _needs(self, spec: Step) -> tuple[CompiledField, ...]:
-        """Required parameters that are fields by name, and have no expression of their own."""
-        tools = [self.tools[binding.tool] for binding in spec.tools]
-        names = [*(name for tool in tools for name in tool.required if name not in tool.arguments),
-                 *(name for binding in spec.tools for name in binding.requires)]
-        return tuple(self.fields[name] for name in dict.fromkeys(names) if name in self.fields)
-
-    def _demands(self, where: str, needs: tuple[Requirement, ...]) -> Iterator[Demand]:
-        for one in sorted(needs, key=lambda need: need.order):
-            self._fields_of(where, one.depends_on)
-            yield Demand(field=self._fields_of(where, (one.field,))[0], spec=one, when=compiled(where, one.when))
-
-    def _fields_of(self, where: str, names: tuple[str, ...]) -> tuple[CompiledField, ...]:
-        for name in names:
-            if name not in self.fields:
-                known = ", ".join(self.fields) or "none"
-                raise ConfigurationError(f"{where}: no field called {name}; known: {known}")
-        return tuple(self.fields[name] for name in names)
-
-    def _values_of(self, where: str, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Those that are no fields but outputs of tools, how a tool ended, or variables."""
-        outputs = {name for tool in self.tools.values() for name in (*tool.tool.outputs, status_name(tool.tool.id))}
-        outputs |= {outcome_name(step.scenario) for scenario in self.bundle.scenarios for step in scenario.steps
-                    if step.scenario is not None}
-        known = {*outputs, *(variable.name for variable in self.bundle.variables)}
-        for name in names:
-            if name not in self.fields and name not in known:
-                raise ConfigurationError(f"{where}: nothing is called {name}; known: "
-                                         f"{', '.join(sorted({*self.fields, *known})) or 'none'}")
-        return tuple(name for name in names if name not in self.fields)
-
     def _rules(self, enforcers: Mapping[str, Enforcer]) -> dict[str, CompiledRule]:
-        return {rule.id: self._rule(rule, enforcers) for rule in _unique("rule", self.bundle.rules)}
+        return {rule.id: self._rule(rule, enforcers) for rule in unique("rule", self.bundle.rules)}
 
     def _rule(self, rule: Rule, enforcers: Mapping[str, Enforcer]) -> CompiledRule:
         where = f"rule {rule.id}"
@@ -312,7 +187,7 @@ class CompiledAgent:
                                      "write nothing for GLOBAL, a scenario's id, or SCENARIO/STEP")
 
     def _variables(self) -> tuple[Variable, ...]:
-        for variable in _unique("variable", self.bundle.variables, "name"):
+        for variable in unique("variable", self.bundle.variables, "name"):
             if variable.tool is not None and variable.tool not in self.tools:
                 raise ConfigurationError(f"variable {variable.name}: no tool called {variable.tool}")
         return self.bundle.variables
@@ -328,15 +203,6 @@ class CompiledAgent:
 def _uses_models(head: Agent) -> bool:
     """True where a language model may come to read something."""
     return head.models.generator != "composer" or head.judging is not None or head.filtering is not None
-
-
-def _telling(scenarios: Mapping[str, CompiledScenario]) -> dict[str, str]:
-    """Field to scenario, for fields that one scenario alone collects: their values tell what a message is about."""
-    homes: dict[str, list[str]] = {}
-    for scenario in scenarios.values():
-        for field in scenario.collects:
-            homes.setdefault(field.name, []).append(scenario.id)
-    return {name: found[0] for name, found in homes.items() if len(found) == 1}
 
 
 def _needs_data(rule: CompiledRule) -> bool:
@@ -360,16 +226,6 @@ def _screen(number: int, use: EnforcerUse, enforcers: Mapping[str, Enforcer]) ->
 def _check(rule: Rule, enforcers: Mapping[str, Enforcer]) -> Check | None:
     found = prepare_rule(rule, enforcers)
     return None if found is None else (rule, found[1], found[0])
-
-
-def _unique(kind: str, items: tuple[T, ...], key: str = "id") -> tuple[T, ...]:
-    seen: set[str] = set()
-    for item in items:
-        name = getattr(item, key)
-        if name in seen:
-            raise ConfigurationError(f"{kind} {name} is there twice; give one of them another name")
-        seen.add(name)
-    return items
 
 
 def _zone(name: str) -> ZoneInfo:

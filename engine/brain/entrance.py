@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from ruche.engine.brain.bindings import is_confirmed
-from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.desk import Desk
 from ruche.engine.brain.doubt import AHEAD
+from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.learn import forget, learn_more
 from ruche.engine.brain.onward import resumed
 from ruche.engine.brain.recall import recalled

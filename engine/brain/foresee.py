@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ruche.engine.brain.compiled import CompiledScenario
+from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.names import holds
 from ruche.engine.brain.parts import CompiledStep, CompiledTransition
 from ruche.engine.brain.transitions import Choice, View

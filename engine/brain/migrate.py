@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.fields import CompiledField
+from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.parts import CompiledStep
 from ruche.engine.brain.recall import recalled

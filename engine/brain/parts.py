@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -25,6 +25,8 @@ from ruche.storage.model.agent import (
     ToolBinding,
     Transition,
 )
+
+T = TypeVar("T")
 
 Check = tuple[Rule, Any, Enforcer]
 """A rule, what its enforcer prepared from it, and the enforcer."""
@@ -233,3 +235,14 @@ def _polarity(text: str) -> Literal["yes", "no", ""]:
     if _NO.search(text):
         return "no"
     return "yes" if _YES.search(text) else ""
+
+
+def unique(kind: str, items: tuple[T, ...], key: str = "id") -> tuple[T, ...]:
+    """The items. Raises ConfigurationError when two have one name."""
+    seen: set[str] = set()
+    for item in items:
+        name = getattr(item, key)
+        if name in seen:
+            raise ConfigurationError(f"{kind} {name} is there twice; give one of them another name")
+        seen.add(name)
+    return items

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from ruche.engine.brain.compiled import CompiledScenario
 from ruche.engine.brain.foresee import foreseen
+from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.names import Names, holds, is_false
 from ruche.engine.brain.parts import CompiledStep, CompiledTransition, Demand
 from ruche.engine.brain.transitions import Choice, View, choose
