@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ruche.engine.brain.extract import Place
+from ruche.engine.brain.candidates import Place
 from ruche.engine.brain.facts import declared, facts_of
 from ruche.engine.brain.fields import CompiledField, compile_field
 from ruche.engine.brain.graphs import Graphs, telling

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from ruche.engine.brain.calls import Budget, asked
+from ruche.engine.brain.candidates import Candidate
 from ruche.engine.brain.doubt import LIKELY
 from ruche.engine.brain.endpoint import Endpoint, spent
-from ruche.engine.brain.extract import Candidate
 from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.retrieve import Retrieved

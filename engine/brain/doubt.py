@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ruche.engine.brain.extract import Candidate
+from ruche.engine.brain.candidates import Candidate
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import Knowledge, learn, learn_more
 from ruche.engine.brain.retrieve import Retrieved

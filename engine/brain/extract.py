@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
 from typing import Any
 
-import msgspec
-
 from ruche.engine.brain.accounts import account_numbers
+from ruche.engine.brain.candidates import Candidate, Source, Wanted
 from ruche.engine.brain.dates import bare_hour, find_dates, find_times
 from ruche.engine.brain.fields import CompiledField, matches
 from ruche.engine.brain.numbers import find_numbers, plain
@@ -21,51 +19,6 @@ from ruche.engine.brain.phones import find_phones
 from ruche.engine.brain.places import place_name
 from ruche.engine.brain.spelling import close
 from ruche.engine.brain.strings import free_text, person_name
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and when a message is read: dates and telephone numbers depend on it."""
-
-    today: date
-    month_first: bool = False
-    region: str = "US"
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that a message offers for a field. `start` and `end` are offsets in the message."""
-
-    field: str
-    value: Any
-    confidence: float
-    start: int
-    end: int
-    by_model: bool = False
-    """True when a model read it out of the message."""
-
-
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which fields a message may fill, most expected first."""
-
-    asked: tuple[CompiledField, ...] = ()
-    """The agent asked for these in its last reply."""
-    open: tuple[CompiledField, ...] = ()
-    """A scenario in progress collects these."""
-    others: tuple[CompiledField, ...] = ()
-    """Any other unknown field of the agent."""
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as finders read it."""
-
-    text: str
-    lower: str
-    words: tuple[str, ...]
-    answer: str
-    """`yes`, `no` or empty."""
-    statement: bool
-    """False when the message is a question, a signal or a greeting: then it is nobody's free text."""
-    place: Place
-
 
 Value = tuple[int, int, Any, float]
 """(start, end, value, confidence)"""

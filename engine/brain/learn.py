@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ruche.engine.brain.extract import Candidate
+from ruche.engine.brain.candidates import Candidate
 from ruche.engine.brain.fields import CompiledField, fault_of
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.sense import Sensed

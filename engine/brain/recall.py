@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ruche.engine.brain.extract import Candidate, Source, Wanted, extract
+from ruche.engine.brain.candidates import Candidate, Source, Wanted
+from ruche.engine.brain.extract import extract
 from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import Knowledge, learn_more

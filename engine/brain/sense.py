@@ -9,7 +9,8 @@ import re
 
 import msgspec
 
-from ruche.engine.brain.extract import Candidate, Source, Wanted, extract
+from ruche.engine.brain.candidates import Candidate, Source, Wanted
+from ruche.engine.brain.extract import extract
 from ruche.engine.brain.fields import CompiledField, told
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.language import detect

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ruche.engine.brain.extract import Place, Source, Wanted, extract, way_of
+from ruche.engine.brain.candidates import Place, Source, Wanted
+from ruche.engine.brain.extract import extract, way_of
 from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.numbers import find_numbers, plain
 from ruche.engine.brain.signals import phrase, words_of

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ruche.engine.brain.candidates import Candidate, Place, Source, Wanted
 from ruche.engine.brain.dates import find_dates, find_times
-from ruche.engine.brain.extract import Candidate, Place, Source, Wanted, extract
+from ruche.engine.brain.extract import extract
 from ruche.engine.brain.fields import CompiledField, compile_field, fault_of
 from ruche.engine.brain.numbers import find_numbers
 from ruche.engine.brain.signals import read_signals, words_of
