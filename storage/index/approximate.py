@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ruche.storage.index.vectors import Rows
 
 CROSSOVER: Final = 25_000
-"""Rows from which on a graph pays (`python -m bench.crossover`): at 20,000 rows of 384 a search takes 1.1 ms with or
-without one, at 40,000 it takes 1.2 instead of 2.6."""
+"""Rows from which on a graph pays: `python -m bench.crossover` (load 14) gave 0.64 ms instead of 0.66 at 10,000 rows of
+384, 1.2 instead of 1.6 at 20,000 and 3.2 instead of 5.4 at 40,000, with the same found each time."""
 _LINKS, _BREADTH = 16, 200
 _WIDEST: Final = 200
 """Candidates that a query looks at, at least: all of the exact answer at 40,000 clustered rows."""

@@ -16,6 +16,7 @@ from ruche.storage.index.hybrid import DOCUMENTS
 from ruche.storage.index.passages import Passage
 from ruche.storage.index.ranking import top_places
 from ruche.storage.index.vectors import Rows, dots
+from tests.e2e.tree import ROOT
 
 SIZE, WIDTH = 3000, 24
 ROWS = clustered(SIZE, WIDTH)
@@ -88,6 +89,14 @@ def test_below_the_crossover_or_without_the_library_there_is_no_graph(monkeypatc
     assert graph_over(ROWS[:CROSSOVER - 1]) is None
     monkeypatch.setattr(approximate, "library", lambda: None)
     assert graph_over(ROWS, crossover=1) is None
+
+
+def test_no_index_is_read_from_a_file_and_nothing_is_unpickled() -> None:
+    """Security item 25: the library checks nothing that it reads, and a pickle is code."""
+    for room in ("storage", "plugins", "actors", "engine"):
+        for path in (ROOT / room).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            assert not [word for word in ("pickle", "load_index", "save_index", "__setstate__") if word in text], path
 
 
 def test_items_with_several_texts_or_without_knowledge_get_no_graph() -> None:

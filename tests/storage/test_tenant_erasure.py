@@ -60,6 +60,7 @@ def is_gone(store: Store, talks: dict[str, Conversation]) -> None:
 
 
 def test_everything_of_the_tenant_is_gone_and_the_other_tenant_is_as_it_was(open_store: Opener) -> None:
+    """Security item 43."""
     store = open_store()
     talks = filled(store)
     erase(store)
