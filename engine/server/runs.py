@@ -49,7 +49,8 @@ class TapeShown(Shown, kw_only=True):
 
 
 class RunShown(RunShort, kw_only=True):
-    """A whole run. `hashes` and `previous` are SHA-256, hexadecimal; `tape` says what was learned, not its bytes."""
+    """A whole run. `hashes` and `previous` are hexadecimal: SHA-256, and HMAC under a key of the
+    tenant's for what words go into where `version` is 2; `tape` says what was learned, not its bytes."""
 
     schema: int
     previous: str
@@ -64,7 +65,7 @@ class RunShown(RunShort, kw_only=True):
     segments: list[str]
     categories: list[str]
     decisions: dict[str, Any]
-    hashes: dict[str, str]
+    hashes: dict[str, str | int]
     tape: list[TapeShown]
     error: str
 
