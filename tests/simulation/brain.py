@@ -63,7 +63,7 @@ class SimulatedBrain:
             world.violated(f"two turns of {key} at once: {self._thinking[key]} and {turn.turn_id}")
         self._thinking[key] = turn.turn_id
         world.superseded.pop(turn.turn_id, None)
-        self._hotel.wanted[turn.turn_id] = set()
+        self._hotel.begin(turn.turn_id)
         world.note("think", short(turn.turn_id), *(message.text for message in turn.messages))
         try:
             return await self._think(turn, stage)

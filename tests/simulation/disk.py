@@ -141,7 +141,7 @@ class SimulatedStore:
         self._moment("during")
         self._threads.pause(self._latency * self._world.fate.random() + self._disk.stall_s)
         if self._disk.broken:
-            self._stopped = True
+            self._stopped = self._world.stopped = True
             self._world.note("sync failed")
             raise StorageStopped("the disk failed; restart")
         self._disk.uncertain = None

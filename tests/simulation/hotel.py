@@ -26,7 +26,7 @@ _AGENT = CompiledAgent(AgentBundle.model_validate({"id": "desk", "agent": {"name
 
 
 class Hotel:
-    """Lives as long as the world. `wanted` holds, by turn, what the last attempt at it asked for."""
+    """Lives as long as the world. `wanted` holds, by turn, what the last attempt asked for that may have been kept."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -41,12 +41,18 @@ class Hotel:
         """The engine's own, of one process."""
         return Compensation(scribe, _Shelf(), self)  # type: ignore[arg-type]
 
+    def begin(self, turn_id: str) -> None:
+        """Another attempt at a turn."""
+        if not self._world.stopped:
+            self.wanted[turn_id] = set()
+
     async def visit(self, turn: TurnInput, stage: Stage) -> None:
         """One attempt of a turn books, or not, what its messages ask for."""
         for message in turn.messages:
             if BOOK in message.text and self._chance.random() < 0.5:
                 effect = Effect(tool=BOOK, key=f"{turn.turn_group}:{BOOK}:{message.id}", policy="COMPENSATABLE")
-                self.wanted[turn.turn_id].add(effect.key)
+                if not self._world.stopped:
+                    self.wanted[turn.turn_id].add(effect.key)
                 if (await stage.reserve(effect)).status == "new":
                     await self._book(effect, stage)
 

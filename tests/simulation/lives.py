@@ -100,7 +100,7 @@ class Simulation:
         world, disk = self.world, self.disk
         if world.violations:
             return
-        world.life, world.dying = world.life + 1, False
+        world.life, world.dying, world.stopped = world.life + 1, False, False
         disk.restart()
         disk.kill = None
         if life.full_at_write is not None:

@@ -36,6 +36,8 @@ class World:
         """The process dies before anything else of it runs."""
         self.dead = False
         """What runs now is only the cleaning up after a process that died: nobody sees it."""
+        self.stopped = False
+        """A sync of this process has failed: what it decides from now on is never kept."""
         self.superseded: dict[str, float] = {}
         """By turn that is to be thought again or in another turn: since when."""
         self.log: list[tuple[float, int, str, tuple[Any, ...]]] = []
