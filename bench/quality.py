@@ -6,12 +6,11 @@ Nothing is tuned on the rows that are asked.
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.report import emit, percentile, progress, table
+from bench.report import emit, measured, percentile, progress, table
 from bench.suites import (
     constraints,
     documents,
@@ -30,7 +29,6 @@ from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
 from ruche.engine.config import ModelSettings
 from ruche.plugins.embedders import open_embedder
-from ruche.plugins.errors import ConfigurationError
 
 Suite = Callable[[Asking, Path, Path | None, int | None, int], Awaitable[dict[str, Any]]]
 """(asking, folder, folder to learn from, limit, seed) to metrics, with `n` and, where there is something to say,
@@ -66,18 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("suite", choices=sorted(SUITES))
     parser.add_argument("--data", type=Path, required=True, help="the folder with the rows to ask")
     parser.add_argument("--train", type=Path, help="another folder to learn from")
-    parser.add_argument("--limit", type=int, help="ask at most so many rows")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--embedder", default="auto", choices=("auto", "minilm", "hashing"))
-    parser.add_argument("--quick", action="store_true", help="the hashing embedder and 200 rows")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    if options.quick:
-        options.embedder, options.limit = "hashing", options.limit or 200
-    try:
-        result = asyncio.run(measure(options))
-    except ConfigurationError as error:
-        parser.error(error.message)
+    options, result = measured(parser, arguments, measure, quick=200, rows="rows")
     shown = [*result["metrics"].items(), ("n", result["n"]), ("ms_per_query_p50", result["ms_per_query_p50"])]
     text = table(f"{options.suite} with {result['embedder']}", ("metric", "value"), shown)
     emit(result, "\n".join([text, *result["notes"]]), as_json=options.json)

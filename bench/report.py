@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
+
+from ruche.plugins.errors import ConfigurationError
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -41,6 +45,26 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> 
 def emit(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     """Print the table, or the JSON object; progress belongs on stderr."""
     print(json.dumps({**result, "machine": machine()}) if as_json else text)
+
+
+Measure = Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]
+
+
+def measured(parser: argparse.ArgumentParser, arguments: Sequence[str] | None, measure: Measure, *,
+             quick: int, rows: str) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """The options and what was measured. Adds --limit, --embedder, --quick and --json; what cannot be used ends the
+    program with the reason. `rows`: what there are so many of."""
+    parser.add_argument("--limit", type=int, help=f"at most so many {rows}")
+    parser.add_argument("--embedder", default="auto", choices=("auto", "minilm", "hashing"))
+    parser.add_argument("--quick", action="store_true", help=f"the hashing embedder and {quick} {rows}")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.embedder, options.limit = "hashing", options.limit or quick
+    try:
+        return options, asyncio.run(measure(options))
+    except ConfigurationError as error:
+        parser.error(error.message)
 
 
 def progress(text: str) -> None:

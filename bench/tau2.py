@@ -9,7 +9,6 @@ that the shop's policy forbids. Workflows of the folder `telecom` are imported a
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import tempfile
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 from bench.agents.retail import tools
 from bench.customer import WANTS, WRITES, Customer, Want, want
-from bench.report import emit, percentile, progress, table
+from bench.report import emit, measured, percentile, progress, table
 from bench.suites.talking import Room
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
@@ -276,17 +275,7 @@ def workflows(folder: Path) -> list[dict[str, Any]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="a folder as of tau2, or its retail folder")
-    parser.add_argument("--limit", type=int, help="at most so many tasks")
-    parser.add_argument("--embedder", default="auto", choices=("auto", "minilm", "hashing"))
-    parser.add_argument("--quick", action="store_true", help="the hashing embedder and 20 tasks")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    if options.quick:
-        options.embedder, options.limit = "hashing", options.limit or 20
-    try:
-        result = asyncio.run(measure(options))
-    except ConfigurationError as error:
-        parser.error(error.message)
+    options, result = measured(parser, arguments, measure, quick=20, rows="tasks")
     emit(result, _shown(result), as_json=options.json)
 
 

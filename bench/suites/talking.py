@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from bench.suites.desk import Desk, Shelf
 from ruche.actors.enforcer import Enforcement
 from ruche.actors.retriever import Retriever
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import (
-    Effect,
-    EffectOutcome,
     Generated,
     Generator,
     Prompt,
@@ -66,41 +64,6 @@ class Functions:
 
     async def close(self) -> None:
         return None
-
-
-@dataclass
-class Desk:
-    """The session's side of a turn: which effects are known."""
-
-    effects: dict[str, EffectOutcome] = field(default_factory=dict)
-
-    async def release(self, text: str) -> None:
-        return None
-
-    def progress(self, phase: str, ms: float) -> None:
-        return None
-
-    def pending(self) -> bool:
-        return False
-
-    async def reserve(self, effect: Effect) -> EffectOutcome:
-        known = self.effects.get(effect.key)
-        if known is None:
-            self.effects[effect.key] = EffectOutcome(status="unknown")
-        return known or EffectOutcome(status="new")
-
-    async def settle(self, effect: Effect, outcome: EffectOutcome) -> None:
-        self.effects[effect.key] = outcome
-
-
-class Shelf:
-    """The one agent of a conversation (implements the brain's `Agents`)."""
-
-    def __init__(self, agent: CompiledAgent) -> None:
-        self.agent = agent
-
-    def current(self, tenant: str, agent_id: str) -> CompiledAgent:
-        return self.agent
 
 
 class Room:

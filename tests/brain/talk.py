@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from bench.suites.desk import Desk, Shelf
 from ruche.actors.enforcer import Enforcement
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.plugins.channels import built_in_channels
-from ruche.plugins.contracts import Effect, EffectOutcome, Enforcer, Generator, ToolResult, TurnInput, TurnOutput
+from ruche.plugins.contracts import Enforcer, Generator, ToolResult, TurnInput, TurnOutput
 from ruche.plugins.embedders.hashing import HashingEmbedder
 from ruche.plugins.enforcers import built_in
 from ruche.plugins.generators import Composer
@@ -51,45 +52,6 @@ class Functions:
 
     async def close(self) -> None:
         return None
-
-
-class Desk:
-    """The session's side of a turn, kept in memory: what was released and which effects are known."""
-
-    def __init__(self) -> None:
-        self.released: list[str] = []
-        self.phases: list[str] = []
-        self.effects: dict[str, EffectOutcome] = {}
-        self.newer = False
-
-    async def release(self, text: str) -> None:
-        self.released.append(text)
-
-    def progress(self, phase: str, ms: float) -> None:
-        self.phases.append(phase)
-
-    def pending(self) -> bool:
-        return self.newer
-
-    async def reserve(self, effect: Effect) -> EffectOutcome:
-        known = self.effects.get(effect.key)
-        if known is None:
-            self.effects[effect.key] = EffectOutcome(status="unknown")
-            return EffectOutcome(status="new")
-        return known
-
-    async def settle(self, effect: Effect, outcome: EffectOutcome) -> None:
-        self.effects[effect.key] = outcome
-
-
-class Shelf:
-    """The one agent of a test."""
-
-    def __init__(self, agent: CompiledAgent) -> None:
-        self.agent = agent
-
-    def current(self, tenant: str, agent_id: str) -> CompiledAgent:
-        return self.agent
 
 
 class Talk:
