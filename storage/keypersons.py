@@ -126,7 +126,7 @@ class PersonLines:
 
     def _add(self, place: Place, line: WrappedKey) -> None:
         for register, number in zip(self._where.registers, _numbers(line), strict=True):
-            register.add(number, place, lambda seat: True)
+            register.add(number, place)
 
     def fill(self, placed: Iterable[tuple[Place, WrappedKey]]) -> int:
         """Begin anew from the file with these lines; gives how many ids there are."""

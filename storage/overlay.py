@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ruche.storage.collection import Collection, Values
@@ -33,6 +34,7 @@ class Overlay:
 
     def __init__(self, collections: Sequence[Collection]) -> None:
         self._collections = collections
+        self._found_by = [itemgetter(*one.lookups) if one.lookups else None for one in collections]
         self._rows: list[dict[Address, Kept]] = [{} for _ in collections]
         self._lookups: list[dict[Lookup, set[Address]]] = [{} for _ in collections]
         self._lock = threading.Lock()
@@ -87,11 +89,18 @@ class Overlay:
 
     def _put(self, address: Address, collection: int, kept: Kept) -> None:
         """A value that stays is never missing meanwhile: `knows` asks without the lock."""
-        before = self._rows[collection].get(address)
+        before, found_by = self._rows[collection].get(address), self._found_by[collection]
         self._rows[collection][address] = kept
+        if found_by is None or (before is not None and before.values is not None and kept.values is not None
+                                and found_by(before.values) == found_by(kept.values)):
+            return
         names, lookups = self._names(address, collection, kept), self._lookups[collection]
         for name in names:
-            lookups.setdefault(name, set()).add(address)
+            found = lookups.get(name)
+            if found is None:
+                lookups[name] = {address}
+            else:
+                found.add(address)
         if before is not None:
             self._unlink(address, collection, before, names)
 

@@ -13,7 +13,7 @@ import io
 import tempfile
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -41,7 +41,7 @@ class Register:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._tail: dict[int, int | tuple[int, ...]] = {}
+        self._tail: dict[int, int | list[int]] = {}
         self._count = 0
         self._runs: tuple[_Run, ...] = ()
 
@@ -49,16 +49,18 @@ class Register:
         """Entries, with those of rows that are gone and were not tidied away yet."""
         return self._count + sum(run.count for run in self._runs)
 
-    def add(self, number: int, seat: int, lives: Callable[[int], bool]) -> None:
-        """Note a row; what the tail holds of this value and is gone gives way to it."""
+    def add(self, number: int, seat: int, lives: Callable[[int], bool] | None = None) -> None:
+        """Note a row; where rows may go, what the tail holds of this value and is gone gives way to it."""
         before = self._tail.get(number)
+        self._count += 1
         if before is None:
             self._tail[number] = seat
+        elif lives is None and isinstance(before, list):
+            before.append(seat)
         else:
-            kept = tuple([one for one in _several(before) if lives(one)])
+            kept = [one for one in _several(before) if lives is None or lives(one)]
             self._count -= len(_several(before)) - len(kept)
-            self._tail[number] = (*kept, seat) if kept else seat
-        self._count += 1
+            self._tail[number] = [*kept, seat] if kept else seat
 
     def fill(self, numbers: Numbers, seats: Numbers) -> None:
         """Note many rows at once, as when the tables are opened."""
@@ -69,7 +71,7 @@ class Register:
         """Seats whose rows may have this value, the newest first."""
         tail = self._tail
         runs = self._runs  # after the tail, which spills into them
-        yield from reversed(_several(tail.get(number, ())))
+        yield from _several(tail.get(number, ()))[::-1]
         for run in reversed(runs):
             yield from run.seats(number)
 
@@ -166,5 +168,5 @@ def _kept(content: bytes, scratch: Path) -> IO[bytes]:
         return io.BytesIO(content)
 
 
-def _several(held: int | tuple[int, ...]) -> tuple[int, ...]:
-    return held if isinstance(held, tuple) else (held,)
+def _several(held: int | Sequence[int]) -> Sequence[int]:
+    return (held,) if isinstance(held, int) else held

@@ -69,6 +69,14 @@ class _Open:
 
     def __init__(self, descriptor: int, end: int, beyond: dict[Order, Place]) -> None:
         self.descriptor, self.end, self.beyond, self.unsynced = descriptor, end, beyond, True
+        self.waiting: dict[Order, bytes] = {}
+
+    def forget_waiting(self) -> None:
+        """What was not written is as if it had never been put."""
+        for order, content in self.waiting.items():
+            self.end -= len(content)
+            del self.beyond[order]
+        self.waiting.clear()
 
 
 class DayFiles:
@@ -99,26 +107,40 @@ class DayFiles:
         self._replaying = False
 
     def put(self, order: Order, tag: int, collection: Collection, values: Values) -> tuple[Place | None, bytes]:
-        """Append an entry unless its frame is there already: its place (None in a day that was dropped) and leaf."""
+        """Append an entry with the next `write` unless its frame is there already: its place (None in a day that was
+        dropped) and leaf."""
         day, body = values[self._times[collection.number]] // _DAY_MS, entry(tag, collection, values)
         if day in self.dropped:
             return None, merkle.leaf_hash(body)
         file = self._file(day)
         place = file.beyond.get(order)
         if place is None:
-            place = file.beyond[order] = self._append(file, day, frames.frame(order[0], 0, body, batch=order[1] + 1))
+            content = file.waiting[order] = frames.frame(order[0], 0, body, batch=order[1] + 1)
+            place = file.beyond[order] = Place(day, file.end, len(content))
+            file.end += len(content)
         return place, merkle.leaf_hash(body)
 
-    def _append(self, file: _Open, day: int, content: bytes) -> Place:
-        place = Place(day, file.end, len(content))
+    def write(self) -> None:
+        """Write what was put. Raises StorageFull, StorageStopped; then nothing of that is there."""
+        for file in self._open.values():
+            if file.waiting:
+                self._write(file)
+
+    def undo(self) -> None:
+        """Take back what was put since the last `write`."""
+        for file in self._open.values():
+            file.forget_waiting()
+
+    def _write(self, file: _Open) -> None:
+        file.unsynced = True
         try:
-            self._disk.write(file.descriptor, content)
+            self._disk.write(file.descriptor, b"".join(file.waiting.values()))
         except OSError as error:
+            self.undo()
             self._disk.truncate(file.descriptor, file.end)
             os.lseek(file.descriptor, file.end, os.SEEK_SET)
             raise platform.disk_error(error, "writing a run") from error
-        file.end, file.unsynced = place.place + place.length, True
-        return place
+        file.waiting.clear()
 
     def drop(self, day: int, heads: Heads) -> None:
         """Let a whole day go, but for its heads. Raises OSError; after a crash the next opening finishes it."""

@@ -30,7 +30,7 @@ class Seats:
         columns = collection.lookups if collection.model.once and not collection.model.logged else (
             collection.key, *collection.lookups)  # what is written once and never asked for by its key
         self.columns: Final = tuple(dict.fromkeys(columns))
-        self._key = collection.key
+        self._once = collection.model.once
         self._registers = {column: Register(scratch) for column in self.columns}
         self._living = _Living()
         self._next = 0
@@ -52,10 +52,12 @@ class Seats:
         """What a transaction has put (seat, tenant tag, values) and removed (seats), once it is committed."""
         for seat in gone:
             self._living.remove(seat)
+        registers, living = list(self._registers.items()), self._living
+        lives = None if self._once else living.holds
         for seat, tag, values in rows:
-            self._living.add(seat)
-            for column, register in self._registers.items():
-                register.add(mixed(tag, bits(values[column])), seat, self._living.holds)
+            living.add(seat)
+            for column, register in registers:
+                register.add(mixed(tag, bits(values[column])), seat, lives)
         for register in self._registers.values():
             register.spill(self._living.which)
 

@@ -105,6 +105,7 @@ class Tables:
                 final[change.collection][change.tag, change.key] = self._row(number, change, parts)
             moves = [self._replace(collection, rows) for collection, rows in zip(self._collections, final, strict=True)
                      if rows]
+            self._days.write()
             self._note(sequence, self._log.write())
             with self.lock:
                 self._connection.execute("COMMIT")
@@ -113,6 +114,7 @@ class Tables:
                 known()
         except BaseException:
             self._appenders.clear()
+            self._days.undo()
             self._log.undo()
             self._connection.roll_back()
             raise
