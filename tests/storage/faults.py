@@ -30,13 +30,28 @@ FAILURES: Final = {"open": (errno.EMFILE, errno.EIO), "write": (errno.ENOSPC, er
 _KEPT: Final = 12
 """Directories of earlier runs that are kept."""
 _ROOT: Final = str(Path(__file__).parents[2])
-_CHILD: Final = """
-import sys
+_VICTIMS: Final = """
+import os, sys, traceback
 from pathlib import Path
 from tests.storage.disks import Fault, FaultyDisk, at
 from tests.storage.scene import Said, play
-plan = at(int(sys.argv[2]), Fault(sys.argv[3], kill=True))
-play(Path(sys.argv[1]), FaultyDisk(plan), Said(lambda line: print(line, flush=True)))
+
+def live(directory, number, when):
+    disk = FaultyDisk(at(int(number), Fault(when, kill=True)))
+    play(Path(directory), disk, Said(lambda line: os.write(1, (line + chr(10)).encode())))
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        try:
+            live(*line.rstrip().split(chr(9)))
+        except BaseException:
+            os.write(1, ("broken " + traceback.format_exc()[-300:].replace(chr(10), " ") + chr(10)).encode())
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    os.write(1, f"ended {os.waitstatus_to_exitcode(status)}{chr(10)}".encode())
+"""
+"""A process that has loaded everything and opened nothing, and forks one after another that live until they are killed.
 """
 
 
@@ -162,21 +177,32 @@ class Faults:
                 journal.time = kept
             self._note(f"clock {name}", directory, said, name, SOUND)
 
-    def kills(self, count: int, first: int = 0) -> None:
-        """A real process is killed with signal 9 at a call, each time another one, from `first` on; then what it left
+    def kills(self, count: int, first: int = 0, step: int = 1) -> None:
+        """A real process is killed with signal 9 at a call, each time `step` further on from `first`; then what it left
         is opened here."""
         choice = random.Random(first)
-        for turn in range(first, first + count):
-            number, when = 1 + turn % len(self.calls), choice.choice(("before", "half", "after"))
-            directory = self._copy(self.base)
-            child = subprocess.run([sys.executable, "-c", _CHILD, str(directory), str(number), when], check=False,
-                                   capture_output=True, text=True, env={**os.environ, "PYTHONPATH": _ROOT})
-            said = self._said()
-            said.lines += child.stdout.splitlines()
-            if child.returncode != -signal.SIGKILL:
-                self._count("kill -9", "broken", f"call {number}: {child.stderr[-300:]}", SOUND)
-                continue
-            self._note(f"kill -9 {when} a call", directory, said, f"{self.calls[number - 1]} ({number})", SOUND)
+        with subprocess.Popen([sys.executable, "-c", _VICTIMS], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True, env={**os.environ, "PYTHONPATH": _ROOT}) as victims:
+            for turn in range(first, first + count * step, step):
+                number, when = 1 + turn % len(self.calls), choice.choice(("before", "half", "after"))
+                self._kill(victims, number, when)
+
+    def _kill(self, victims: subprocess.Popen[str], number: int, when: str) -> None:
+        directory, said, heard = self._copy(self.base), self._said(), ""
+        assert victims.stdin is not None
+        assert victims.stdout is not None
+        victims.stdin.write(f"{directory}\t{number}\t{when}\n")
+        victims.stdin.flush()
+        while heard := victims.stdout.readline().rstrip():
+            if heard.startswith(("ended ", "broken ")):
+                break
+            said.lines.append(heard)
+        if heard != f"ended {-signal.SIGKILL}":
+            if heard.startswith("broken "):
+                victims.stdout.readline()
+            self._count("kill -9", "broken", f"call {number}: {heard}", SOUND)
+            return
+        self._note(f"kill -9 {when} a call", directory, said, f"{self.calls[number - 1]} ({number})", SOUND)
 
     # --- choosing --------------------------------------------------------------------------------------------
 

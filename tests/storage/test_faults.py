@@ -69,8 +69,7 @@ def test_a_clock_that_jumps_does_no_harm(faults: Faults) -> None:
     assert outcomes(faults, "whole") == 3
 
 
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_a_hundred_real_kills_lose_nothing(faults: Faults) -> None:
-    faults.kills(100)
-    assert outcomes(faults, "whole") == 100
+@pytest.mark.parametrize("kills", [40, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_real_processes_that_are_killed_at_named_calls_lose_nothing(faults: Faults, kills: int) -> None:
+    faults.kills(kills, step=len(faults.calls) // kills)
+    assert outcomes(faults, "whole") == kills
