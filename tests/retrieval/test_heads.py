@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruche.plugins.embedders import HashingEmbedder
 from ruche.storage.index.agent import AgentIndex, Found, Teaching
 from ruche.storage.index.background import BACKGROUND
-from ruche.storage.index.head import scaled_to
+from ruche.storage.index.head import WORDS, WORDS_MOST, Head, scaled_to
 from ruche.storage.index.logistic import MOST_STEPS, fit_each, fit_one, sigmoid, steps_for
 from ruche.storage.index.passages import Passage
 
@@ -156,3 +156,13 @@ def test_many_examples_teach_the_order_of_words_that_a_vector_does_not_hold(seve
         agent = index(rules(count), several)
         first, second = scores(agent, "door key goes from me to you"), scores(agent, "door key goes to me from you")
         assert (first["to"] > first["from"] and second["from"] > second["to"]) is told
+
+
+def test_words_weigh_more_the_more_examples_there_are() -> None:
+    def words(*counts: int) -> float:
+        size = len(counts)
+        return Head(weights=np.zeros((size, 4), dtype=np.float32), intercepts=None, counts=np.array(counts), share=0.5,
+                    own=1.0, line=0.3, threshold=0.3).words
+
+    assert words(0, 0) == words(1, 2) == words(10, 10, 0) == WORDS
+    assert WORDS < words(30, 30) < words(100, 0, 100) < words(1_000_000, 1_000_000) == WORDS_MOST
