@@ -31,11 +31,12 @@ async def explain(host: Host, tenant: str, agent: str, text: str, session: Sessi
     now = host.hosting.clock_ms()
     state = session or SessionState(id=NOBODY, key=request.key, created_ms=now, last_activity_ms=now)
     turn = TurnInput(tenant=tenant, agent=agent, turn_id=NOBODY, request_id="", session=state,
-                     profile=await _profile(host, state), messages=(Message(id=NOBODY, text=text, at_ms=now),))
+                     profile=await profile_of(host, state), messages=(Message(id=NOBODY, text=text, at_ms=now),))
     return await brain.explain(turn, LiveTape(host.hosting.clock_ms, host.hosting.entropy))
 
 
-async def _profile(host: Host, session: SessionState) -> Profile:
+async def profile_of(host: Host, session: SessionState) -> Profile:
+    """What is kept of the session's person; an empty profile for nobody."""
     key = session.key
     empty = Profile(interlocutor=key.interlocutor, tenant=key.tenant)
     if session.id == NOBODY:

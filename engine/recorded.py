@@ -9,6 +9,7 @@ from ruche.engine.hosted import Hosted, known
 
 if TYPE_CHECKING:
     from ruche.engine.persons import Persons
+    from ruche.engine.producing import Produced
     from ruche.engine.replay import Replayed
     from ruche.engine.reviewing import Reviews
     from ruche.storage.audit import Verification
@@ -55,6 +56,13 @@ class Recorded(Hosted):
     async def run(self, tenant: str, run_id: str) -> Run:
         """The record of a turn. Raises NotFound."""
         return known(await self._read(tenant, lambda store: store.run(run_id)), "run")
+
+    async def keep_run(self, tenant: str, made: Produced, request_id: str = "") -> Run:
+        """Judge a run of another program by its agent's rules, and keep it. Raises NotFound (agent), SafetyBlocked once
+        a run is kept whose risk is RED or UNKNOWN, InvalidRequest, Unavailable, StorageFull."""
+        from ruche.engine.producing import keep_run
+
+        return await keep_run(self._host, tenant, made, request_id)
 
     async def replay(self, tenant: str, run_id: str, version: int | None = None) -> Replayed:
         """Run a recorded turn again from its tape, with another version of its agent where one is given; nothing is

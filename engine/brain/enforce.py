@@ -61,6 +61,15 @@ async def _enforced(spoken: Spoken, gate: Gate, voice: Voice, speaker: Speaker, 
                     enforcement=_blocked(judged, fallback, regenerated))
 
 
+def evaluated(judged: Judged) -> Enforcement:
+    """The verdicts on a text that nobody can write anew."""
+    if not judged.allowed:
+        return _blocked(judged, "", 0)
+    violations = judged.violations()
+    return Enforcement(risk="YELLOW" if violations or judged.unsure else "GREEN", violations=violations,
+                       checked=judged.checked())
+
+
 def _passed(spoken: Spoken, judged: Judged, regenerated: int) -> Enforced:
     violations = judged.violations()
     risk: Risk = "YELLOW" if regenerated or violations or judged.unsure else "GREEN"

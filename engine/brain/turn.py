@@ -30,6 +30,7 @@ from ruche.engine.brain.match import Matched, match, match_entered
 from ruche.engine.brain.memory import recall, to_be_learnt
 from ruche.engine.brain.names import names_of
 from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate
+from ruche.engine.brain.outside import Evaluated, judged
 from ruche.engine.brain.plan import Planned, plan
 from ruche.engine.brain.private import Private
 from ruche.engine.brain.quiet import keep_quiet
@@ -206,6 +207,15 @@ class PhasedBrain:
         changes = await self._changed(who, tape)
         return await explain(who, sensed, self._retrieval, self._selector, self._threshold, tape, sifter, changes,
                              self._ranking)
+
+    async def judge(self, turn: TurnInput, reply: str, tape: Tape) -> Evaluated:
+        """What the agent's rules say of a reply that another program made. Raises NotFound."""
+        agent = self._agents.current(turn.tenant, turn.agent)
+        who = identify(turn, agent, tape)
+        judge = None if agent.judge is None else Judge(who, (), agent.judge, self._generators, tape,
+                                                       Budget(who.now_ms, turn.deadline_ms))
+        return await judged(who, reply, self._retrieval, self._threshold, self._selector, self._enforcement, tape,
+                            judge, getattr(self._retrieval, "likeness", None))
 
     async def _act(self, who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
                    matched: Matched, invoker: Invoker) -> tuple[Orchestrated, Acted]:

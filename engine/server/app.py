@@ -30,6 +30,7 @@ from ruche.engine.server import (
     ops,
     parts,
     people,
+    produced,
     replays,
     reviews,
     runs,
@@ -59,7 +60,7 @@ def route_table() -> tuple[Route, ...]:
     """Every endpoint there is."""
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *replays.ROUTES,
              *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *migrations.ROUTES,
-             *authoring.ROUTES, *parts.ROUTES, *people.ROUTES, *reviews.ROUTES, *upkeep.ROUTES,
+             *authoring.ROUTES, *parts.ROUTES, *people.ROUTES, *produced.ROUTES, *reviews.ROUTES, *upkeep.ROUTES,
              *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 

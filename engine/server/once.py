@@ -81,7 +81,7 @@ def _once(handler: Handler) -> Handler:
 
 
 async def _answer(request: web.Request, handler: Handler, once: _Once) -> web.StreamResponse:
-    """Raises IdempotencyMismatch for a key that came with something else. A request that is refused is not remembered.
+    """Raises IdempotencyMismatch for a key that came with something else. What is raised is not remembered.
     """
     asked = hashlib.sha256(f"{request.method} {request.path_qs}\n".encode() + await receive(request)).hexdigest()
     if once.answer is not None:
@@ -90,7 +90,7 @@ async def _answer(request: web.Request, handler: Handler, once: _Once) -> web.St
         status, body, headers = once.answer
         return web.Response(status=status, body=body, headers=headers)
     response = await handler(request)
-    if isinstance(response, web.Response) and response.status < 400:
+    if isinstance(response, web.Response):
         made = response.body
         if made is None or (isinstance(made, bytes) and len(made) <= LARGEST):
             headers = {name: value for name, value in response.headers.items() if name in ("Content-Type", "ETag")}

@@ -19,6 +19,7 @@ WATCH = frozenset({"interlocutor", "channel", "agent_author", "operator", "admin
 OVERSEE = frozenset({"operator", "admin"})
 EXAMINE = frozenset({"operator", "auditor", "admin"})
 AUDIT = frozenset({"auditor", "admin"})
+PRODUCE = frozenset({"channel", "admin"})
 ADMINISTER = frozenset({"admin"})
 WRITE = frozenset({"agent_author", "admin"})
 AUTHOR = frozenset({"agent_author", "operator", "admin"})
