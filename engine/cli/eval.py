@@ -104,7 +104,7 @@ def _write(target: Path, content: str) -> None:
 def _lines(found: Report) -> Iterator[str]:
     yield f"{found.n} messages, {found.in_scope} in scope, {found.out_of_scope} out of scope"
     if found.taught:
-        yield f"  the agent's own examples    {found.taught} (what was learnt measures nothing: take them out of the file)"
+        yield f"  the agent's own examples    {found.taught} (they measure nothing: take them out of the file)"
     yield f"  best match was meant        {_percent(found.first_right)}"
     yield f"  exactly what was meant      {_percent(found.exact)}"
     yield (f"  precision / recall / F1     {_percent(found.precision)} / {_percent(found.recall)} / "

@@ -47,8 +47,8 @@ def page(found: Report, agent: str, version: str, embedder: str, threshold: floa
 def _taught(found: Report) -> str:
     if not found.taught:
         return ""
-    return (f"<p><b>Examples of the agent itself among them: {found.taught}.</b> What was learnt measures nothing; take "
-            "them out of the file.</p>")
+    return (f"<p><b>Examples of the agent itself among them: {found.taught}.</b> What was learnt measures "
+            "nothing; take them out of the file.</p>")
 
 
 def _tiles(found: Report) -> str:
