@@ -125,8 +125,8 @@ class Persons:
 
 def _entered(value: Any, old: FieldValue | None, now: int, by: str) -> FieldValue:
     history = () if old is None else ((old.value, old.at_ms), *old.history)[:HISTORY]
-    return FieldValue(value=value, source="human_entered", at_ms=now, verified=True, verified_by=f"human:{by}",
-                      verified_ms=now, history=history)
+    return FieldValue(value=value, source="human_entered", origin=f"human:{by}", at_ms=now, verified=True,
+                      verified_by=f"human:{by}", verified_ms=now, history=history)
 
 
 def _archive(view: TenantStore, interlocutor: str) -> bytes:

@@ -103,7 +103,7 @@ class _Round:
             if ran.value is not None:
                 value = ran.value.get(variable.name, ran.value) if isinstance(ran.value, dict) else ran.value
                 self._know(remember(self._knowledge, {variable.name: value, f"@{variable.name}": self._who.now_ms}))
-                self._keep(outputs_of(tool.tool, ran.value))
+                self._keep(outputs_of(tool.tool, ran.value), tool.tool.id)
 
     async def steps(self) -> None:
         for place, standing in enumerate(self._standings):
@@ -218,7 +218,7 @@ class _Round:
     async def _run(self, tool: CompiledTool, arguments: dict[str, Any], step: CompiledStep | None) -> Ran:
         ran = await self._call(tool, arguments)
         if ran.status in ("ok", "cached"):
-            self._keep(outputs_of(tool.tool, ran.value))
+            self._keep(outputs_of(tool.tool, ran.value), tool.tool.id)
             if tool.tool.verifies and says_right(ran.value) is not False:
                 self._know(prove(self._who, self._knowledge, tool.tool.verifies, tool.tool.id))
         elif ran.saying:
@@ -259,13 +259,13 @@ class _Round:
         instance = msgspec.structs.replace(standing.instance, **changes)
         self._standings[place] = msgspec.structs.replace(standing, instance=instance)
 
-    def _keep(self, values: dict[str, Any]) -> None:
-        """A value whose name is a field's fills that; any other is a variable of the session."""
+    def _keep(self, values: dict[str, Any], tool: str = "") -> None:
+        """What a tool gave. A value whose name is a field's fills that; any other is a variable of the session."""
         if values:
             fields = self._who.agent.fields
             found = {name: value for name, value in values.items() if name in fields}
             rest = {name: value for name, value in values.items() if name not in fields} if found else values
-            self._know(remember(fill(self._who, self._knowledge, found), rest))
+            self._know(remember(fill(self._who, self._knowledge, found, tool), rest))
 
     def _know(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge

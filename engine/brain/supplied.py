@@ -19,10 +19,10 @@ from ruche.storage.model.conversation import FieldValue
 UNREADABLE = "is no value of the field's type"
 
 
-def fill(who: Identified, before: Knowledge, values: Mapping[str, Any]) -> Knowledge:
+def fill(who: Identified, before: Knowledge, values: Mapping[str, Any], tool: str) -> Knowledge:
     """The knowledge with the values that a tool gave for fields."""
     for name, value in values.items():
-        before = _filled(who, before, who.agent.fields[name], value)
+        before = _filled(who, before, who.agent.fields[name], value, tool)
     return before
 
 
@@ -51,7 +51,7 @@ def says_right(result: Any) -> bool | None:
     return said if isinstance(said, bool) else None
 
 
-def _filled(who: Identified, before: Knowledge, field: CompiledField, given: Any) -> Knowledge:
+def _filled(who: Identified, before: Knowledge, field: CompiledField, given: Any, tool: str) -> Knowledge:
     old = before.known.get(field.name)
     if given is None or told(old):
         return before
@@ -62,6 +62,7 @@ def _filled(who: Identified, before: Knowledge, field: CompiledField, given: Any
     if old is not None and old.value == value:
         new = msgspec.structs.replace(old, at_ms=who.now_ms, expires_ms=expiry(who, field))
     else:
-        new = FieldValue(value=value, source="tool_result", at_ms=who.now_ms, confidence=0.5 if fault else 1.0,
-                         expires_ms=expiry(who, field), turn_id=who.turn.turn_id, history=earlier(old))
+        new = FieldValue(value=value, source="tool_result", origin=f"tool:{tool}", at_ms=who.now_ms,
+                         confidence=0.5 if fault else 1.0, expires_ms=expiry(who, field), turn_id=who.turn.turn_id,
+                         history=earlier(old))
     return keep(who, before, field.name, new)

@@ -20,12 +20,14 @@ from ruche.storage.model.conversation import FieldValue, Profile
 
 
 class FieldShown(Shown, kw_only=True):
-    """One value. `masked`: it is there and not shown."""
+    """One value. `masked`: it is there and not shown. `origin` and `turn_id` tell what it came from."""
 
     value: Any
     masked: bool
     source: str
+    origin: str
     at: str
+    turn_id: str
     confidence: float
     verified: bool
     verified_by: str
@@ -101,8 +103,9 @@ def _shown(profile: Profile, people: Persons, *, admin: bool) -> PersonShown:
 
 def _field(value: FieldValue, *, masked: bool) -> FieldShown:
     return FieldShown(
-        value=None if masked else value.value, masked=masked, source=value.source, at=rfc3339(value.at_ms),
-        confidence=value.confidence, verified=value.verified, verified_by=value.verified_by,
+        value=None if masked else value.value, masked=masked, source=value.source, origin=value.origin,
+        at=rfc3339(value.at_ms), turn_id=value.turn_id, confidence=value.confidence, verified=value.verified,
+        verified_by=value.verified_by,
         verified_at=None if value.verified_ms is None else rfc3339(value.verified_ms),
         expires_at=None if value.expires_ms is None else rfc3339(value.expires_ms), earlier=len(value.history))
 

@@ -311,8 +311,8 @@ class Agent(Authored):
     screen: bool = True
     """Whether texts that give orders to the agent are kept from the language models that it uses."""
     screens: tuple[EnforcerUse, ...] = ()
-    """Enforcers that judge messages, memories, values and results of tools: what one of them fails is kept from language
-    models too."""
+    """Enforcers that judge messages, memories, values and results of tools: what one of them fails is kept from
+    language models too."""
     repair_spelling: bool = True
     """Whether slips are repaired against the agent's own words before a message is compared with anything."""
     foresight: bool = True

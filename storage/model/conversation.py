@@ -111,6 +111,8 @@ class FieldValue(Struct, frozen=True, kw_only=True):
     turn_id: str = ""
     history: tuple[tuple[Any, int], ...] = ()
     """Earlier values with their times, newest first, at most 10."""
+    origin: str = ""
+    """What it came from, besides the turn: `tool:NAME`, `human:NAME`; empty for what the person said."""
     verified_by: str = ""
     """Who said that it is right: `tool:NAME`, `human:NAME`."""
     verified_ms: int | None = None

@@ -43,7 +43,8 @@ async def test_a_value_that_a_tool_gives_for_a_field_is_known_and_not_asked_for(
         run = await talk.say("1234")
         value = talk.session.fields["street"]
     assert run.reply == "It goes to Main Street 5."
-    assert (value.source, value.value, value.turn_id) == ("tool_result", "Main Street 5", run.id)
+    assert (value.source, value.origin, value.value, value.turn_id) == (
+        "tool_result", "tool:lookup", "Main Street 5", run.id)
     assert "street" not in talk.session.variables
 
 
