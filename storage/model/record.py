@@ -233,7 +233,7 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
     memories: tuple[Remembered, ...]
 
 
-AnyRecord = (Accepted | TriedAgain | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved | ProfileSaved
-             | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled | PersonErased | HoldSet
-             | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept
+AnyRecord = (Accepted | TriedAgain | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved
+             | ProfileSaved | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled
+             | PersonErased | HoldSet | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept
              | TenantErased)

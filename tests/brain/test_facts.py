@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruche.plugins.generators.facts import read_facts
@@ -151,6 +151,7 @@ async def test_without_facts_the_judge_is_asked_as_ever() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=9) | st.just("days"),
                     lambda inner: st.lists(inner, max_size=3)
                     | st.dictionaries(st.sampled_from(["name", "value", "quote", "x"]), inner, max_size=4)))
+@settings(deadline=None)
 async def test_whatever_a_model_answers_every_name_is_read_absent_or_unread(answer: Any) -> None:
     read = read_facts(answer, {"days": "the days"}, "in two days")
     assert read.values.keys() | read.unread <= {"days"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ruche.plugins.contracts import ToolResult
@@ -200,6 +200,7 @@ def test_a_field_is_verified_by_a_tool_without_consequences() -> None:
                     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(
                         st.sampled_from(["street", "amount", "currency", "valid"]), inner, max_size=3)),
        st.sampled_from(["string", "email", "phone", "date", "time", "number", "money", "boolean", "iban", "json"]))
+@settings(deadline=None, max_examples=50)
 async def test_whatever_a_tool_gives_the_turn_ends_with_a_reply(given: Any, kind: str) -> None:
     fields = [{"name": "customer", "pattern": "[0-9]{4}", "scope": "CASE", "ask": "Your number?"},
               {"name": "street", "type": kind, "scope": "CASE", "ask": "Which street?"}]
