@@ -124,8 +124,6 @@ BREAKS = (
     Break("what a superseded attempt did is forgotten", worker, "_think_and_finish",
           "turn.earlier += turn.stage.done", "pass"),
     Break("what is wanted still is undone", undoing, "to_undo", "if effect.key not in claimed:", "if True:"),
-    Break("what an absorbed turn had done is forgotten", logical, "LogicalTurn.take_in",
-          "self.earlier += other.earlier", "pass", rare=True),
     Break("what was done before a crash is forgotten", line, "Line.take_up", "earlier=done", "earlier=[]"),
     Break("the undoing is not kept with the turn", outcome, "committing", "*undoing, ", ""),
     Break("each try at undoing has a key of its own", compensating, "Compensation.deliver",
