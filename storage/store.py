@@ -23,6 +23,7 @@ from ruche.storage.auditor import Auditor
 from ruche.storage.backup import Backup
 from ruche.storage.collection import Collection, Values
 from ruche.storage.computed import Computed
+from ruche.storage.connection import TooLittleMemory
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
 from ruche.storage.errors import Erased, RucheError, StorageStopped
 from ruche.storage.feed import Feed
@@ -138,9 +139,7 @@ class Store:
         self._check()
         waiting, total = len(self._feed), 0
         while total < waiting:
-            with self._tables.feeding:
-                applied = self._feed.apply_batch()
-                self._tables.tidy()
+            applied = self._apply_batch()
             if not applied:
                 break
             total += applied
@@ -271,6 +270,16 @@ class Store:
         self.close()
 
     # --- inside ----------------------------------------------------------------------------------------------
+
+    def _apply_batch(self) -> int:
+        with self._tables.feeding:
+            try:
+                applied = self._feed.apply_batch()
+            except TooLittleMemory:
+                self._upkeep.checkpoint(snapshot=False)  # what is in the file can leave memory
+                applied = self._feed.apply_batch()
+            self._tables.tidy()
+        return applied
 
     def _recover(self, part: int) -> int:
         """Apply what the journal holds beyond the tables, with a checkpoint after every `part` bytes; gives the number

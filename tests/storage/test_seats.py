@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruche.storage import register
+from ruche.storage.connection import TooLittleMemory
 from ruche.storage.errors import Unavailable
 from ruche.storage.model.record import ProfileSaved
 from ruche.storage.platform import Disk
@@ -219,3 +221,24 @@ def test_what_does_not_fit_into_the_tables_memory_is_told_and_fits_after_they_be
     assert store._tables._memory_mb > memory
     store.checkpoint()
     assert store.tenant("acme").session_by_id("s1") == talk.state
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_fed_after_a_checkpoint_made_room(
+        open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, talk, before = open_store(), Conversation(), list[int]()
+    store.append([talk.turn()])
+    store.apply()
+    store.append([talk.turn()])
+    insert = store._tables._insert
+
+    def short_once(*values: Any) -> Any:
+        if not before:
+            before.append(store._tables.applied)
+            raise TooLittleMemory("no room", retry_after=1.0)
+        return insert(*values)
+
+    monkeypatch.setattr(store._tables, "_insert", short_once)
+    assert store.apply() == 1
+    assert before == [1]
+    assert store.health()["applied"] == 2
+    assert store.tenant("acme").verify_session("s1") == ("s1", 2, ())
