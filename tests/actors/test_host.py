@@ -91,7 +91,7 @@ async def test_a_tenant_is_shown_nothing_that_names_another(tmp_path: Path) -> N
         reader.tell(Look())
         assert engine.actors("default")["gate"]["running"] == {"default": 1}
         assert engine.actors("default")["sessions"]["longest"] == {"default:desk:kim:api": 1}
-        assert engine.actors("another")["gate"] == {"running": {}, "waiting": {}}
+        assert engine.actors("another")["gate"] == {"running": {}, "waiting": {}, "inside": {}, "outside": {}}
         assert engine.actors("another")["sessions"]["longest"] == {}
 
 
