@@ -16,47 +16,36 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import msgspec
 
-from ruche.storage import forks, platform, vault
+from ruche.storage import forks, platform
 from ruche.storage.auditor import Auditor
 from ruche.storage.backup import Backup
-from ruche.storage.collection import Collection, Values
 from ruche.storage.computed import Computed
 from ruche.storage.connection import TooLittleMemory
 from ruche.storage.datafiles import DEFAULT_LIMITS, DataFiles, Limits
-from ruche.storage.errors import Erased, RucheError, StorageStopped
+from ruche.storage.errors import RucheError, StorageStopped
+from ruche.storage.everyone import Everyone
 from ruche.storage.feed import Feed
-from ruche.storage.fields import Id, Stored
 from ruche.storage.inbox import Inbox, is_ending
 from ruche.storage.keyring import KeySource
 from ruche.storage.keys import Keys
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.ledger import Ledger
-from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
-from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered, SegmentReleased
+from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
-from ruche.storage.query import Query
 from ruche.storage.quiet import Quiet
 from ruche.storage.recent import Recent
-from ruche.storage.rows import DRAFT, MODELS, AgentRow, DeadRow, InboxRow, OutboxRow, SegmentRow, SessionRow
-from ruche.storage.secured import Door, stored_rows
+from ruche.storage.rows import MODELS
+from ruche.storage.secured import Door
 from ruche.storage.tenant import TenantStore
 from ruche.storage.upkeep import Upkeep
 
-_ALL: Final = 1_000_000_000
 _PARTS: Final = 2
 """Times as much journal as makes a checkpoint due is replayed before one is made: what is not written stays in
 memory."""
 
-_accepted = msgspec.msgpack.Decoder(Accepted).decode
-_published = msgspec.msgpack.Decoder(AgentPublished).decode
-_state = msgspec.msgpack.Decoder(SessionState).decode
-_segment = msgspec.msgpack.Decoder(SegmentReleased).decode
-_dead = msgspec.msgpack.Decoder(DeadLettered).decode
-_outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
 _inherited: list[Any] = []
 
 
@@ -89,21 +78,22 @@ class Store:
         self._files, self._closed, self._process = files, False, os.getpid()
         self._keyring, self._tables, self._journal = files.keyring, files.tables, files.journal
         self._collections = files.collections
-        self._by_model = {collection.model: collection for collection in files.collections}
-        self._lock, self._quiet = files.tables.lock, Quiet(files.tables)
+        self._quiet = Quiet(files.tables)
         self._overlay, self._inbox = Overlay(files.collections), Inbox()
-        self._ledger = Ledger(files.collections, files.keyring, self._inbox, self._person_of, self._rows)
+        self._use = KeyUse(files.collections, files.tables, files.journal, files.snapshots, files.keyring,
+                           self._quiet, self._drain)
+        self._everyone = Everyone(files, self._overlay, self._inbox, self._use, self._drain)
+        self._ledger = Ledger(files.collections, files.keyring, self._inbox, self._everyone.person_of,
+                              self._everyone.rows)
         self._feed = Feed(files.collections, self._overlay, files.tables, files.keyring, self._ledger)
         self._policies = Policies()
         for model in MODELS:
             self._policies.register(Policy(model))
-        self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies, self._lock,
-                          self._check)
+        self._door = Door(files.collections, self._overlay, files.tables, files.keyring, self._policies,
+                          files.tables.lock, self._check)
         self._tenants: Recent[str, TenantStore] = Recent(1024)
         self._auditor = Auditor(files, self._feed, self._quiet, self.append)
         self._writing = threading.Lock()
-        self._use = KeyUse(files.collections, files.tables, files.journal, files.snapshots, files.keyring,
-                           self._quiet, self._feed.drain)
         self._keys = Keys(files, self._quiet, self._writing, self._use, self.checkpoint)
         self._upkeep = Upkeep(files, limits, self._feed, self._ledger, self._auditor, self._quiet,
                               self._keys.recovered)
@@ -194,40 +184,28 @@ class Store:
 
     def outbox(self, limit: int = 100) -> list[tuple[str, OutboxItem]]:
         """Tenant and item of what is still to be delivered, oldest first; an OutboxSettled record takes one out."""
-        return [_outbox(opened) for opened in self._by_time(OutboxRow, "item", limit)]
+        self._check()
+        return self._everyone.outbox(limit)
 
     def waits(self, tenant: str, item: str) -> bool:
         """Whether something of this id is still to be delivered."""
         self._check()
-        return self._row(self._by_model[OutboxRow], self._keyring.tenant(tenant).tag, Id(item)) is not None
+        return self._everyone.waits(tenant, item)
 
     def dead_letters(self, limit: int = 100) -> list[DeadLettered]:
         """The newest messages of all tenants that could not be answered."""
-        return [_dead(opened) for opened in self._by_time(DeadRow, "record", limit, newest=True)]
+        self._check()
+        return self._everyone.dead_letters(limit)
 
     def all_sessions(self) -> Iterator[tuple[str, str]]:
         """Tenant and id of every session, but for those of erased persons: for proving the whole."""
         self._check()
-        for rows in self._use.rows(self._by_model[SessionRow]):
-            for row in rows:
-                opened = self._opened(SessionRow, "state", row)
-                if opened is not None:
-                    state = _state(opened)
-                    yield state.key.tenant, state.id
+        return self._everyone.all_sessions()
 
     def all_agents(self) -> list[AgentPublished]:
         """The newest version of every agent of every tenant: what a start serves besides folders."""
         self._check()
-        found: dict[tuple[str, str], AgentPublished] = {}
-        version = self._by_model[AgentRow].columns.index("version")
-        for rows in self._use.rows(self._by_model[AgentRow]):
-            for row in rows:
-                opened = self._opened(AgentRow, "record", row) if row[version] > DRAFT else None
-                if opened is not None:
-                    one = _published(opened)
-                    known = found.get((one.tenant, one.agent))
-                    found[one.tenant, one.agent] = one if known is None or known.version < one.version else known
-        return [found[key] for key in sorted(found)]
+        return self._everyone.all_agents()
 
     @property
     def computed(self) -> Computed:
@@ -301,23 +279,12 @@ class Store:
         self._keys.recovered(applied)
         if count:
             self._tables.checkpoint()
-        self._fill_inbox()
+        self._everyone.fill_inbox()
         return count
 
-    def _fill_inbox(self) -> None:
-        collection = self._by_model[InboxRow]
-        number = collection.columns.index("number")
-        for row in self._tables.find(collection, None, Query(order=(number,), limit=_ALL)):
-            self._inbox.count = row[number]
-            opened = self._opened(InboxRow, "accepted", row)
-            if opened is not None:
-                accepted = _accepted(opened)
-                self._inbox.waiting[accepted.tenant, accepted.message.id] = accepted
-        for row in self._tables.find(self._by_model[SegmentRow], None, Query(limit=_ALL)):
-            opened = self._opened(SegmentRow, "segment", row)
-            if opened is not None:
-                segment = _segment(opened)
-                self._inbox.segments.setdefault((segment.tenant, segment.turn_id), []).append(segment.number)
+    def _drain(self) -> None:
+        with self._quiet:
+            self._feed.drain()
 
     def _write(self, made: Sequence[list[Change]], *, last_resort: bool) -> None:
         try:
@@ -326,46 +293,6 @@ class Store:
             self._journal.stop(error.message)
             raise
         self._journal.append([self._ledger.body(changes) for changes in made], last_resort=last_resort)
-
-    def _person_of(self, tenant: str, session: str) -> vault.DataKey | None:
-        """The data key of a session's person, from the stored session. Raises Erased."""
-        tag, sessions = self._keyring.tenant(tenant).tag, self._by_model[SessionRow]
-        row = self._row(sessions, tag, session)
-        if row is None:
-            return next((self._keyring.person(tenant, accepted.key.interlocutor)
-                         for accepted in list(self._inbox.waiting.values())
-                         if accepted.tenant == tenant and accepted.session_id == session), None)
-        return self._keyring.opener(vault.key_id(row[sessions.columns.index("state")]))
-
-    def _row(self, collection: Collection, tag: int, key: Any) -> Values | None:
-        with self._lock:
-            kept = self._overlay.get(collection.number, (tag, key))
-            return kept.values if kept is not None else self._tables.get(collection, tag, key)
-
-    def _rows(self, model: type[Stored], tag: int, field: str, value: Any) -> list[Values]:
-        collection = self._by_model[model]
-        with self._lock:
-            return stored_rows(collection, tag, field, value, self._overlay, self._tables)
-
-    def _opened(self, model: type[Stored], column: str, row: Values) -> bytes | None:
-        """A sealed column of a row, whoever's it is; None when they were erased."""
-        collection = self._by_model[model]
-        try:
-            return collection.open(column, row, self._keyring.opener)
-        except Erased:
-            return None
-
-    def _by_time(self, model: type[Stored], column: str, limit: int, *, newest: bool = False) -> list[bytes]:
-        """A sealed column of all tenants' rows, in the order of their times; without those of erased persons."""
-        self._check()
-        collection = self._by_model[model]
-        order = (collection.columns.index("at_ms"), collection.key)
-        if self._overlay.count(collection.number):
-            with self._quiet:
-                self._feed.drain()
-        with self._lock:
-            rows = self._tables.find(collection, None, Query(order=order, limit=limit, descending=newest))
-        return [opened for row in rows if (opened := self._opened(model, column, row)) is not None]
 
     def _check(self) -> None:
         if self._closed:
