@@ -100,9 +100,9 @@ def _few(sentences: Sequence[str]) -> frozenset[str]:
 
 
 def _weights(sentences: Sequence[str]) -> dict[str, float]:
-    """ln(1 + sentences / those that have it), by stem."""
+    """By stem: a word that so many sentences have tells each of them that part."""
     counts = Counter(word for sentence in sentences for word in {stem(word) for word in words(sentence)})
-    return {word: float(np.log1p(len(sentences) / count)) for word, count in counts.items()}
+    return {word: 1.0 / count for word, count in counts.items()}
 
 
 def _telling(text: str, few: frozenset[str]) -> list[str]:
