@@ -1,7 +1,7 @@
-"""A server that dies of some messages: `python -m tests.actors.poisoned DATA AGENTS DEATH SESSION`.
+"""A server that dies of some messages: `python -m tests.actors.poisoned DATA AGENTS DEATH SESSION...`.
 
-Without a SESSION its brain never answers, so that messages are accepted and left; with one it tells its address once
-the message behind the poison is answered.
+Without a SESSION its brain never answers, so that messages are accepted and left; with some it tells its address once
+the last message of each is answered.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def settings_of(data: Path, agents: Path) -> Settings:
     return read_settings(data=data, agents=agents, environment={}, models={"embedder": "hashing"}, server={"port": 0})
 
 
-async def main(data: Path, agents: Path, death: str, session: str = "") -> None:
+async def main(data: Path, agents: Path, death: str, *sessions: str) -> None:
     settings = settings_of(data, agents)
-    async with Engine.open(settings=settings, brain=None if session else Busy(),
+    async with Engine.open(settings=settings, brain=None if sessions else Busy(),
                            enforcers={"deadly": Deadly(death)}) as engine, serving(engine, settings) as ready:
-        if session:
+        for session in sessions:
             await answered(engine, session)
         tokens = {name: mint(engine.token_key, tenant="default", roles=(role,), subject=name)
                   for name, role in (("kim", "interlocutor"), ("lee", "interlocutor"), ("otto", "admin"))}

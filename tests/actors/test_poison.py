@@ -25,6 +25,7 @@ from tests.actors.test_session_recovery import died, never
 from tests.actors.test_session_supersede import AT_ONCE
 
 ROOT = Path(__file__).parents[2]
+HELLO = ("Hello", "Are you there?", BEHIND)
 MOST = 3
 """`Hosting.most_crashes`."""
 
@@ -78,27 +79,26 @@ def test_a_message_that_kills_every_process_is_given_up_and_nobody_else_is(tmp_p
     (folder / "rules.yaml").write_text(RULE)
     with started(tmp_path, death) as (server, process):
         assert server is not None
-        innocent = [server.accept("lee", f"Hello {number}") for number in range(3)]
+        innocent = [server.accept("lee", text) for text in HELLO]
         poison = server.accept("kim", POISON)
         server.accept("kim", BEHIND)
         process.kill()
-    deaths = 0
+    sessions, deaths = (poison["session_id"], innocent[0]["session_id"]), 0
     while deaths <= MOST:
-        with started(tmp_path, death, poison["session_id"]) as (server, process):
+        with started(tmp_path, death, *sessions) as (server, process):
             if server is not None:
                 break
             deaths += 1
     assert deaths == MOST
     assert server is not None
-    with started(tmp_path, death, poison["session_id"]) as (server, process):
+    with started(tmp_path, death, *sessions) as (server, process):
         assert server is not None, "it is not tried again"
         [letter] = server.ask("otto", "/v1/admin/actors")["dead_letters"]
         assert (letter["turn_id"], letter["attempts"]) == (poison["turn_id"], MOST)
         run = server.ask("otto", f"/v1/runs/{poison['turn_id']}")
         assert (run["said"], run["status"], run["error"]) == ([POISON], "failed", "DEAD_LETTERED")
         answers = [server.ask("otto", f"/v1/runs/{one['turn_id']}") for one in innocent]
-        assert [(run["said"], run["status"]) for run in answers] == [
-            ([f"Hello {number}"], "complete") for number in range(3)]
+        assert [(run["said"], run["status"]) for run in answers] == [([text], "complete") for text in HELLO]
     found = doctor(tmp_path)
     assert found["state"] == "warn"
     assert letter["message_id"] in found["message"]
