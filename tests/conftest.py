@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is up to the machine
+settings.load_profile("untimed")
 
 
 @pytest.fixture
