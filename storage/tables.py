@@ -72,11 +72,20 @@ class Tables:
 
     def _connect(self) -> None:
         self._file = TableFile(self._path, self._collections, self._memory_mb)
+        self._seats: dict[int, Seats] = {}
+        try:
+            self._read()
+        except BaseException:
+            self.close()  # else the file stays in use, and no other can take its place
+            raise
+
+    def _read(self) -> None:
+        """Raises IntegrityError for a block that is damaged: it shows when it is read."""
         self._connection, self.applied = self._file.writer, self._file.applied
         self.sweeping = Sweeping(self._connection, self._collections)
         self._sieves = Sieves(self._collections)
-        self._seats = {one.number: Seats(one, self._path.parent) for one in self._collections}
         for one in self._collections:
+            self._seats[one.number] = Seats(one, self._path.parent)
             fill(self._connection, one, self._seats[one.number], self._sieves)
 
     def reopen(self, *, more_memory: bool = False) -> None:

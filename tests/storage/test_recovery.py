@@ -82,6 +82,34 @@ def test_a_lost_or_damaged_table_file_is_rebuilt(open_store: Opener, tmp_path: P
     assert open_store(limits=limits).tenant("acme").verify_session("s0") == ("s0", 51, ())
 
 
+@pytest.mark.parametrize("part", range(1, 8))
+def test_a_damaged_block_of_the_tables_is_found_and_the_store_opens_anew(open_store: Opener, tmp_path: Path,
+                                                                        part: int) -> None:
+    """Damage that shows only when the block is read is found by opening, or by the start after."""
+    store = open_store(limits=SMALL)
+    talks = long_talk(store)
+    store.close()
+    tables = tmp_path / "data" / "tables.duckdb"
+    content = bytearray(tables.read_bytes())
+    content[len(content) * part // 8] ^= 4
+    tables.write_bytes(content)
+    assert _starts_whole(open_store, talks) or _starts_whole(open_store, talks)
+
+
+def _starts_whole(open_store: Opener, talks: list[Conversation]) -> bool:
+    try:
+        store = open_store(limits=SMALL)
+    except IntegrityError:
+        return False
+    try:
+        is_whole(store, talks)
+    except IntegrityError:
+        return False
+    finally:
+        store.close()
+    return True
+
+
 class SlowSnapshots(Disk):
     """Says when a snapshot is about to be written, and waits until it may."""
 
