@@ -101,13 +101,16 @@ class Absorbing(ScriptedBrain):
     def __init__(self) -> None:
         super().__init__()
         self.go, self.keeps_quiet = asyncio.Event(), False
+        self.waits: list[bool] = []
 
     async def think(self, turn: TurnInput, tape: Tape, stage: Stage) -> TurnOutput:
         self.turns.append(turn)
         self.begun.set()
         await self.go.wait()
         assert isinstance(stage, AbsorbingStage)
+        self.waits.append(stage.pending())
         taken = stage.absorb()
+        self.waits.append(stage.pending())
         whole = turn if self.keeps_quiet else replace(turn, messages=(*turn.messages, *taken))
         return output(whole, await echo(whole, stage, tape), tape)
 
@@ -125,6 +128,7 @@ async def test_a_turn_that_continues_takes_newer_messages_up_and_answers_all_cal
         assert (await third) == turn
         assert turn.reply == "you said: one / two / three / four"
         assert len(brain.turns) == 1
+        assert brain.waits == [True, False], "what was taken up waits no more, so that nothing is put off for it"
         assert (await it.turn("four", WEB, idempotency_key="k")) == turn
         answer, *taken = await it.runs(turn.session_id)
         assert [(run.said, run.status, run.superseded_by) for run in taken] == [
