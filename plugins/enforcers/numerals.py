@@ -50,6 +50,10 @@ _LARGE: dict[str, dict[str, float]] = {
 _JOINS = {"en": ("and", "a", "of"), "de": ("und",), "fr": ("et",), "es": ("y",)}
 
 
+_WITHIN = " \n\t\r\u00a0\u202f-,.'’"
+"""What may stand between the words of one number."""
+
+
 class Number(NamedTuple):
     """A number in a text: its value and where it stands."""
 
@@ -61,9 +65,12 @@ class Number(NamedTuple):
 def numbers(text: str, language: str) -> Iterator[Number]:
     """All numbers of a folded text, in figures and in words (English always, and the language when it is known)."""
     small, large, joins = _words(language)
-    run = _Run()
+    run, last = _Run(), 0
     for token in _TOKEN.finditer(text):
         word = token["word"]
+        if run.open and text[last:token.start()].strip(_WITHIN):  # a sign in between ends it: `5% | hundred`
+            yield from run.finish()
+        last = token.end()
         if word is None:
             yield from run.finish()
             run.figure(_figure(token["figure"]) * _SUFFIX.get(token["suffix"] or "", 1.0), token.start(), token.end())

@@ -114,3 +114,8 @@ def test_what_rises_never_falls_while_sentences_are_added(first: list[str], more
     before: dict[str, Any] = extract_names(" ".join(first) + ". ")
     after: dict[str, Any] = extract_names(" ".join(first) + ". " + " ".join(more) + ".")
     assert all(after[name] >= before[name] for name in RISING if name in before)
+
+
+@pytest.mark.parametrize("text", ["5% hundred", "5% thousand things", "5 % million"])
+def test_a_sign_ends_a_number_so_that_no_later_word_takes_it_away(text: str) -> None:
+    assert extract_names(text)["percent"] == 5
