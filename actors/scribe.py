@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -132,7 +133,8 @@ class Scribe:
 
 
 class Writer(ServiceActor):
-    """The thread that appends. It waits for company only when there was company the last time."""
+    """The thread that appends. It waits for company only when there was company the last time, and no longer than it
+    took to write then: that is what company saves."""
 
     registered: ClassVar[bool] = False
 
@@ -141,6 +143,7 @@ class Writer(ServiceActor):
         self._store = store
         self._scribe = scribe
         self._wait_s = 0.0
+        self._took_s = 0.0
         self._hand: list[Group] = []
         self._writing = False
 
@@ -149,7 +152,7 @@ class Writer(ServiceActor):
 
     def on_receive(self, message: Any) -> None:
         if self._wait_s:
-            self._scribe._enough.wait(self._wait_s)
+            self._scribe._enough.wait(min(self._wait_s, self._took_s))
         self._flush()
 
     def on_stop(self) -> None:
@@ -175,8 +178,10 @@ class Writer(ServiceActor):
             self._wait_s = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, self._wait_s * 2))
         else:
             self._wait_s = self._wait_s / 2 if self._wait_s > FIRST_WAIT_S else 0.0
-        self._writing = True
-        self._scribe._report(self._append(groups), sum(len(records) for records, _ in groups))
+        self._writing, begun = True, time.perf_counter()
+        outcomes = self._append(groups)
+        self._took_s = time.perf_counter() - begun
+        self._scribe._report(outcomes, sum(len(records) for records, _ in groups))
         self._hand, self._writing = [], False
 
     def _append(self, groups: list[Group]) -> list[tuple[Done, BaseException | None]]:
