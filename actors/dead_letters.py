@@ -12,7 +12,7 @@ from ruche.actors.hosting import Hosting
 from ruche.actors.logical import LogicalTurn, Open, Orphan
 from ruche.actors.outcome import Outcome, committing
 from ruche.actors.supervise import DeadLetter
-from ruche.plugins.errors import RucheError
+from ruche.plugins.errors import RucheError, StorageFull
 from ruche.storage.model.conversation import Message, SessionKey
 from ruche.storage.model.record import DeadLettered, EffectSettled, TurnCommitted
 from ruche.storage.model.run import DEAD_LETTERED, closed_early
@@ -73,6 +73,24 @@ def keeper(hosting: Hosting) -> Callable[[DeadLetter], None]:
         hosting.scribe.post((record,), _report)
 
     return keep
+
+
+def note_refusal(message: Message, key: SessionKey, hosting: Hosting) -> None:
+    """The full disk did not take a message: keep, out of the reserve, that this happened. Nothing of what was said is
+    kept, its sender was told to try again, and of a tenant's refusals until there is room only the first is.
+    """
+    if key.tenant in hosting.refused:
+        return
+    hosting.refused.add(key.tenant)
+    record = DeadLettered(
+        tenant=key.tenant, at_ms=hosting.clock_ms(), key=key, reason=StorageFull.code,
+        message=replace(message, text="", metadata={}, idempotency_key=None, fingerprint=None))
+
+    def kept(error: BaseException | None) -> None:
+        if error is not None:
+            hosting.refused.discard(key.tenant)  # the next refusal tries again
+
+    hosting.scribe.post((record,), kept)
 
 
 def _given_up(opened: Open, orphan: Orphan, message: Message, hosting: Hosting) -> Callable[[int], DeadLettered]:

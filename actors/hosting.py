@@ -66,6 +66,8 @@ class Hosting:
     """Hears when something that a turn put into the outbox is due, once it is durable; it must not raise."""
     notices: Callable[[SessionKey, tuple[Event, ...], Run | None], tuple[OutboxItem, ...]] | None = None
     """What is to be delivered outside about events, with the run where they tell of one; kept in their frame."""
+    refused: set[str] = field(default_factory=set)
+    """Tenants whose message the full disk did not take, since it took the last one."""
     stats: Counter[str] = field(default_factory=Counter)
     on_turn: Callable[[Run], object] = lambda run: None
     """Hears of every run once it is durable, on the loop; it must not raise."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ruche.actors.actor import AioActor
 from ruche.actors.asking import Close, Intervene, Look, Resume, Say, Snapshot, Typing
-from ruche.actors.dead_letters import bury
+from ruche.actors.dead_letters import bury, note_refusal
 from ruche.actors.hosting import Hosting
 from ruche.actors.line import Line
 from ruche.actors.logical import Aside, Caller, Closing, LogicalTurn, Orphan, Taken, Want
@@ -21,7 +21,7 @@ from ruche.actors.recall import left_behind, recall, recall_session, stranger
 from ruche.actors.refusals import unkept
 from ruche.actors.repeats import Known, known
 from ruche.actors.worker import work_through
-from ruche.plugins.errors import InvalidRequest, MailboxFull, NotFound, RucheError, Unavailable
+from ruche.plugins.errors import InvalidRequest, MailboxFull, NotFound, RucheError, StorageFull, Unavailable
 from ruche.storage.model.conversation import Message, SessionKey
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted
@@ -189,6 +189,8 @@ class SessionActor(AioActor):
         if error is not None:
             turn.messages.remove(message)
             self._line.forget(message)
+            if isinstance(error, StorageFull):
+                note_refusal(message, self._line.key, self._hosting)
             if turn.begun:
                 turn.lose(unkept(error))
             elif turn.replaces and not turn.writing:  # the journal never heard of this turn: it is the first again
@@ -198,6 +200,7 @@ class SessionActor(AioActor):
             return
         if self._hosting.notices is not None:
             self._hosting.due(self._hosting.clock_ms())
+        self._hosting.refused.clear()
         turn.replaces = [old for old in turn.replaces if old not in told]
         for caller in callers:
             caller.accepted()

@@ -51,6 +51,12 @@ def said(site: Served, sub: str) -> Answer:
     return site.chat(OPEN, site.token(sub=sub))
 
 
+def letters(site: Served) -> list[tuple[str, str]]:
+    """Reason and sender of the dead letters, as the reserve of the disk kept them."""
+    told = site.request("GET", "/v1/admin/actors", token=site.token("admin", sub="otto"))
+    return [(letter["reason"], letter["interlocutor_id"]) for letter in told.json["dead_letters"]]
+
+
 def test_a_full_disk_is_told_with_503_and_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     agents, disk = make_agents(tmp_path / "agents"), tmp_path / "disk"
     disk.mkdir()
@@ -69,5 +75,8 @@ def test_a_full_disk_is_told_with_503_and_ends_by_itself(tmp_path: Path, monkeyp
                                    token=site.token("operator", sub="otto"))
             assert session.status == 200
             assert session.json["items"]
+            assert letters(site) == [("STORAGE_FULL", "ada")]
+            assert said(site, "eve").status == 503
+            assert letters(site) == [("STORAGE_FULL", "ada")]
         again = until(200, lambda: said(site, "ada"))
         assert again.json["session_id"] == first.json["session_id"]
