@@ -184,8 +184,11 @@ class ActorSystem:
                 log.error("%s cannot be cancelled and is left behind", type(owner).__name__)
                 owner._abandon()
         for ref in list(self._living.values()):
-            if isinstance(ref.actor_inbox.owner, Abandonable):
-                ref.actor_inbox.owner._abandon()
+            reader = ref.actor_inbox.owner
+            if isinstance(reader, Abandonable):
+                reader._abandon()
+            if isinstance(reader, pykka.Actor):
+                self.forget(reader)  # it will not be found by its name any more, though its thread may go on
 
     async def _stop_all(self) -> None:
         for drain in reversed(self._on_exit):

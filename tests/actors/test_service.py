@@ -324,6 +324,7 @@ async def test_a_thread_that_hangs_holds_the_system_no_longer_than_its_grace_and
         asking = [asyncio.ensure_future(outcome(ask(message))) for message in (released, "waiting")]
         await anyio.wait_all_tasks_blocked()
     assert [await reply for reply in asking] == [pykka.ActorDeadError] * 2
+    assert pykka.ActorRegistry.get_all() == []
     released.set()
 
 
