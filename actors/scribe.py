@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -178,9 +177,9 @@ class Writer(ServiceActor):
             self._wait_s = min(LONGEST_WAIT_S, max(FIRST_WAIT_S, self._wait_s * 2))
         else:
             self._wait_s = self._wait_s / 2 if self._wait_s > FIRST_WAIT_S else 0.0
-        self._writing, begun = True, time.perf_counter()
+        self._writing, begun = True, self._scribe._system.clock()
         outcomes = self._append(groups)
-        self._took_s = time.perf_counter() - begun
+        self._took_s = self._scribe._system.clock() - begun
         self._scribe._report(outcomes, sum(len(records) for records, _ in groups))
         self._hand, self._writing = [], False
 
