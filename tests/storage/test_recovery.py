@@ -376,10 +376,10 @@ def killed_writer(directory: Path, lines: int) -> list[str]:
     assert writer.stdout is not None
     said = [writer.stdout.readline() for _ in range(lines)]
     writer.send_signal(signal.SIGKILL)
-    said += writer.stdout.read().splitlines()
+    said += writer.stdout.read().splitlines(keepends=True)
     writer.wait()
     writer.stdout.close()
-    return [line.strip() for line in said]
+    return [line.strip() for line in said if line.endswith("\n")]  # print writes a line in pieces
 
 
 def prove(open_store: Opener, directory: Path, said: list[str]) -> None:
