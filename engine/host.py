@@ -148,7 +148,7 @@ class Host:
         """Every part, with what a small request to it took."""
         plugins = [Component("plugins", "degraded", None, "; ".join(self._faults))] if self._faults else []
         ranking, told = self.recalling.state()
-        return [await self._timed("storage", self._storage_state), _journal(self.scribe),
+        return [await self._timed("storage", self._storage_state), _journal(self.scribe, bool(self.hosting.refused)),
                 await self._timed("retriever", self._embed),
                 Component("reranker", ranking, None, told), *plugins,
                 Component("agents", "ok" if self.catalog else "degraded"),
@@ -173,7 +173,7 @@ class Host:
         return Component(name, status, round(1000 * (time.perf_counter() - begun), 3), message)
 
 
-def _journal(scribe: Scribe) -> Component:
+def _journal(scribe: Scribe, refused: bool) -> Component:
     """The writer of the journal, without which nothing can be accepted or answered."""
     if scribe.stopped:
         return Component("journal", "failed", None, "a sync failed; restart the engine")
@@ -181,8 +181,8 @@ def _journal(scribe: Scribe) -> Component:
         return Component("journal", "failed", None, "the writer crashed again and again and rests for a while")
     if scribe.writer.state is not State.LIVE:
         return Component("journal", "degraded", None, "the writer crashed and comes back in a moment")
-    return Component("journal", "degraded" if scribe.refusing else "ok", None,
-                     "the disk is full" if scribe.refusing else "")
+    full = scribe.refusing or refused  # what ends a turn may still be kept, out of the reserve
+    return Component("journal", "degraded" if full else "ok", None, "the disk is full" if full else "")
 
 
 async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: Store, stack: AsyncExitStack,
