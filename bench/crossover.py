@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ruche.storage.index.agent import AgentIndex, Found
-from ruche.storage.index.approximate import library
+from ruche.storage.index.approximate import hnsw
 from ruche.storage.index.passages import Passage
 from ruche.storage.index.vectors import Rows
 
@@ -87,9 +87,9 @@ def main() -> None:
     sizes = chosen.rows or ([2_000, 5_000] if chosen.quick else [10_000, 20_000, 40_000])
     found = [measured(size, chosen.dimensions) for size in sizes]
     if chosen.json:
-        print(json.dumps({"library": library() is not None, "rows": found}))
+        print(json.dumps({"hnswlib": hnsw() is not None, "rows": found}))
         return
-    print("without hnswlib both are exact" if library() is None else "")
+    print("without hnswlib both are exact" if hnsw() is None else "")
     for row in found:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
 

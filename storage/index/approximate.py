@@ -23,7 +23,7 @@ _WIDEST: Final = 200
 """Candidates that a query looks at, at least: all of the exact answer at 40,000 clustered rows."""
 
 
-def library() -> Any:
+def hnsw() -> Any:
     """`hnswlib`, None where it is not installed."""
     try:
         return importlib.import_module("hnswlib")
@@ -53,5 +53,5 @@ class Graph:
 
 def graph_over(rows: Rows, crossover: int = CROSSOVER) -> Graph | None:
     """A graph where there are so many rows that it pays, and the library is there."""
-    found = library() if len(rows) >= crossover else None
+    found = hnsw() if len(rows) >= crossover else None
     return None if found is None else Graph(found, rows)

@@ -30,7 +30,7 @@ def index() -> AgentIndex:
 
 def test_with_a_graph_the_same_is_found_with_the_same_scores(index: AgentIndex) -> None:
     before = [index.search(row, text, limit) for row, text in QUESTIONS for limit in (1, 5, 10)]
-    assert index.settle(crossover=100) == (approximate.library() is not None)
+    assert index.settle(crossover=100) == (approximate.hnsw() is not None)
     after = [index.search(row, text, limit) for row, text in QUESTIONS for limit in (1, 5, 10)]
     assert after == before
 
@@ -87,7 +87,7 @@ def test_what_is_proved_is_what_looking_at_everything_gives() -> None:
 
 def test_below_the_crossover_or_without_the_library_there_is_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     assert graph_over(ROWS[:CROSSOVER - 1]) is None
-    monkeypatch.setattr(approximate, "library", lambda: None)
+    monkeypatch.setattr(approximate, "hnsw", lambda: None)
     assert graph_over(ROWS, crossover=1) is None
 
 
