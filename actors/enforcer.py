@@ -29,7 +29,7 @@ from ruche.plugins.enforcers import (
     RelevanceEnforcer,
 )
 from ruche.plugins.errors import DeadlineExceeded, RucheError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 Check = tuple[Rule, Any, Enforcer]
 """A rule, what its enforcer prepared from it, and the enforcer."""

@@ -29,7 +29,7 @@ from ruche.storage.index.kept import KeptHead, read_heads
 from ruche.storage.index.passages import passages, vocabulary
 from ruche.storage.index.spelling import Spelling
 from ruche.storage.index.telling import telling_texts
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 KEPT_VERSIONS = 2
 """Versions of an agent that stay searchable: the newest, and the one that running turns began with."""

@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from bench.report import emit, percentile, progress, table
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.samples import sample_folder
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 OUT_OF_SCOPE = "out_of_scope"
 """The action by which an operator says that something is not the agent's business."""

@@ -27,7 +27,7 @@ from ruche.engine.config import ModelSettings
 from ruche.plugins.contracts import Embedder
 from ruche.plugins.embedders import open_embedder
 from ruche.plugins.installed import Installed
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 THINGS = ("parcel", "invoice", "garden", "ticket", "garage", "password", "window", "coat", "battery", "bicycle",
           "kitchen", "mirror", "ladder", "printer", "blanket", "camera", "passport", "heater", "elevator", "contract")

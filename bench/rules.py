@@ -15,7 +15,7 @@ from ruche.plugins.contracts import Draft
 from ruche.plugins.enforcers import ExpressionEnforcer
 from ruche.plugins.enforcers.names import draft_names, extract_names
 from ruche.plugins.templates import compile_template
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 REPLY = "You get 40 euros back within 3 days, and a voucher of 10 percent for your next order. Sorry for the delay!"
 SHAPES = ("reply.amount <= {n}", "amount < {n} + 45 and currency == 'EUR'", "word_count <= 60 + {n}",

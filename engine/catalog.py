@@ -21,7 +21,7 @@ from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.contracts import Retrieval
 from ruche.plugins.errors import ConfigurationError, NotFound, RucheError
 from ruche.plugins.installed import Installed
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.migration import MigrationPlan
 from ruche.storage.model.record import AgentPublished
 from ruche.storage.store import Store

@@ -23,7 +23,8 @@ from ruche.engine.authoring.problem import Problem
 from ruche.engine.catalog import Catalog, PublishedAgent
 from ruche.plugins.errors import Conflict, InvalidRequest, NotFound, ReadOnly
 from ruche.plugins.installed import Installed
-from ruche.storage.model.agent import Agent, AgentBundle, canonical_bundle
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.bundle import AgentBundle, canonical_bundle
 from ruche.storage.model.record import DraftSaved
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -17,7 +17,7 @@ from ruche.engine.authoring.migration import changes_between, warnings_of
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.errors import Conflict, InvalidRequest, NotFound
 from ruche.plugins.installed import Installed
-from ruche.storage.model.agent import AgentBundle, canonical_bundle
+from ruche.storage.model.bundle import AgentBundle, canonical_bundle
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.migration import Changes, MigrationPlan, PlanState, StepPolicy
 from ruche.storage.model.record import MigrationSaved

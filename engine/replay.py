@@ -21,7 +21,8 @@ from ruche.plugins.contracts import Effect, EffectOutcome, Enforcer, Prompt, Tur
 from ruche.plugins.errors import IntegrityError, NotFound
 from ruche.plugins.given import SITE, Given, input_again
 from ruche.plugins.tape import Divergence, ReplayTape
-from ruche.storage.model.agent import AgentBundle, ModelUse
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
 from ruche.storage.model.handoff import after_intervention, intervention_of
 from ruche.storage.model.record import AgentPublished

@@ -12,7 +12,7 @@ import msgspec
 from ruche.engine.replay import Recorded, Replayed, load, replay
 from ruche.plugins.contracts import Enforcer
 from ruche.plugins.errors import NotFound
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.run import Run, canonical
 from ruche.storage.tenant import TenantStore
 

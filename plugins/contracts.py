@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from ruche.plugins.tape import Tape
 from ruche.storage.keyring import KeySource
-from ruche.storage.model.agent import AgentBundle, Rule, Tool
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.conversation import Message, Profile, SessionState, Struct
 from ruche.storage.model.event import OutboxItem
+from ruche.storage.model.rule import Rule
 from ruche.storage.model.run import Run
+from ruche.storage.model.tool import Tool
 
 __all__ = [
     "Asked", "Brain", "Channel", "Draft", "Effect", "EffectOutcome", "Embedder", "Enforcer", "Generated", "Generator",

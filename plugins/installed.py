@@ -12,7 +12,7 @@ from ruche.plugins.contracts import Draft, Enforcer, Verdict
 from ruche.plugins.enforcers import built_in
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.registry import Registry
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 GENERATORS = ("composer", "openai")
 """The built-in ones."""

@@ -32,7 +32,9 @@ from ruche.plugins.contracts import (
 )
 from ruche.plugins.enforcers import draft_names, extract_names, judges_prefixes
 from ruche.plugins.errors import ConfigurationError, ProviderFailed, RucheError
-from ruche.storage.model.agent import AgentBundle, Rule, Tool
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import Rule
+from ruche.storage.model.tool import Tool
 
 __all__ = ["ContractBroken", "check_channel", "check_embedder", "check_enforcer", "check_generator", "check_reranker",
            "check_selector", "check_tools"]

@@ -12,7 +12,8 @@ from typing import Any
 from bench.report import progress
 from ruche.actors.retriever import Retriever
 from ruche.plugins.contracts import Hits
-from ruche.storage.model.agent import Agent, AgentBundle
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.bundle import AgentBundle
 
 TENANT = "default"
 

@@ -14,7 +14,7 @@ from bench.suites.asking import Asking, sampled, share
 from bench.suites.replies import written
 from bench.suites.talking import Room, Said
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 Enforce = dict[str, Any]
 

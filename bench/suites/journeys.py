@@ -13,7 +13,7 @@ import msgspec
 from bench.suites.asking import Asking, sampled, share
 from bench.suites.cases import Case, Part, read_journeys
 from bench.suites.talking import Room, Talk
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.conversation import ScenarioInstance, StepVisit
 
 WHY = {

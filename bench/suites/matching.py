@@ -14,7 +14,7 @@ import msgspec
 from bench.suites.asking import Asking, sampled, share
 from bench.suites.cases import Case, read_guidelines
 from bench.suites.talking import Room
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.run import Run
 
 WHY = {

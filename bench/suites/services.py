@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 _KINDS = (("date", re.compile(r"(?:^|_)dates?(?:_|$)|(?:^|_)day(?:_|$)")),
           ("time", re.compile(r"(?:^|_)times?(?:_|$)")), ("phone", re.compile(r"phone")),

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ruche.engine.policy.situation import Situation
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Scenario
+from ruche.storage.model.scenario import Scenario
 
 CUSTOM = "(other words)"
 """A deed for which the operator took no action of the task's graph."""

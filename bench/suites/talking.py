@@ -22,9 +22,10 @@ from ruche.plugins.contracts import (
 )
 from ruche.plugins.generators import Composer
 from ruche.plugins.tape import LiveTape
-from ruche.storage.model.agent import AgentBundle, Tool
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
 from ruche.storage.model.run import Run
+from ruche.storage.model.tool import Tool
 
 START_MS = 1_795_000_000_000
 """Wednesday, 18 November 2026, 11:06:40 UTC: the same day in every run."""

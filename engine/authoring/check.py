@@ -15,7 +15,7 @@ from ruche.engine.authoring.standing import check_standing
 from ruche.engine.authoring.texts import check_texts
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.installed import Installed
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 _CHECKS = (check_parts, check_references, check_texts, check_scenarios, check_constraints, check_standing)
 

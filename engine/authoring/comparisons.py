@@ -10,7 +10,7 @@ from ruche.engine.authoring.document import Path
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.plugins.syntax import NamespaceItem
-from ruche.storage.model.agent import InterlocutorField
+from ruche.storage.model.field import InterlocutorField
 
 _CLOCK = {field.name: field for field in (
     InterlocutorField(name="part_of_day", allowed=("morning", "afternoon", "evening")),

@@ -15,7 +15,8 @@ from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.enforcers import prepare_rule
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
-from ruche.storage.model.agent import AgentBundle, EnforcerUse, Rule
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import EnforcerUse, Rule
 
 _DIRECTED = (("depends_on", "implies"), ("specializes",))
 """Kinds that may not lead back to where they came from, together."""

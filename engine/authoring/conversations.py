@@ -17,7 +17,8 @@ from ruche.engine.authoring.files import read_subfolder
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.validate import validate
 from ruche.engine.authoring.vocabulary import Vocabulary
-from ruche.storage.model.agent import AgentBundle, Authored, Name
+from ruche.storage.model.authored import Authored, Name
+from ruche.storage.model.bundle import AgentBundle
 
 FOLDER = "tests"
 Verdict = Literal["pass", "fail", "not_applicable", "error"]

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from ruche.engine.authoring.kinds import LISTS, SCENARIO
 from ruche.plugins.errors import Conflict, InvalidRequest, NotFound, TooLarge
-from ruche.storage.model.agent import AgentBundle, Authored
+from ruche.storage.model.authored import Authored
+from ruche.storage.model.bundle import AgentBundle
 
 MOST_PARTS = 5_000
 """Entries of one kind in an agent."""

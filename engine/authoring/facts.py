@@ -13,7 +13,8 @@ from ruche.engine.brain.facts import declared
 from ruche.plugins.enforcers import VOCABULARY as REPLY
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
-from ruche.storage.model.agent import AgentBundle, EnforcerUse, Rule
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import EnforcerUse, Rule
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _SPACES = frozenset({"reply", "session", "profile", "now", "agent"})

@@ -9,7 +9,8 @@ from ruche.engine.authoring.document import Path
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
-from ruche.storage.model.agent import AgentBundle, Scenario, Step
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.scenario import Scenario, Step
 
 
 def check_scenarios(bundle: AgentBundle, origins: Origins, vocabulary: Vocabulary) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Habit
+from ruche.storage.model.scenario import Habit
 
 FILE = "habits.yaml"
 _HEAD = "# Written by `ruche publish --learn-from runs`; delete the file to forget it.\n"

@@ -9,7 +9,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from ruche.storage.model import agent as authored
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.field import InterlocutorField, Variable
+from ruche.storage.model.rule import EnforcerUse, Relationship, Rule
+from ruche.storage.model.scenario import Habit, Requirement, Scenario, Transition
+from ruche.storage.model.tool import Tool, ToolBinding
+from ruche.storage.model.wording import GlossaryTerm, Intent, Template
 
 
 @dataclass(frozen=True)
@@ -26,23 +31,23 @@ class Kind:
         return f"{self.name}.yaml"
 
 
-AGENT = Kind("agent", authored.Agent, key="name", many=False)
-SCENARIO = Kind("scenario", authored.Scenario, many=False)
+AGENT = Kind("agent", Agent, key="name", many=False)
+SCENARIO = Kind("scenario", Scenario, many=False)
 LISTS = (
-    Kind("rules", authored.Rule),
-    Kind("relationships", authored.Relationship, key=""),
-    Kind("templates", authored.Template),
-    Kind("fields", authored.InterlocutorField, key="name"),
-    Kind("glossary", authored.GlossaryTerm, key="term"),
-    Kind("intents", authored.Intent),
-    Kind("variables", authored.Variable, key="name"),
-    Kind("tools", authored.Tool),
-    Kind("habits", authored.Habit, key=""),
+    Kind("rules", Rule),
+    Kind("relationships", Relationship, key=""),
+    Kind("templates", Template),
+    Kind("fields", InterlocutorField, key="name"),
+    Kind("glossary", GlossaryTerm, key="term"),
+    Kind("intents", Intent),
+    Kind("variables", Variable, key="name"),
+    Kind("tools", Tool),
+    Kind("habits", Habit, key=""),
 )
 SUBFOLDERS = ("scenarios", "knowledge")
 
 MAIN_KEYS: dict[type[BaseModel], str] = {
-    authored.Requirement: "field", authored.ToolBinding: "tool", authored.Transition: "to", authored.EnforcerUse: "use",
+    Requirement: "field", ToolBinding: "tool", Transition: "to", EnforcerUse: "use",
 }
 """The key that a lone word stands for: `tools: [lookup]` is `tools: [{tool: lookup}]`."""
 

@@ -22,7 +22,7 @@ from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.validate import validate
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.installed import Installed
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 

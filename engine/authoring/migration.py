@@ -10,9 +10,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from ruche.storage.model.agent import AgentBundle, Scenario, Step
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.migration import Changes, MoveKind, ScenarioChange, StepMove
 from ruche.storage.model.run import canonical
+from ruche.storage.model.scenario import Scenario, Step
 
 _WORDING = {"id", "description", "say", "ask", "confirm", "checkpoint", "next"}
 

@@ -9,7 +9,7 @@ from ruche.engine.authoring.document import Path
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem
 from ruche.plugins.syntax import NamespaceItem
-from ruche.storage.model.agent import InterlocutorField
+from ruche.storage.model.field import InterlocutorField
 
 _TEXT, _NUMBER, _LIST = "text", "a number", "a list"
 _KINDS: Mapping[str, str] = {"number": _NUMBER, "money": _NUMBER, "string": _TEXT, "email": _TEXT, "phone": _TEXT,

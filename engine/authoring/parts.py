@@ -17,7 +17,10 @@ from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, InterlocutorField, JudgeUse, ModelUse, Tool, Variable
+from ruche.storage.model.agent import JudgeUse, ModelUse
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.field import InterlocutorField, Variable
+from ruche.storage.model.tool import Tool
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})

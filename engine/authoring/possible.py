@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from ruche.plugins.syntax import NamespaceItem
-from ruche.storage.model.agent import InterlocutorField
+from ruche.storage.model.field import InterlocutorField
 
 MOST_WAYS = 128
 """Ways that an expression is taken apart into; beyond them it is taken for possible."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ruche.plugins.errors import Forbidden, InvalidRequest
-from ruche.storage.model.agent import AgentBundle, ModelUse, Tool
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.tool import Tool
 
 
 def refuse_powers(after: AgentBundle, before: AgentBundle | None, *, admin: bool) -> None:

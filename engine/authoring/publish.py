@@ -6,7 +6,7 @@ import hashlib
 
 from pydantic import ValidationError
 
-from ruche.storage.model.agent import AgentBundle, canonical_bundle
+from ruche.storage.model.bundle import AgentBundle, canonical_bundle
 from ruche.storage.model.record import AgentPublished
 
 

@@ -11,7 +11,10 @@ from ruche.engine.authoring.kinds import LISTS
 from ruche.engine.authoring.origin import Origins
 from ruche.engine.authoring.problem import Problem, suggest
 from ruche.engine.authoring.vocabulary import Vocabulary
-from ruche.storage.model.agent import AgentBundle, Requirement, Rule, Step, ToolBinding
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import Rule
+from ruche.storage.model.scenario import Requirement, Step
+from ruche.storage.model.tool import ToolBinding
 
 _TEMPLATE_ID = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)+")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ruche.engine.authoring.migration import changes_between
 from ruche.engine.authoring.publish import bundle_hash
 from ruche.plugins.errors import Conflict
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.migration import MigrationPlan
 from ruche.storage.model.record import AgentPublished
 

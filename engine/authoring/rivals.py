@@ -10,7 +10,8 @@ from ruche.engine.authoring.possible import Claim, is_consistent, ways
 from ruche.engine.authoring.problem import Problem
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
-from ruche.storage.model.agent import AgentBundle, Rule
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import Rule
 
 
 class _Demand(NamedTuple):

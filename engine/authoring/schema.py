@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
 from ruche.engine.authoring import conversations
 from ruche.engine.authoring.kinds import AGENT, LISTS, MAIN_KEYS, SCENARIO, Kind, shapes
-from ruche.storage.model import agent as authored
+from ruche.storage.model.rule import Rule
 
 FOLDER = ".schema"
 """Where `ruche init` puts them, inside the agent folder."""
@@ -38,13 +39,22 @@ def _schema(kind: Kind) -> dict[str, Any]:
     made = kind.model.model_json_schema(by_alias=True, ref_template="#/definitions/{model}")
     definitions = made.pop("$defs", {})
     _widen(made, kind.model)
+    models = {one.__name__: one for one in _within(kind.model)}
     for name, part in definitions.items():
-        _widen(part, getattr(authored, name, None) or getattr(conversations, name))
+        _widen(part, models[name])
     head: dict[str, Any] = {"$schema": "http://json-schema.org/draft-07/schema#", "title": f"Ruche: {kind.file}"}
     if not kind.many:
         made["required"] = [name for name in made.get("required", []) if not (kind is SCENARIO and name == "id")]
         return {**head, **made, "title": head["title"], "definitions": definitions}
     return {**head, "type": "array", "items": made, "definitions": definitions}
+
+
+def _within(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The models that a model's keys take, and theirs."""
+    for shape in shapes(model).values():
+        if shape.model is not None:
+            yield shape.model
+            yield from _within(shape.model)
 
 
 def _widen(part: dict[str, Any], model: type[BaseModel]) -> None:
@@ -54,7 +64,7 @@ def _widen(part: dict[str, Any], model: type[BaseModel]) -> None:
         if shape.is_list:
             _admit_lone(spec, shape.model)
         _admit_lower(spec)
-    if model is authored.Rule:
+    if model is Rule:
         part["properties"]["scope"]["anyOf"] = [
             {"enum": part["properties"]["scope"].pop("enum")},
             {"type": "object", "properties": {"scenario": {"type": "string"}, "step": {"type": "string"}},

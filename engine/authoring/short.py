@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ruche.engine.authoring.document import Document, Path
 from ruche.engine.authoring.kinds import MAIN_KEYS, Shape, shapes
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 
 def spell_out(document: Document, model: type[BaseModel], data: Any, path: Path = ()) -> Any:

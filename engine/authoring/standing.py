@@ -13,7 +13,8 @@ from ruche.plugins.contracts import Draft, Enforcer
 from ruche.plugins.enforcers import extract_names, prepare_rule
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
-from ruche.storage.model.agent import AgentBundle, Rule
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import Rule
 
 _MOST = 2_000
 """Texts times rules that are tried; an agent with more has been tried well enough."""

@@ -16,7 +16,7 @@ from ruche.plugins.enforcers import VOCABULARY
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import compile_expression
 from ruche.plugins.templates import compile_template
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 _PLACE = re.compile(r"^(column|line) \d+: ")
 Text = tuple[Path, str]

@@ -10,7 +10,8 @@ from ruche.engine.brain.facts import declared
 from ruche.engine.brain.results import outcome_name, status_name
 from ruche.plugins.enforcers import VOCABULARY as REPLY
 from ruche.plugins.installed import Installed
-from ruche.storage.model.agent import AgentBundle, InterlocutorField
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.field import InterlocutorField
 
 NOW = frozenset({"part_of_day", "hour", "minute", "weekday", "date", "time"})
 """What the clock offers, as `now.hour`, in the agent's time zone."""

@@ -25,7 +25,7 @@ from ruche.engine.brain.supplied import emptied, fill, prove, says_right
 from ruche.engine.brain.undo import Done, given_up, undoing
 from ruche.engine.brain.variables import due
 from ruche.engine.brain.walk import Standing, lacks, missing
-from ruche.storage.model.agent import Tool, ToolBinding
+from ruche.storage.model.tool import Tool, ToolBinding
 from ruche.storage.model.turn import ToolCall
 
 

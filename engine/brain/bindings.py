@@ -8,8 +8,8 @@ from typing import Any
 from ruche.engine.brain.names import Names
 from ruche.engine.brain.parts import CompiledStep, CompiledTool
 from ruche.plugins.expressions import ExpressionError
-from ruche.storage.model.agent import ToolBinding
 from ruche.storage.model.run import digest
+from ruche.storage.model.tool import ToolBinding
 
 
 def arguments_of(tool: CompiledTool, names: Names) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -36,15 +36,10 @@ from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.grounding import known_facts
 from ruche.plugins.errors import ConfigurationError
 from ruche.storage.index.passages import knowledge_chunks
-from ruche.storage.model.agent import (
-    Agent,
-    AgentBundle,
-    EnforcerUse,
-    Handoff,
-    Rule,
-    Variable,
-    canonical_bundle,
-)
+from ruche.storage.model.agent import Agent, Handoff
+from ruche.storage.model.bundle import AgentBundle, canonical_bundle
+from ruche.storage.model.field import Variable
+from ruche.storage.model.rule import EnforcerUse, Rule
 
 _LIMIT, _MOST = 30, 200
 """Retrieved items per kind, and the most for agents with many scoped rules and transitions."""

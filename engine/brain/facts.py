@@ -11,7 +11,7 @@ from typing import Any
 
 from ruche.plugins.contracts import Verdict
 from ruche.plugins.generators.facts import Facts
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 FIGURES = {"amount": "the largest sum of money that the reply names, as a number",
            "currency": "the ISO 4217 code of that sum",

@@ -12,8 +12,8 @@ from ruche.engine.brain.numbers import find_numbers
 from ruche.engine.brain.signals import phrase
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import InterlocutorField
 from ruche.storage.model.conversation import FieldValue
+from ruche.storage.model.field import InterlocutorField
 
 _GENERIC = frozenset({"number", "count", "amount", "size", "total", "id", "of", "the", "a", "in", "code"})
 MAX_TEXT = 500

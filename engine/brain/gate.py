@@ -31,7 +31,7 @@ from ruche.plugins.enforcers import draft_names, extract_names, judges_prefixes
 from ruche.plugins.errors import RucheError
 from ruche.plugins.generators.facts import Facts
 from ruche.plugins.tape import Tape
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 from ruche.storage.model.turn import Violation
 
 _NAMELESS = frozenset({"phrase", "pattern", "length", "grounding", "count", "form", "relevance"})

@@ -22,7 +22,8 @@ from ruche.engine.brain.signals import phrase
 from ruche.engine.policy.chart import Chart, chart_of
 from ruche.engine.policy.habits import Habits
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, Requirement, Scenario, Step
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.scenario import Requirement, Scenario, Step
 
 
 class CompiledScenario(msgspec.Struct, frozen=True, kw_only=True):

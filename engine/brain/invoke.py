@@ -11,8 +11,8 @@ from ruche.engine.brain.calls import asked
 from ruche.engine.brain.identify import Identified
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, ToolGateway, ToolResult
 from ruche.plugins.tape import Tape
-from ruche.storage.model.agent import Tool
 from ruche.storage.model.run import digest
+from ruche.storage.model.tool import Tool
 
 GRACE = 2.0
 """Seconds that a gateway may take beyond a tool's own deadline."""

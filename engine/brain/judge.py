@@ -24,7 +24,8 @@ from ruche.plugins.generators.judge import (
     read_answer,
 )
 from ruche.plugins.tape import Tape
-from ruche.storage.model.agent import ModelUse, Rule
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.rule import Rule
 from ruche.storage.model.turn import Usage
 
 SECONDS = 15.0

@@ -14,17 +14,10 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import Expression, compile_expression
 from ruche.plugins.templates import Template as Rendered
 from ruche.plugins.templates import compile_template
-from ruche.storage.model.agent import (
-    EnforcerUse,
-    Relationship,
-    Requirement,
-    Rule,
-    Step,
-    Template,
-    Tool,
-    ToolBinding,
-    Transition,
-)
+from ruche.storage.model.rule import EnforcerUse, Relationship, Rule
+from ruche.storage.model.scenario import Requirement, Step, Transition
+from ruche.storage.model.tool import Tool, ToolBinding
+from ruche.storage.model.wording import Template
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ruche.storage.model.agent import Tool
+from ruche.storage.model.tool import Tool
 
 MAX_BYTES = 16_384
 """Of one output; a longer one is dropped, so that a session stays small."""

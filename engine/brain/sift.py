@@ -15,7 +15,8 @@ from ruche.engine.brain.identify import Identified
 from ruche.plugins.contracts import Generated
 from ruche.plugins.generators.sifter import Candidates, Sifting, read_sifted, sifter_messages, sifter_schema
 from ruche.plugins.tape import Tape
-from ruche.storage.model.agent import ModelUse, Rule
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.rule import Rule
 from ruche.storage.model.turn import Usage
 
 SECONDS = 8.0

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 _PARTS = {"agent", "rules", "scenarios", "templates", "fields", "glossary", "intents", "knowledge"}
 _ENGINES = frozenset({"turn", "language", "channel", "intent"})

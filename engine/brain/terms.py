@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ruche.storage.model.agent import GlossaryTerm
+from ruche.storage.model.wording import GlossaryTerm
 
 MOST = 10
 """Terms of one turn that a language model is told the meaning of."""

@@ -9,7 +9,7 @@ from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
 from ruche.engine.brain.names import Names
 from ruche.engine.brain.walk import Standing
-from ruche.storage.model.agent import Variable
+from ruche.storage.model.field import Variable
 
 
 def due(who: Identified, standings: Iterable[Standing], matched: Matched, names: Names,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ruche.engine.evaluation.asking import Answer
     from ruche.engine.evaluation.report import Report
     from ruche.engine.evaluation.rows import Row
-    from ruche.storage.model.agent import AgentBundle
+    from ruche.storage.model.bundle import AgentBundle
 
 _SHOWN = 10
 

@@ -142,7 +142,7 @@ def deploy(agent: str, plan_id: str, by: str, tenant: str, data: Path | None, as
     from ruche.engine.authoring.publish import next_version
     from ruche.engine.migrations import deployed, find_plan
     from ruche.plugins.errors import Conflict
-    from ruche.storage.model.agent import AgentBundle
+    from ruche.storage.model.bundle import AgentBundle
 
     with _opened(data) as store:
         view = store.tenant(tenant)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ruche.actors.retriever import Progress
     from ruche.engine.config import Settings
     from ruche.plugins.contracts import Embedder
-    from ruche.storage.model.agent import AgentBundle
+    from ruche.storage.model.bundle import AgentBundle
     from ruche.storage.model.record import AgentPublished
     from ruche.storage.model.run import Run
     from ruche.storage.store import Store
@@ -126,7 +126,7 @@ async def _prepared(embedder: Embedder, bundle: AgentBundle, told: Progress, tau
 def _earlier(store: Store, folders: tuple[Path, ...], version: int) -> AgentBundle:
     """What a version of the one named agent held. Raises NotFound, ConfigurationError (not one agent)."""
     from ruche.plugins.errors import ConfigurationError, NotFound
-    from ruche.storage.model.agent import AgentBundle
+    from ruche.storage.model.bundle import AgentBundle
 
     if len(folders) != 1:
         raise ConfigurationError("name the one agent to roll back, such as ruche publish --rollback 3 agents/support")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ruche.engine.evaluation.rows import Row
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 if TYPE_CHECKING:
     from ruche.engine import Engine

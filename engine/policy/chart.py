@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ruche.engine.policy.cues import ASKED, STEP_CUES, asks
 from ruche.storage.index.words import terms
-from ruche.storage.model.agent import Scenario, Step, Transition
+from ruche.storage.model.scenario import Scenario, Step, Transition
 
 Values = NDArray[np.float64]
 

@@ -9,8 +9,9 @@ from ruche.engine.policy.chart import Chart, chart_of
 from ruche.engine.policy.habits import counted
 from ruche.engine.policy.policy import shipped
 from ruche.engine.policy.situation import Situation
-from ruche.storage.model.agent import AgentBundle, Habit
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.run import Run
+from ruche.storage.model.scenario import Habit
 
 _HEARD = 10
 """Messages that a moment remembers, as a session does."""

@@ -12,7 +12,9 @@ from ruche.plugins.contracts import Generated, Generator, Prompt, ToolGateway, T
 from ruche.plugins.errors import ProviderFailed
 from ruche.plugins.generators import Composer
 from ruche.plugins.tools import Tools
-from ruche.storage.model.agent import AgentBundle, ModelUse, Tool
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.tool import Tool
 
 BEGINNING = datetime(2026, 1, 5, 10, tzinfo=UTC)
 """A Monday morning: the time of conversations that do not say theirs."""

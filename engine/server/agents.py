@@ -11,7 +11,7 @@ from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.requests import query
 from ruche.engine.server.routes import AUTHOR, Route
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 
 class AgentShort(Shown, kw_only=True):

@@ -21,7 +21,8 @@ from ruche.engine.server.parts import author, dumped, expected, tagged, where
 from ruche.engine.server.requests import Body, Id, query, read, read_json
 from ruche.engine.server.routes import AUTHOR, WRITE, Route
 from ruche.plugins.errors import InvalidRequest, Malformed, NotFound
-from ruche.storage.model.agent import Agent, AgentBundle
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.bundle import AgentBundle
 
 
 class CreateRequest(Body, frozen=True, kw_only=True):

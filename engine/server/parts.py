@@ -25,7 +25,8 @@ from ruche.engine.server.requests import Body, query, read, read_json, whole
 from ruche.engine.server.routes import AUTHOR, WRITE, Handler, Route
 from ruche.plugins.errors import ConfigurationError, InvalidRequest, Malformed
 from ruche.plugins.templates import TemplateError, compile_template
-from ruche.storage.model.agent import Rule, Template
+from ruche.storage.model.rule import Rule
+from ruche.storage.model.wording import Template
 from ruche.storage.secured import BadCursor
 
 MOST_AT_ONCE = 1_000

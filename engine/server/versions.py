@@ -17,7 +17,7 @@ from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import Body, query, read, whole
 from ruche.engine.server.routes import AUTHOR, Route
 from ruche.plugins.errors import NotFound
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 _MOST = 1_000_000_000
 

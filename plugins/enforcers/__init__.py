@@ -22,7 +22,7 @@ from ruche.plugins.enforcers.personal import PersonalDataEnforcer
 from ruche.plugins.enforcers.phrase import PhraseEnforcer
 from ruche.plugins.enforcers.relevance import RelevanceEnforcer
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import EnforcerUse, Rule
+from ruche.storage.model.rule import EnforcerUse, Rule
 
 __all__ = [
     "VOCABULARY", "CountEnforcer", "ExpressionEnforcer", "FormEnforcer", "GroundingEnforcer", "InjectionEnforcer",

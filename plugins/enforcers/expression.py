@@ -9,7 +9,7 @@ from ruche.plugins.enforcers.direction import only_falls
 from ruche.plugins.enforcers.names import ALWAYS, RISING, VOCABULARY
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.expressions import Expression, ExpressionError, Undefined, compile_expression
-from ruche.storage.model.agent import EnforcerUse, Rule
+from ruche.storage.model.rule import EnforcerUse, Rule
 
 _LATE = frozenset(f"{space}{name}" for name in VOCABULARY - ALWAYS for space in ("", "reply."))
 """Names that a growing reply may still bring: that one is missing can be said of the whole reply only."""

@@ -11,7 +11,7 @@ from ruche.plugins.enforcers.options import flag, read_options, text_list
 from ruche.plugins.enforcers.reading import legible
 from ruche.plugins.enforcers.tongues import TONGUES, language_of
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 MAX_JSON = 100_000
 """Characters of a reply that is read as JSON."""

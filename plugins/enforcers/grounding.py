@@ -21,7 +21,7 @@ from ruche.plugins.enforcers.options import read_options, text_list
 from ruche.plugins.enforcers.reading import legible, plain, readings
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.sentences import sentences
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 _CHECKS = ("figures", "names")
 _SMALL = 12

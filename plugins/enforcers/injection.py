@@ -24,7 +24,7 @@ from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers.ngrams import BITS, CHARACTERS, SIZE, features, weigh
 from ruche.plugins.enforcers.options import read_options
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 SHIPPED = Path(__file__).with_name("injection.json")
 READ = 40_000

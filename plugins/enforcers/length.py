@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers.options import count, read_options
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _END = re.compile(r"(?<!\d)[.]|[.](?!\d)|[!?…。！？]")

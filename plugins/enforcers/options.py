@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import EnforcerUse, Rule
+from ruche.storage.model.rule import EnforcerUse, Rule
 
 
 def read_options(rule: Rule, known: tuple[str, ...], *, empty: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.enforcers.options import flag, read_options, text_list
 from ruche.plugins.enforcers.reading import legible, readings
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 MAX_TEXT = 32_768
 """Characters of a reply that is judged; a longer one is an error, which a hard rule counts as failed."""

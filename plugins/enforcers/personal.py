@@ -18,7 +18,7 @@ from ruche.plugins.enforcers.options import read_options, text_list
 from ruche.plugins.enforcers.reading import legible, readings
 from ruche.plugins.enforcers.traces import find_ips, find_ssns
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 KINDS = {"email": "an e-mail address", "phone": "a telephone number", "iban": "an IBAN", "card": "a card number",
          "ssn": "a social security number", "ip": "an internet address"}

@@ -12,7 +12,7 @@ from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers.options import flag, read_options, text_list
 from ruche.plugins.enforcers.reading import plain, readings
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 _PASS = Verdict(outcome="pass")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers.options import read_options
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 _PASS = Verdict(outcome="pass")
 

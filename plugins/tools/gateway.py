@@ -16,7 +16,8 @@ from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.tools.http import HttpTools
 from ruche.plugins.tools.schema import check_kind, problem, split_reference, validator
 from ruche.plugins.tools.worker import WorkerPool
-from ruche.storage.model.agent import AgentBundle, Tool
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.tool import Tool
 
 MAX_POOLS = 16
 """Agent versions whose workers are kept; the one unused for longest goes first."""

@@ -16,7 +16,7 @@ from yarl import URL
 
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.tools.addresses import PublicResolver, Refused, is_public, may_call
-from ruche.storage.model.agent import Tool
+from ruche.storage.model.tool import Tool
 
 MAX_BODY = 1_000_000
 MAX_REDIRECTS = 3

@@ -13,7 +13,8 @@ from referencing import Registry
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.tools.http import check_address
-from ruche.storage.model.agent import AgentBundle, Tool
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.tool import Tool
 
 
 def check_tool(bundle: AgentBundle, tool: Tool) -> None:

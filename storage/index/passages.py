@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ruche.storage.model.agent import AgentBundle, Intent, InterlocutorField, Rule, Scenario
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.field import InterlocutorField
+from ruche.storage.model.rule import Rule
+from ruche.storage.model.scenario import Scenario
+from ruche.storage.model.wording import Intent
 
 CHUNK_CHARACTERS = 800
 MOST_OPTIONS = 40

@@ -20,7 +20,7 @@ from ruche.engine.server.mint import mint
 from ruche.engine.server.running import serving
 from ruche.plugins.contracts import Draft, Stage, TurnInput, TurnOutput, Verdict
 from ruche.plugins.tape import Tape
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 POISON, BEHIND = "poison", "What comes behind it"
 RULE = "- {id: deadly, if: anything is said, then: Be brief., hard: true, enforce: {use: deadly}}\n"

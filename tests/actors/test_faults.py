@@ -21,7 +21,9 @@ from ruche.plugins.errors import DeadlineExceeded, MailboxFull, Unavailable
 from ruche.plugins.generators.openai import OpenAICompatible
 from ruche.plugins.tape import Tape
 from ruche.plugins.tools import Tools
-from ruche.storage.model.agent import Agent, AgentBundle, Tool
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.tool import Tool
 from ruche.storage.model.turn import Turn
 from tests.actors.rig import KEY, WEB, Rig, ScriptedBrain, all_of, echo, ended, message, rig
 from tests.actors.test_session_storage import FaultyDisk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from tests.brain.talk import bundle
 
 RULES: list[dict[str, Any]] = [

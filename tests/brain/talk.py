@@ -20,9 +20,10 @@ from ruche.plugins.embedders.hashing import HashingEmbedder
 from ruche.plugins.enforcers import built_in
 from ruche.plugins.generators import Composer
 from ruche.plugins.tape import LiveTape, Tape
-from ruche.storage.model.agent import AgentBundle, Tool
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
 from ruche.storage.model.run import Run
+from ruche.storage.model.tool import Tool
 
 START_MS = 1_795_000_000_000
 """Wednesday, 18 November 2026, 11:06:40 UTC."""

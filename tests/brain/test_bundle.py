@@ -15,8 +15,9 @@ from ruche.engine import Engine
 from ruche.engine.authoring.publish import bundle_hash, next_version
 from ruche.engine.replay import load, replay
 from ruche.plugins.enforcers import built_in
-from ruche.storage.model.agent import AgentBundle, Rule, canonical_bundle
+from ruche.storage.model.bundle import AgentBundle, canonical_bundle
 from ruche.storage.model.record import AgentPublished
+from ruche.storage.model.rule import Rule
 from ruche.storage.model.run import canonical
 from tests.brain.agents import taxi
 from tests.brain.talk import bundle

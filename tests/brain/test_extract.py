@@ -17,7 +17,7 @@ from ruche.engine.brain.fields import CompiledField, compile_field, fault_of
 from ruche.engine.brain.numbers import find_numbers
 from ruche.engine.brain.signals import read_signals, words_of
 from ruche.engine.brain.spelling import distance
-from ruche.storage.model.agent import InterlocutorField
+from ruche.storage.model.field import InterlocutorField
 
 FRIDAY = date(2026, 11, 20)
 FIELDS = {field.name: compile_field(field) for field in (

@@ -9,7 +9,7 @@ import pytest
 
 from ruche.plugins.contracts import Generated, Prompt
 from ruche.plugins.errors import ProviderFailed
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from tests.brain.agents import RULES
 from tests.brain.talk import bundle, talking
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from tests.brain.talk import Functions, Talk, bundle, talking
 
 pytestmark = pytest.mark.anyio

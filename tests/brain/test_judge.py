@@ -23,7 +23,8 @@ from ruche.plugins.generators.answer import one_object
 from ruche.plugins.generators.judge import JudgedRule, Judgement, read_verdicts
 from ruche.plugins.registry import Registry
 from ruche.plugins.tape import ReplayTape
-from ruche.storage.model.agent import AgentBundle, ModelUse
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.run import Run, canonical
 from tests.brain.agents import RULES
 from tests.brain.talk import ENGINE, Desk, Functions, Shelf, Talk, bundle, talking, without_times

@@ -14,7 +14,7 @@ from ruche.engine.brain.ranked import Applied, law
 from ruche.engine.brain.relations import related
 from ruche.plugins.contracts import Hit, Hits
 from ruche.plugins.selectors import FixedK
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from tests.brain.agents import RULES
 from tests.brain.talk import bundle, talking
 

@@ -20,8 +20,9 @@ from ruche.engine.replay import load, replay
 from ruche.plugins.embedders import HashingEmbedder
 from ruche.plugins.enforcers import built_in
 from ruche.plugins.errors import Conflict, InvalidRequest, NotFound
-from ruche.storage.model.agent import AgentBundle, Scenario
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.migration import StepPolicy
+from ruche.storage.model.scenario import Scenario
 from tests.brain.talk import bundle
 
 pytestmark = pytest.mark.anyio

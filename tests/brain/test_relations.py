@@ -8,7 +8,7 @@ import pytest
 
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from tests.brain.talk import bundle, talking
 
 pytestmark = pytest.mark.anyio

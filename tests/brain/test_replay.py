@@ -18,7 +18,7 @@ from ruche.plugins.contracts import TurnInput
 from ruche.plugins.errors import Unavailable
 from ruche.plugins.generators import Composer
 from ruche.plugins.tape import Divergence, ReplayTape
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.run import Run, canonical
 from tests.brain.agents import taxi
 from tests.brain.talk import ENGINE, Desk, Functions, Shelf, talking, without_times

@@ -9,7 +9,7 @@ import pytest
 from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.samples import sample_folder
 from ruche.plugins.contracts import Generated, Prompt, ToolResult
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from tests.brain.talk import Functions, bundle, talking
 
 EXAMPLES = ["I want to order", "take my order", "an order please"]

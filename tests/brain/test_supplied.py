@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ruche.plugins.contracts import ToolResult
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.tape import ReplayTape
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.run import canonical
 from tests.brain.talk import Desk, Functions, bundle, talking, without_times
 from tests.brain.test_replay import replaying

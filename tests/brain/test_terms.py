@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ruche.engine.brain.terms import Terms
-from ruche.storage.model.agent import GlossaryTerm
+from ruche.storage.model.wording import GlossaryTerm
 from tests.brain.talk import bundle, talking
 from tests.brain.test_judge import judged
 from tests.brain.test_match import rule, scored

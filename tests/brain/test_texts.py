@@ -8,7 +8,7 @@ import pytest
 
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.contracts import Generated, Prompt
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 from tests.brain.agents import RULES
 from tests.brain.talk import bundle, talking
 

@@ -11,7 +11,7 @@ from ruche.engine.brain.bindings import in_order
 from ruche.engine.brain.results import outputs_of
 from ruche.plugins.contracts import EffectOutcome, ToolResult
 from ruche.plugins.tools import Tools
-from ruche.storage.model.agent import Tool, ToolBinding
+from ruche.storage.model.tool import Tool, ToolBinding
 from tests.brain.agents import taxi
 from tests.brain.talk import Functions, Talk, bundle, talking
 

@@ -15,7 +15,7 @@ from ruche.engine.authoring.document import read_document
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.publish import bundle_hash, next_version
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, canonical_bundle
+from ruche.storage.model.bundle import AgentBundle, canonical_bundle
 
 GOOD = {
     "agent.yaml": "name: Good\nlanguages: en\ntimezone: Europe/Berlin\npreset: balanced\n",

@@ -16,8 +16,8 @@ from ruche.engine.authoring.load import load_folder
 from ruche.engine.cli.main import main
 from ruche.engine.policy.logged import followed, habits_from
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Habit
 from ruche.storage.model.run import Run, RunHashes
+from ruche.storage.model.scenario import Habit
 from ruche.storage.model.turn import Enforcement, ScenarioMove
 
 SCENARIO = """

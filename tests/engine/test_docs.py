@@ -28,7 +28,9 @@ from ruche.plugins.embedders import HashingEmbedder, MiniLmEmbedder
 from ruche.plugins.enforcers import VOCABULARY, built_in
 from ruche.plugins.filters import FILTERS
 from ruche.plugins.syntax import FUNCTIONS
-from ruche.storage.model import agent as authored
+from ruche.storage.model.agent import Handoff, ModelUse
+from ruche.storage.model.scenario import Requirement, Step, Transition
+from ruche.storage.model.tool import ToolBinding
 from tests.engine.guide import DOCS, Page, Scene, anchors, commands, matches, read_page, tables
 
 GUIDE = DOCS / "authoring.md"
@@ -101,9 +103,9 @@ def test_every_link_of_a_page_leads_somewhere(name: str) -> None:
 
 KINDS: dict[str, type[BaseModel]] = {
     **{kind.file: kind.model for kind in (AGENT, *LISTS)}, "scenarios/NAME.yaml": SCENARIO.model,
-    "models in agent.yaml": authored.ModelUse, "handoff in agent.yaml": authored.Handoff, "Steps": authored.Step,
-    "Transitions": authored.Transition, "Calls of tools": authored.ToolBinding,
-    "Needs": authored.Requirement,
+    "models in agent.yaml": ModelUse, "handoff in agent.yaml": Handoff, "Steps": Step,
+    "Transitions": Transition, "Calls of tools": ToolBinding,
+    "Needs": Requirement,
     "tests/NAME.yaml": conversations.Conversation, "Turns": conversations.ScriptedTurn,
 }
 

@@ -17,7 +17,7 @@ import pytest
 from ruche.engine import Engine
 from ruche.engine.authoring.load import load_folder
 from ruche.plugins.testing import check_enforcer, check_tools
-from ruche.storage.model.agent import EnforcerUse, Rule
+from ruche.storage.model.rule import EnforcerUse, Rule
 from tests.engine.guide import DOCS, README, Scene, blocks, commands, matches, read_page
 
 PAGE = read_page(DOCS / "plugins.md")

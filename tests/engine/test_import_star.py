@@ -13,7 +13,8 @@ import pytest
 from ruche.engine.authoring.importers.star import draft_of, import_star
 from ruche.engine.authoring.load import load_folder
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle, Scenario
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.scenario import Scenario
 from tests.brain.talk import Functions, talking
 
 GRAPH: dict[str, Any] = {

@@ -19,7 +19,8 @@ from ruche.plugins.embedders import HashingEmbedder, open_embedder
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.installed import Installed
 from ruche.plugins.registry import Registry
-from ruche.storage.model.agent import ModelUse, Rule
+from ruche.storage.model.agent import ModelUse
+from ruche.storage.model.rule import Rule
 
 ENFORCER = """
 class {name}:

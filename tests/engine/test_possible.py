@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ruche.engine.authoring.possible import can_be_true, limits_of
 from ruche.plugins.expressions import ExpressionError, compile_expression
-from ruche.storage.model.agent import InterlocutorField
+from ruche.storage.model.field import InterlocutorField
 
 NUMBERS = st.integers(-3, 3) | st.sampled_from([0.5, -0.5])
 ATOMS = st.builds("{} {} {}".format, st.sampled_from(["a", "b"]), st.sampled_from(["<", "<=", ">", ">=", "==", "!="]),

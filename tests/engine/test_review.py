@@ -12,7 +12,9 @@ from ruche.engine.authoring.review import ReviewNeeded
 from ruche.engine.cli.main import main
 from ruche.engine.config import Settings, read_settings
 from ruche.engine.drafts import Author
-from ruche.storage.model.agent import Agent, InterlocutorField, Scenario
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.field import InterlocutorField
+from ruche.storage.model.scenario import Scenario
 
 pytestmark = pytest.mark.anyio
 

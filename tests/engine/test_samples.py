@@ -15,7 +15,7 @@ from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.samples import sample_folder, sample_names, served_samples
 from ruche.engine.cli.check import agent_folders
 from ruche.plugins.templates import compile_template
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 
 @pytest.fixture(scope="module")

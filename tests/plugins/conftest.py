@@ -9,7 +9,7 @@ import pytest
 
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import built_in, draft_names, extract_names, prepare_rule
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 Judge = Callable[..., Verdict]
 

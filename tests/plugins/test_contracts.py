@@ -23,7 +23,9 @@ from ruche.plugins.testing import (
     check_selector,
     check_tools,
 )
-from ruche.storage.model.agent import AgentBundle, Rule, Tool
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import Rule
+from ruche.storage.model.tool import Tool
 from tests.plugins.conftest import rule
 
 RULE = rule({"use": "good"})

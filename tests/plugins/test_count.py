@@ -12,7 +12,7 @@ from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import CountEnforcer, prepare_rule
 from ruche.plugins.enforcers.automaton import Automaton
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 
 def rule(**options: object) -> Rule:

@@ -14,7 +14,7 @@ from ruche.actors.enforcer import Enforcement
 from ruche.actors.system import ActorSystem
 from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import built_in, draft_names, extract_names, prepare_rule
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 from tests.plugins.conftest import rule
 
 pytestmark = pytest.mark.anyio

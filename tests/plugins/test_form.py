@@ -9,7 +9,7 @@ from ruche.plugins.contracts import Draft, Verdict
 from ruche.plugins.enforcers import FormEnforcer, prepare_rule
 from ruche.plugins.enforcers.tongues import TONGUES, language_of
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 
 def rule(**options: object) -> Rule:

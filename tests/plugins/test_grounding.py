@@ -11,7 +11,7 @@ from ruche.plugins.enforcers import built_in
 from ruche.plugins.enforcers.grounding import facts_of
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.testing import check_enforcer
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 ENFORCER = built_in()["grounding"]
 WRITTEN = ("We are open from 9 to 17, Monday to Friday. Refunds up to 50 euros or 15% within two hundred days. "

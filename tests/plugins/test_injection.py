@@ -19,7 +19,7 @@ from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.injection import READ, SHIPPED, InjectionHead, read_head, shipped
 from ruche.plugins.enforcers.ngrams import SIZE, features, weigh
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = shipped()

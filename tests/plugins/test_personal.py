@@ -16,7 +16,7 @@ from ruche.plugins.enforcers import built_in
 from ruche.plugins.enforcers.accounts import find_cards, find_ibans, is_card, is_iban
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.testing import check_enforcer
-from ruche.storage.model.agent import Rule
+from ruche.storage.model.rule import Rule
 
 ENFORCER = built_in()["personal_data"]
 

@@ -21,7 +21,8 @@ from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.testing import check_tools
 from ruche.plugins.tools import Tools, check_tool
 from ruche.plugins.tools.addresses import PublicResolver, Refused, is_public, may_call
-from ruche.storage.model.agent import AgentBundle, Tool
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.tool import Tool
 
 pytestmark = pytest.mark.anyio
 

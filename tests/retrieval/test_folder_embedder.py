@@ -20,7 +20,7 @@ from ruche.engine.config import ModelSettings
 from ruche.plugins.embedders import FolderEmbedder, HashingEmbedder, MiniLmEmbedder, open_embedder
 from ruche.plugins.embedders.calibration import LEAST, MOST, SPREADS, calibrated_threshold
 from ruche.plugins.errors import ConfigurationError
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 SIZE = 8
 

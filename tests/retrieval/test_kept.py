@@ -20,7 +20,7 @@ from ruche.plugins.contracts import Hits, Vectors
 from ruche.plugins.embedders import HashingEmbedder, MiniLmEmbedder
 from ruche.plugins.errors import ProviderFailed
 from ruche.storage.index.kept import KeptHead, read_heads
-from ruche.storage.model.agent import AgentBundle
+from ruche.storage.model.bundle import AgentBundle
 
 EXAMPLES = {
     "parcel": ("where is my parcel", "it has not come yet", "the box is late"),

@@ -16,7 +16,11 @@ from ruche.plugins.embedders import HashingEmbedder, MiniLmEmbedder
 from ruche.plugins.errors import ConfigurationError, ProviderFailed, Unavailable
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.passages import knowledge_chunks, passages
-from ruche.storage.model.agent import Agent, AgentBundle, Intent, Rule, Scenario, Step, Transition
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.rule import Rule
+from ruche.storage.model.scenario import Scenario, Step, Transition
+from ruche.storage.model.wording import Intent
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from ruche.storage.index.passages import vocabulary
 from ruche.storage.index.spelling import Spelling, one_slip
-from ruche.storage.model.agent import Agent, AgentBundle, GlossaryTerm, InterlocutorField
+from ruche.storage.model.agent import Agent
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.field import InterlocutorField
+from ruche.storage.model.wording import GlossaryTerm
 
 KNOWN = frozenset({"form", "card", "looking"})
 TEXTS = ("where is my transfer", "my transfer failed", "the invoice is wrong", "block the card")

@@ -13,7 +13,8 @@ from ruche.actors.scribe import Scribe
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.compensating import Compensation
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, ToolResult, TurnInput
-from ruche.storage.model.agent import AgentBundle, Tool
+from ruche.storage.model.bundle import AgentBundle
+from ruche.storage.model.tool import Tool
 from tests.simulation.world import World
 
 BOOK = "book"
