@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ruche.engine.brain.explain import Explained
 from ruche.engine.brain.turn import PhasedBrain
-from ruche.engine.saying import Request
+from ruche.engine.request import Request
 from ruche.plugins.contracts import TurnInput
 from ruche.plugins.errors import InvalidRequest, NotFound
 from ruche.plugins.tape import LiveTape

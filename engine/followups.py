@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ruche.actors.courier import Undeliverable
-from ruche.engine.saying import Request, say
+from ruche.engine.request import Request
+from ruche.engine.saying import say
 from ruche.plugins.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from ruche.storage.store import Store
 
 KIND: Final = "follow_up"
+LATEST_MS: Final = 253_402_300_800_000
+"""The year 10000."""
+ID_PLACE: Final = 26 * "0"
+"""As long as the ids that the engine gives."""
 
 
 async def follow_up(host: Host, request: Request, at_ms: int, *, unless_active: bool, id: str) -> str:
@@ -22,13 +28,20 @@ async def follow_up(host: Host, request: Request, at_ms: int, *, unless_active: 
     Gives the id, under which it can be moved or cancelled. Raises InvalidRequest, NotFound (agent), StorageFull.
     """
     request.check()
+    _as_delivered(request, id or ID_PLACE).check()
     host.catalog.published(request.tenant, request.agent)
-    if at_ms < 0:
-        raise InvalidRequest("at_ms: milliseconds since 1970 UTC", fields=[{"path": "at_ms", "message": "0 or more"}])
+    if not isinstance(at_ms, int) or not 0 <= at_ms < LATEST_MS:
+        raise InvalidRequest("at_ms: milliseconds since 1970 UTC, a whole number",
+                             fields=[{"path": "at_ms", "message": f"from 0 to below {LATEST_MS}"}])
     return await host.standing.reminders.set(
         request.tenant, KIND, at_ms, id=id, interlocutor=request.user, agent=request.agent, channel=request.channel,
         message=request.message, metadata=request.metadata or {}, set_ms=host.hosting.clock_ms(),
         unless_active=unless_active)
+
+
+def _as_delivered(request: Request, id: str) -> Request:
+    """As it will be said: what is too much by then is refused when it is set."""
+    return replace(request, idempotency_key=f"follow-up:{id}", metadata={**(request.metadata or {}), "follow_up": id})
 
 
 class FollowUps:
@@ -40,10 +53,9 @@ class FollowUps:
     async def deliver(self, tenant: str, item: OutboxItem) -> None:
         """Say it, under an idempotency key of the item's: however often this is repeated it is said once."""
         payload = item.payload
-        request = Request(
+        request = _as_delivered(Request(
             agent=payload["agent"], message=payload["message"], user=payload["interlocutor"], tenant=tenant,
-            channel=payload["channel"], idempotency_key=f"follow-up:{item.id}",
-            metadata={**payload["metadata"], "follow_up": item.id})
+            channel=payload["channel"], metadata=payload["metadata"]), item.id)
         if payload["unless_active"] and await self._was_active(request, payload):
             return
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from ruche.actors.session import Intervene
 from ruche.engine.oversight import refuse_leaving
-from ruche.engine.saying import MESSAGE_CHARACTERS
+from ruche.engine.request import MESSAGE_CHARACTERS
 from ruche.plugins.errors import Conflict, InvalidRequest, NotFound
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.handoff import Action, Intervention, is_taken

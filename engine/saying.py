@@ -4,52 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ruche.actors.session import Say
 from ruche.engine.oversight import refuse_leaving
-from ruche.plugins.errors import InvalidRequest
-from ruche.storage.model.conversation import Message, SessionKey
+from ruche.engine.request import Request
+from ruche.storage.model.conversation import Message
 from ruche.storage.model.event import Event
 
 if TYPE_CHECKING:
     from ruche.engine.host import Host
 
-MESSAGE_CHARACTERS = 10_000
-NAME_CHARACTERS = 256
 _ENDINGS = ("turn.completed", "turn.failed")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """One message of `user` to `agent`. `fingerprint` stands for the whole request where `idempotency_key` is given."""
-
-    agent: str
-    message: str
-    user: str
-    tenant: str = "default"
-    channel: str = "api"
-    session_id: str | None = None
-    new_session: bool = False
-    request_id: str | None = None
-    idempotency_key: str | None = None
-    fingerprint: str | None = None
-    metadata: dict[str, Any] | None = None
-
-    def check(self) -> None:
-        """Raises InvalidRequest with the field at fault."""
-        if not 1 <= len(self.message) <= MESSAGE_CHARACTERS or not self.message.strip():
-            raise InvalidRequest(f"message: 1 to {MESSAGE_CHARACTERS:,} characters that are not all spaces",
-                                 fields=[{"path": "message", "message": f"1 to {MESSAGE_CHARACTERS:,} characters"}])
-        for name in ("agent", "user", "tenant", "channel"):
-            if not 1 <= len(getattr(self, name)) <= NAME_CHARACTERS:
-                raise InvalidRequest(f"{name}: 1 to {NAME_CHARACTERS} characters",
-                                     fields=[{"path": name, "message": f"1 to {NAME_CHARACTERS} characters"}])
-
-    @property
-    def key(self) -> SessionKey:
-        return SessionKey(tenant=self.tenant, agent=self.agent, interlocutor=self.user, channel=self.channel)
 
 
 async def say(host: Host, request: Request, want: Literal["reply", "accepted", "events"]) -> Any:

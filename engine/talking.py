@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from ruche.engine.hosted import Hosted
 
 if TYPE_CHECKING:
     from ruche.actors.logical import Taken
+    from ruche.engine.request import Said
     from ruche.storage.model.event import Event
     from ruche.storage.model.turn import Turn
 
@@ -17,40 +18,43 @@ if TYPE_CHECKING:
 class Talking(Hosted):
     """The part of `Engine` that talks."""
 
-    async def chat(self, **request: Any) -> Turn:
-        """Say something and wait for the turn that answers it; the keywords are those of `ruche.engine.saying.Request`.
+    async def chat(self, **request: Unpack[Said]) -> Turn:
+        """Say something and wait for the turn that answers it; the keywords are those of `ruche.engine.request.Said`.
 
         Raises InvalidRequest, NotFound (agent, session), IdempotencyMismatch, MailboxFull, RateLimited, Unavailable,
         StorageFull. A returned turn is durable.
         """
-        from ruche.engine.saying import Request, say
+        from ruche.engine.request import Request
+        from ruche.engine.saying import say
 
         turn: Turn = await say(self._host, Request(**request), "reply")
         return turn
 
-    async def accept(self, **request: Any) -> Taken:
+    async def accept(self, **request: Unpack[Said]) -> Taken:
         """As chat, but return once the message is durable: `session_id` and `turn_id` tell where the answer will be."""
-        from ruche.engine.saying import Request, say
+        from ruche.engine.request import Request
+        from ruche.engine.saying import say
 
         taken: Taken = await say(self._host, Request(**request), "accepted")
         return taken
 
-    async def stream(self, **request: Any) -> AsyncGenerator[Event]:
+    async def stream(self, **request: Unpack[Said]) -> AsyncGenerator[Event]:
         """As chat, with the turn's events as they happen, `turn.completed` or `turn.failed` last."""
-        from ruche.engine.saying import Request, follow
+        from ruche.engine.request import Request
+        from ruche.engine.saying import follow
 
         async with aclosing(follow(self._host, Request(**request))) as events:
             async for event in events:
                 yield event
 
-    async def follow_up(self, at_ms: int, *, unless_active: bool = True, id: str = "", **request: Any) -> str:
+    async def follow_up(self, at_ms: int, *, unless_active: bool = True, id: str = "", **request: Unpack[Said]) -> str:
         """Have a message said at a time (milliseconds since 1970 UTC), also when the engine is restarted meanwhile;
         `unless_active`: unless the person says something by then. The keywords are those of chat.
 
         Gives the id; the same id again moves it. Raises InvalidRequest, NotFound (agent), StorageFull.
         """
         from ruche.engine.followups import follow_up
-        from ruche.engine.saying import Request
+        from ruche.engine.request import Request
 
         return await follow_up(self._host, Request(**request), at_ms, unless_active=unless_active, id=id)
 

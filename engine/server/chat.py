@@ -17,7 +17,7 @@ from ruche.engine.server.auth import IDENTITY, Identity
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import METRICS, REQUEST_ID
 from ruche.engine.server.events import send
-from ruche.engine.server.requests import ChatRequest, check_metadata, read
+from ruche.engine.server.requests import ChatRequest, read
 from ruche.engine.server.routes import TALK, Route
 from ruche.plugins.errors import Forbidden, InvalidRequest, NotFound
 from ruche.storage.model.event import Event
@@ -63,7 +63,6 @@ def _call(request: web.Request, identity: Identity, body: ChatRequest) -> dict[s
         raise
     if not identity.may_use(body.agent_id):
         raise NotFound("there is no such agent")
-    check_metadata(body.metadata)
     key = idempotency_key(request)
     return {"agent": body.agent_id, "message": body.message, "user": user, "tenant": identity.tenant,
             "channel": body.channel, "session_id": body.session_id, "new_session": body.new_session,

@@ -18,7 +18,6 @@ Id = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_@][
 Person = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Text = Annotated[str, Meta(min_length=1, max_length=10_000)]
 _READ_SECONDS = 30.0
-_METADATA_BYTES = 8_192
 _FIELD_NAME = re.compile(r"`([A-Za-z_][A-Za-z0-9_]{0,39})`")
 _PATH = re.compile(r" - at `\$\.?([A-Za-z0-9_.\[\]]{0,100})`")
 
@@ -102,12 +101,6 @@ def invalid(reason: str) -> InvalidRequest:
         where = ""
     joined = ".".join(part for part in (path[1] if path else "", where) if part)
     return InvalidRequest(f"{joined or 'body'}: {text}", fields=[{"path": joined, "message": text}])
-
-
-def check_metadata(metadata: dict[str, Any]) -> None:
-    """Raises InvalidRequest when the metadata is larger than 8 KB."""
-    if metadata and len(msgspec.json.encode(metadata)) > _METADATA_BYTES:
-        raise invalid("larger than 8 KB - at `$.metadata`")
 
 
 def query(request: web.Request, *known: str) -> dict[str, str]:
