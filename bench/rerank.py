@@ -23,6 +23,7 @@ from bench.report import emit, percentile, progress, table
 from bench.tinybert import write_folder
 from ruche.actors.reranker import Reranking
 from ruche.actors.system import ActorSystem
+from ruche.engine.config import ModelSettings
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.inference import CUDA
@@ -138,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, help="a cross-encoder folder: model.onnx and tokenizer.json")
     parser.add_argument("--device", "--provider", default="cpu", choices=("cpu", "cuda", "auto"))
     parser.add_argument("--bound", action="store_true", help="keep tensors of fixed shapes, as on a GPU")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=ModelSettings().reranker_threads)
     parser.add_argument("--candidates", type=int, default=24)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rate", type=float, default=600.0, help="requests a minute in the open loop")

@@ -99,6 +99,8 @@ class ModelSettings(Section):
     """A cross-encoder's folder; without one sentences are compared, which needs no further weights."""
     reranker_sha256: str | None = None
     """Of the folder's model.onnx; without it any model is accepted."""
+    reranker_threads: int = Field(default=2, ge=1)
+    """Batches of one request that a cross-encoder runs at once on a CPU, where cores are idle."""
     rerank_enabled: bool = True
     rerank: tuple[Literal["memory", "documents", "rules"], ...] = ("memory", "documents", "rules")
     """What is reordered; rules only by a cross-encoder, and where no example teaches them."""

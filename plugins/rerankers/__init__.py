@@ -26,12 +26,12 @@ class RerankerSettings(Protocol):
     def device(self) -> str: ...
 
     @property
-    def threads(self) -> int: ...
+    def reranker_threads(self) -> int: ...
 
 
 def open_reranker(settings: RerankerSettings, embedder: Embedder) -> Reranker:
     """The cross-encoder of `reranker_path`, or the sentence reranker over `embedder`. Raises ConfigurationError."""
     if settings.reranker_path is None:
         return SentenceReranker(embedder, VectorCache(KEPT))
-    return CrossEncoder(settings.reranker_path, device=settings.device, threads=settings.threads,
+    return CrossEncoder(settings.reranker_path, device=settings.device, threads=settings.reranker_threads,
                         sha256=settings.reranker_sha256)
