@@ -139,6 +139,13 @@ def many_bits(values: Sequence[Any]) -> NDArray[np.uint64]:
     return np.fromiter(map(bits, values), dtype=np.uint64, count=len(values))
 
 
+def found_bits(values: NDArray[Any]) -> NDArray[np.uint64]:
+    """`bits` of each of a column's values, as the database gives it: texts, or numbers, which are the bits."""
+    if values.dtype == np.object_:
+        return np.fromiter(map(hash, values), dtype=np.int64, count=len(values)).view(np.uint64)
+    return values.astype(np.int64 if values.dtype.kind == "i" else np.uint64, copy=False).view(np.uint64)
+
+
 def mixed(tag: int, number: int) -> int:
     """The number of a tenant's value in a register: 63 bits."""
     return (number ^ tag * _MIX) & _POSITIVE
