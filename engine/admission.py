@@ -102,7 +102,7 @@ class Admission:
         except BaseException:
             if call.done() and not call.cancelled():
                 self.leave(tenant)  # let in and cancelled in the same breath
-            else:
+            elif call in line.waiting:  # else it was passed over already, and its line may be gone
                 line.waiting.remove(call)
                 self._tidy(tenant, line)
             raise

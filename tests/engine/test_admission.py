@@ -174,6 +174,22 @@ async def test_one_who_is_let_in_and_gives_up_in_the_same_breath_lets_in_the_nex
     assert admission.snapshot()["inside"] == {"loud": FIRST}
 
 
+@pytest.mark.anyio
+async def test_all_who_are_cancelled_at_once_inside_and_outside_hear_of_that_alone() -> None:
+    visitors = Visitors(admission_on(Loop(share=0.9)))
+    visitors.come("loud", FIRST + 10)
+    await until(lambda: visitors.admission.snapshot()["outside"].get("loud") == 10)
+    for task in visitors.tasks:
+        task.cancel()
+    heard = await asyncio.gather(*visitors.tasks, return_exceptions=True)
+    assert {type(one) for one in heard} == {asyncio.CancelledError}
+    visitors.come("loud")
+    await until(lambda: visitors.count("loud") == FIRST + 1)
+    visitors.go.set()
+    await visitors.tasks[-1]
+    assert visitors.admission.snapshot() == {"inside": {}, "outside": {}}
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["come", "leave", "give up", "tick"]), st.sampled_from("abc"),
                            st.booleans()), max_size=60)
 
