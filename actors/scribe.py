@@ -63,10 +63,11 @@ class Scribe:
         elif len(self._waiting) >= ENOUGH:
             self._enough.set()
 
-    async def commit(self, record: AnyRecord) -> None:
-        """Durable when it returns. Raises StorageFull, StorageStopped. Giving up the wait takes nothing back."""
+    async def commit(self, *records: AnyRecord) -> None:
+        """Durable when it returns, all or none. Raises StorageFull, StorageStopped. Giving up the wait takes nothing
+        back."""
         written: asyncio.Future[None] = self._system.loop.create_future()
-        self.post((record,), lambda error: _settle(written, error))
+        self.post(records, lambda error: _settle(written, error))
         await written
 
     async def read(self, function: Callable[[Store], T]) -> T:

@@ -64,8 +64,10 @@ class FollowUps:
             raise Undeliverable(error.message) from error
 
     async def _was_active(self, request: Request, payload: dict[str, Any]) -> bool:
+        now = replace(request, user=self._host.linked.person(request.tenant, request.user))
+
         def read(store: Store) -> int:
-            session = store.tenant(request.tenant).session(request.key)
+            session = store.tenant(now.tenant).session(now.key)
             return 0 if session is None else session.last_activity_ms
 
         return await self._host.scribe.read(read) > int(payload["set_ms"])

@@ -35,6 +35,7 @@ from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
 from ruche.engine.drafts import Drafts
+from ruche.engine.identities import Linked
 from ruche.engine.limits import Quotas
 from ruche.engine.migrations import Migrations
 from ruche.engine.recalling import Recalling, open_recalling
@@ -117,6 +118,7 @@ class Host:
         self.standing: Standing
         self.migrations: Migrations
         self.speakers: Speakers
+        self.linked: Linked
         """Made once the host is there."""
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
@@ -140,6 +142,7 @@ class Host:
                 roots = served_samples() if settings.agents is None else [settings.agents]
                 host.notices = (*host.notices, *await host.catalog.serve_folders(*roots))
             host.notices = (*host.notices, *_keyless(host))
+            await host.linked.load()
             await recover(host.sessions, host.hosting, store.unanswered())
             await host.standing.begin()
             yield host
@@ -192,7 +195,8 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
                         else await anyio.to_thread.run_sync(partial(open_embedder, settings.models, registry)))
     retriever = Retriever(embedder, remembered=Remembered(scribe.read, embedder.name, embedder.dimensions))
-    recalling = await open_recalling(settings.models, retriever, scribe)
+    linked = Linked(scribe)
+    recalling = await open_recalling(settings.models, retriever, scribe, linked)
     installed = Installed(registry, plugins.enforcers, any_generator=plugins.generator is not None)
     catalog = Catalog(scribe, retriever, installed, plugins.clock_ms)
     tools = plugins.tools or Tools(secrets=tool_secrets(os.environ), hosts=settings.tools.hosts,
@@ -217,7 +221,7 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     host = kind(settings, store, scribe, catalog, drafts, installed, hosting, sessions, retriever, quotas,
                 (notice,) if notice else (), installed.notices)
     host.recalling, host.notices = recalling, (*host.notices, *recalling.notices)
-    host.migrations, host.speakers = migrations, speakers
+    host.migrations, host.speakers, host.linked = migrations, speakers, linked
     webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms)
     stack.push_async_callback(webhooks.close)
     hosting.notices = webhooks.notices if settings.webhooks else None

@@ -49,29 +49,37 @@ async def advisories_of(host: Host, tenant: str, run_id: str) -> Sequence[Adviso
 
 
 async def erase(host: Host, tenant: str, interlocutor: str, *, reason: str, by: str) -> Erasure:
-    """End a person's sessions, then make everything of theirs unreadable for ever; returns when it is.
+    """End a person's sessions, then make everything of theirs, under all of their names, unreadable for ever; returns
+    when it is.
 
     New messages of the person are put off meanwhile. Raises NotFound for somebody who left nothing, Conflict while a
     legal hold stands, StorageFull (it is on record and takes effect once there is room).
     """
-    async with _leaving(host, tenant, interlocutor):
-        if await host.scribe.read(lambda store: store.audit.is_held(tenant, interlocutor)):
-            raise Conflict("a legal hold stands on this person; lift it first")
-        await _end_sessions(host, tenant, interlocutor)
-        await host.recalling.memories.forget(tenant, interlocutor)
-        keys = await host.scribe.read(lambda store: store.audit.key_names(tenant, interlocutor))
-        await host.scribe.commit(PersonErased(tenant=tenant, at_ms=host.hosting.clock_ms(), interlocutor=interlocutor,
-                                              reason=reason, by=by))
+    names = host.linked.names(tenant, interlocutor)
+    async with leaving(host, tenant, *names):
+        await host.scribe.read(lambda store: store.audit.erasable(tenant, names[0], names))
+        for name in names:
+            await end_sessions(host, tenant, name)
+            await host.recalling.memories.forget(tenant, name)
+        keys = await host.scribe.read(lambda store: store.audit.erasable(tenant, names[0], names))
+        now = host.hosting.clock_ms()
+        await host.scribe.commit(*[PersonErased(tenant=tenant, at_ms=now, interlocutor=name, reason=reason, by=by)
+                                   for name in keys])
+        host.linked.forget(tenant, names[0])
         await host.scribe.apply()
         await host.retriever.forget_words(tenant)
-        return await host.scribe.read(lambda store: store.audit.erasure(tenant, keys[-1]))
+        return await host.scribe.read(lambda store: store.audit.erased(tenant, keys))
 
 
 async def hold(host: Host, tenant: str, interlocutor: str, *, held: bool, reason: str, by: str) -> None:
-    """Place or lift a legal hold. Raises NotFound for somebody of whom nothing is kept."""
-    await host.scribe.read(lambda store: store.audit.key_names(tenant, interlocutor))
-    await host.scribe.commit(HoldSet(tenant=tenant, at_ms=host.hosting.clock_ms(), interlocutor=interlocutor, held=held,
-                                     reason=reason, by=by))
+    """Place or lift a legal hold on all names of a person. Raises NotFound for somebody of whom nothing is kept."""
+    names = host.linked.names(tenant, interlocutor)
+    known = await host.scribe.read(lambda store: store.audit.known(tenant, names))
+    if not known:
+        raise NotFound("nothing of this person is kept")
+    now = host.hosting.clock_ms()
+    await host.scribe.commit(*[HoldSet(tenant=tenant, at_ms=now, interlocutor=name, held=held, reason=reason, by=by)
+                               for name in known])
 
 
 class Sweeper:
@@ -102,23 +110,26 @@ class Sweeper:
 
 
 def refuse_leaving(host: Host, tenant: str, interlocutor: str) -> None:
-    """Raises Unavailable while the person is being erased."""
+    """Raises Unavailable while the person is being erased or linked."""
     if (tenant, interlocutor) in host.leaving:
-        raise Unavailable("this person is being erased; a new conversation can begin in a moment", retry_after=1.0)
+        raise Unavailable("this person is being erased or linked to another; a new conversation can begin in a moment",
+                          retry_after=1.0)
 
 
 @asynccontextmanager
-async def _leaving(host: Host, tenant: str, interlocutor: str) -> AsyncIterator[None]:
-    if (tenant, interlocutor) in host.leaving:
-        raise Conflict("this person is being erased already")
-    host.leaving.add((tenant, interlocutor))
+async def leaving(host: Host, tenant: str, *names: str) -> AsyncIterator[None]:
+    """New messages under these names are put off meanwhile. Raises Conflict where they are already."""
+    gone = {(tenant, name) for name in names}
+    if gone & host.leaving:
+        raise Conflict("this person is being erased or linked already")
+    host.leaving |= gone
     try:
         yield
     finally:
-        host.leaving.discard((tenant, interlocutor))
+        host.leaving -= gone
 
 
-async def _end_sessions(host: Host, tenant: str, interlocutor: str) -> None:
+async def end_sessions(host: Host, tenant: str, interlocutor: str) -> None:
     """Nothing of the person is in memory when this returns: sessions are closed once their turns are done, and let go.
     """
     for key in [key for key in {*host.sessions.keys(), *host.hosting.orphans} if _is_of(key, tenant, interlocutor)]:

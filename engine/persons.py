@@ -1,55 +1,49 @@
-"""What is kept of a person: read, set right by colleagues, handed out whole. `oversight.py` erases and holds.
+"""What is kept of a person: read, set right by colleagues, linked, handed out whole. `oversight.py` erases and holds.
 
 A value that a colleague enters is checked by every agent of the tenant that knows its field.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from ruche.engine.brain.fields import CompiledField, fault_of
 from ruche.engine.brain.learn import HISTORY
 from ruche.engine.brain.typed import typed_value
+from ruche.engine.handout import archive
+from ruche.engine.identities import link, unlink
 from ruche.engine.oversight import refuse_leaving
 from ruche.plugins.errors import InvalidRequest
-from ruche.storage.episodes import content
-from ruche.storage.errors import Erased
-from ruche.storage.model.conversation import FieldValue, Profile, SessionState
+from ruche.storage.model.conversation import FieldValue, Profile
 from ruche.storage.model.memory import Utterance
-from ruche.storage.model.record import ProfileSaved
+from ruche.storage.model.record import IdentityLinked, ProfileSaved
 from ruche.storage.store import Store
-from ruche.storage.tenant import TenantStore
-from ruche.storage.times import day_of
 
 if TYPE_CHECKING:
     from ruche.engine.brain.compiled import CompiledAgent
     from ruche.engine.host import Host
 
-_PAGE = 100
-_MEMORIES = 100_000
-
 
 class Persons:
-    """The persons of a running engine. Every method takes the tenant it acts for, and raises NotFound for somebody of
-    whom nothing is kept."""
+    """The persons of a running engine. Every method takes the tenant it acts for and any name of the person, and raises
+    NotFound for somebody of whom nothing is kept."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     async def profile(self, tenant: str, interlocutor: str) -> Profile:
         """The fields that are known of the person."""
-        def read(store: Store) -> Profile | None:
-            store.audit.key_names(tenant, interlocutor)
-            return store.tenant(tenant).profile(interlocutor)
+        person = self._host.linked.person(tenant, interlocutor)
 
-        return await self._host.scribe.read(read) or Profile(interlocutor=interlocutor, tenant=tenant)
+        def read(store: Store) -> Profile | None:
+            store.audit.key_names(tenant, person)
+            return store.tenant(tenant).profile(person)
+
+        return await self._host.scribe.read(read) or Profile(interlocutor=person, tenant=tenant)
 
     def personal(self, tenant: str, name: str) -> bool:
         """True for a field that an agent marks as personal data, or that no agent knows any more."""
@@ -59,10 +53,10 @@ class Persons:
     async def amend(self, tenant: str, interlocutor: str, values: Mapping[str, Any], *, by: str) -> Profile:
         """Enter values of fields as right, or take them out (None). All or none. Raises InvalidRequest with the fields
         that cannot be, Unavailable while the person is being erased."""
-        refuse_leaving(self._host, tenant, interlocutor)
         kept = await self.profile(tenant, interlocutor)
+        refuse_leaving(self._host, tenant, kept.interlocutor)
         entered = self._checked(tenant, values)
-        person = self._host.hosting.people.meet(tenant, interlocutor, kept)
+        person = self._host.hosting.people.meet(tenant, kept.interlocutor, kept)
         async with person.lock:
             now = self._host.hosting.clock_ms()
             fields = dict(person.profile.fields)
@@ -77,17 +71,32 @@ class Persons:
 
     async def memories(self, tenant: str, interlocutor: str, limit: int = 20) -> list[Utterance]:
         """What agents that remember have kept of what was said with the person, newest first."""
+        names = self._host.linked.names(tenant, interlocutor)
+
         def read(store: Store) -> list[Utterance]:
-            store.audit.key_names(tenant, interlocutor)
-            return [one.utterance for one in reversed(store.tenant(tenant).memories(interlocutor, limit))]
+            store.audit.key_names(tenant, names[0])
+            return [one.utterance for one in reversed(store.tenant(tenant).memories_of(names, limit))]
 
         return await self._host.scribe.read(read)
 
     async def export(self, tenant: str, interlocutor: str) -> bytes:
-        """Everything that is held about the person, as a ZIP of JSON files: profile, sessions, runs with what was added
-        to them, memories. It is not sealed: whoever has it can read it."""
+        """Everything that is held about the person, as a ZIP of JSON files: profile, other names, sessions, runs with
+        what was added to them, memories. It is not sealed: whoever has it can read it."""
         await self.profile(tenant, interlocutor)
-        return await self._host.scribe.read(lambda store: _archive(store.tenant(tenant), interlocutor))
+        return await self._host.scribe.read(lambda store: archive(store.tenant(tenant), tenant, interlocutor))
+
+    async def identities(self, tenant: str, interlocutor: str) -> list[IdentityLinked]:
+        """The other names that the person comes by."""
+        await self.profile(tenant, interlocutor)
+        return self._host.linked.of(tenant, interlocutor)
+
+    async def link(self, tenant: str, interlocutor: str, identity: str, *, by: str) -> IdentityLinked:
+        """Make `identity` another name of the person; see `identities.link`. Raises InvalidRequest, Conflict."""
+        return await link(self._host, tenant, interlocutor, identity, by=by)
+
+    async def unlink(self, tenant: str, interlocutor: str, identity: str, *, by: str) -> None:
+        """The name is nobody else's again, as it was before."""
+        await unlink(self._host, tenant, interlocutor, identity, by=by)
 
     def _checked(self, tenant: str, values: Mapping[str, Any]) -> dict[str, Any]:
         found, faults = dict[str, Any](), list[dict[str, str]]()
@@ -127,65 +136,3 @@ def _entered(value: Any, old: FieldValue | None, now: int, by: str) -> FieldValu
     history = () if old is None else ((old.value, old.at_ms), *old.history)[:HISTORY]
     return FieldValue(value=value, source="human_entered", origin=f"human:{by}", at_ms=now, verified=True,
                       verified_by=f"human:{by}", verified_ms=now, history=history)
-
-
-def _archive(view: TenantStore, interlocutor: str) -> bytes:
-    kept = io.BytesIO()
-    with zipfile.ZipFile(kept, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content_ in _files(view, interlocutor):
-            archive.writestr(name, content_)
-    return kept.getvalue()
-
-
-def _files(view: TenantStore, interlocutor: str) -> Iterator[tuple[str, bytes]]:
-    """(name in the archive, JSON)."""
-    profile = view.profile(interlocutor) or Profile(interlocutor=interlocutor, tenant="")
-    yield "profile.json", _json(profile)
-    yield "memories.json", _json([one.utterance for one in view.memories(interlocutor, _MEMORIES)])
-    yield "episodes.json", _json([content(one) for one in _episodes(view, interlocutor)])
-    for session in _sessions(view, interlocutor):
-        yield f"sessions/{session.id}.json", _json(session)
-        yield from _runs(view, session)
-
-
-def _runs(view: TenantStore, session: SessionState) -> Iterator[tuple[str, bytes]]:
-    """Each run in its canonical bytes, with what was added to it beside it."""
-    cursor: str | None = None
-    while True:
-        page = view.runs(session=session.id, oldest_first=True, limit=_PAGE, cursor=cursor)
-        for run in page.items:
-            try:
-                body, added = view.canonical_run(run.id), view.advisories(run.id)
-            except Erased:
-                continue
-            place = f"runs/{day_of(run.created_ms)}/{run.id}"
-            yield f"{place}.json", body or b"{}"
-            if added:
-                yield f"{place}.advisories.json", _json(added)
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-
-
-def _sessions(view: TenantStore, interlocutor: str) -> Iterator[SessionState]:
-    cursor: str | None = None
-    while True:
-        page = view.sessions(interlocutor=interlocutor, limit=_PAGE, cursor=cursor)
-        yield from page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-
-
-def _episodes(view: TenantStore, interlocutor: str) -> Iterator[Any]:
-    cursor: str | None = None
-    while True:
-        page = view.episodes(interlocutor=interlocutor, limit=_PAGE, cursor=cursor)
-        yield from page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            return
-
-
-def _json(value: Any) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(value), indent=1)

@@ -49,6 +49,7 @@ async def keep_run(host: Host, tenant: str, made: Produced, request_id: str = ""
     it was kept, Unavailable while the person is being erased, StorageFull."""
     brain, now = host.hosting.brain, host.hosting.clock_ms()
     host.catalog.published(tenant, made.agent)
+    made = made._replace(interlocutor=host.linked.person(tenant, made.interlocutor))
     refuse_leaving(host, tenant, made.interlocutor)
     if not isinstance(brain, PhasedBrain):
         raise InvalidRequest("the brain of this host does not judge what others said")

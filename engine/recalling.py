@@ -18,6 +18,7 @@ from ruche.plugins.rerankers import open_reranker
 if TYPE_CHECKING:
     from ruche.actors.retriever import Retriever
     from ruche.actors.scribe import Scribe
+    from ruche.engine.identities import Linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,11 @@ class Recalling:
         return self.meters.render(breaker.state, breaker.trips)
 
 
-async def open_recalling(settings: ModelSettings, retriever: Retriever, scribe: Scribe) -> Recalling:
+async def open_recalling(settings: ModelSettings, retriever: Retriever, scribe: Scribe, linked: Linked) -> Recalling:
     """A reranker that cannot be used costs its order, never the start: answer quality fails open."""
     meters = MemoryMeters()
     reranking, fault = await _reranking(settings, retriever, meters)
-    memories = Memories(retriever, ScribeShelves(scribe), reranking, meters=meters)
+    memories = Memories(retriever, ScribeShelves(scribe, linked), reranking, meters=meters)
     return Recalling(memories, Learning(scribe, memories), reranking, meters, fault)
 
 

@@ -26,8 +26,16 @@ class Recorded(Hosted):
     """The part of `Engine` that looks back, and answers for what is kept."""
 
     async def sessions(self, tenant: str, **filters: Any) -> Page[SessionState]:
-        """Newest first; filters `interlocutor`, `agent`, `limit`, `cursor`."""
+        """Newest first; filters `interlocutor` (any name of the person), `agent`, `limit`, `cursor`."""
+        names = self._host.linked.names(tenant, filters["interlocutor"]) if filters.get("interlocutor") else ()
+        if len(names) > 1:
+            filters.update(interlocutor=None, names=names)
         return await self._read(tenant, lambda store: store.sessions(**filters))
+
+    def same_person(self, tenant: str, name: str, other: str) -> bool:
+        """Whether two names are one person's."""
+        linked = self._host.linked
+        return name == other or linked.person(tenant, name) == linked.person(tenant, other)
 
     async def close_session(self, tenant: str, session_id: str) -> SessionState:
         """Close it once its turns are done; the key's next message begins another. Raises NotFound."""

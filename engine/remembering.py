@@ -13,6 +13,7 @@ from ruche.storage.model.record import UtterancesKept
 if TYPE_CHECKING:
     from ruche.actors.memory import Memories
     from ruche.actors.scribe import Scribe
+    from ruche.engine.identities import Linked
     from ruche.storage.model.event import OutboxItem
     from ruche.storage.model.run import Run
 
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 class ScribeShelves:
     """`actors.memory.Shelves` in the store."""
 
-    def __init__(self, scribe: Scribe) -> None:
-        self._scribe = scribe
+    def __init__(self, scribe: Scribe, linked: Linked) -> None:
+        self._scribe, self._linked = scribe, linked
 
     async def load(self, tenant: str, person: str) -> list[Remembered]:
-        return await self._scribe.read(lambda store: store.tenant(tenant).memories(person))
+        """Under all of the person's names."""
+        names = self._linked.names(tenant, person)
+        return await self._scribe.read(lambda store: store.tenant(tenant).memories_of(names))
 
     async def keep(self, tenant: str, person: str, memories: Sequence[Remembered]) -> None:
         """Raises Erased when the person left after this was said: nothing of theirs may come back."""

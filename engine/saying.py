@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ruche.actors.session import Say
@@ -21,7 +22,7 @@ _ENDINGS = ("turn.completed", "turn.failed")
 async def say(host: Host, request: Request, want: Literal["reply", "accepted", "events"]) -> Any:
     """Ask the session. Raises InvalidRequest, NotFound, QuotaExceeded, RateLimited before anything is journalled."""
     request.check()
-    refuse_leaving(host, request.tenant, request.user)
+    request = await known_by_name(host, request)
     host.catalog.published(request.tenant, request.agent)
     await host.quotas.check(request.tenant)
     hosting = host.hosting
@@ -35,6 +36,16 @@ async def say(host: Host, request: Request, want: Literal["reply", "accepted", "
             return await host.sessions.ask(str(request.key), asked, trace=message.request_id)
     finally:
         host.quotas.crowd.leave(request.tenant)
+
+
+async def known_by_name(host: Host, request: Request) -> Request:
+    """The request of the person whose name `user` is. Raises Unavailable while they are being erased or linked."""
+    refuse_leaving(host, request.tenant, request.user)
+    if host.linked.link(request.tenant, request.user) is None:
+        return request
+    user = await host.linked.speaker(request.tenant, request.user, request.idempotency_key)
+    refuse_leaving(host, request.tenant, user)
+    return replace(request, user=user)
 
 
 async def follow(host: Host, request: Request) -> AsyncGenerator[Event]:

@@ -11,7 +11,7 @@ from ruche.storage import platform, vault
 from ruche.storage.checkpoints import PublicKey
 from ruche.storage.collection import Values
 from ruche.storage.datafiles import DataFiles
-from ruche.storage.errors import Erased, IntegrityError, NotFound, StorageFull, StorageStopped
+from ruche.storage.errors import Conflict, Erased, IntegrityError, NotFound, StorageFull, StorageStopped
 from ruche.storage.expiry import Days, expired
 from ruche.storage.feed import Feed
 from ruche.storage.fields import Stored
@@ -48,6 +48,8 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     complete_ms: int
     proof: Proof
+    also: tuple[Erasure, ...] = ()
+    """Those of the person's other names."""
 
 
 class Hold(NamedTuple):
@@ -106,15 +108,40 @@ class Auditor:
 
     # --- erasing ---------------------------------------------------------------------------------------------
 
-    def erase(self, tenant: str, interlocutor: str, *, reason: str, by: str, at_ms: int) -> Erasure:
-        """Make everything of a person unreadable for ever; returns when it is. For a store without an engine.
+    def erase(self, tenant: str, interlocutor: str, *, reason: str, by: str, at_ms: int,
+              names: Sequence[str] = ()) -> Erasure:
+        """Make everything of a person, also under the other names, unreadable for ever; returns when it is. For a store
+        without an engine.
 
         Raises NotFound for somebody who left nothing, Conflict while a legal hold stands, StorageFull (the erasure is
         on record and takes effect when there is room).
         """
-        keys = self.key_names(tenant, interlocutor)
-        self._append([PersonErased(tenant=tenant, at_ms=at_ms, interlocutor=interlocutor, reason=reason, by=by)])
-        return self.erasure(tenant, keys[-1])
+        keys = self.erasable(tenant, interlocutor, names)
+        self._append([PersonErased(tenant=tenant, at_ms=at_ms, interlocutor=name, reason=reason, by=by)
+                      for name in keys])
+        return self.erased(tenant, keys)
+
+    def erasable(self, tenant: str, interlocutor: str, names: Sequence[str] = ()) -> dict[str, str]:
+        """Ids of the last data keys by name, the person's own first; names under which nothing is kept are left out.
+
+        Raises NotFound where nothing at all is kept, Conflict while a legal hold stands on one of them.
+        """
+        every = tuple(dict.fromkeys((interlocutor, *names)))
+        if any(self.is_held(tenant, name) for name in every):
+            raise Conflict("a legal hold stands on this person; lift it first")
+        keys = {name: self.key_names(tenant, name)[-1] for name in self.known(tenant, every)}
+        if not keys:
+            raise NotFound("nothing of this person is kept")
+        return keys
+
+    def known(self, tenant: str, names: Sequence[str]) -> list[str]:
+        """Those of the names under which something is kept."""
+        return [name for name in names if self._files.keyring.key_ids(tenant, name)]
+
+    def erased(self, tenant: str, keys: Mapping[str, str]) -> Erasure:
+        """The proof of an erasure of what `erasable` gave."""
+        first, *others = [self.erasure(tenant, key) for key in keys.values()]
+        return msgspec.structs.replace(first, also=tuple(others))
 
     def erase_tenant(self, tenant: str, *, reason: str, by: str, at_ms: int) -> list[Erasure]:
         """Make everything of a tenant, its agents and persons, unreadable for ever; returns when it is. For a store

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from ruche.storage.auditing import AuditRows
 from ruche.storage.expiry import without
@@ -20,6 +21,7 @@ from ruche.storage.model.record import (
     DraftSaved,
     EpisodeKept,
     FieldsExpired,
+    IdentityLinked,
     MigrationSaved,
     OutboxSettled,
     ProfileSaved,
@@ -29,7 +31,7 @@ from ruche.storage.model.record import (
 from ruche.storage.overlay import Change
 from ruche.storage.payload import EPISODE_BYTES, check_size
 from ruche.storage.protecting import Protecting
-from ruche.storage.rows import DRAFT, PLAN, AgentRow, EpisodeRow, OutboxRow, PersonRow, UtteranceRow
+from ruche.storage.rows import DRAFT, PLAN, AgentRow, EpisodeRow, IdentityRow, OutboxRow, PersonRow, UtteranceRow
 from ruche.storage.vault import DataKey
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -68,6 +70,8 @@ class Belongings:
                 return self._expired(record, tenant)
             case EpisodeKept():
                 return [self._episode(record, tenant)]
+            case IdentityLinked():
+                return self._identity(record, tenant)
             case _:
                 return None
 
@@ -102,6 +106,11 @@ class Belongings:
                                    person=record.interlocutor, day=record.at_ms,
                                    number=int.from_bytes(os.urandom(8), "big") >> 1, record=_encode(record)), tenant,
                          self._keyring.person(tenant.name, record.interlocutor))
+
+    def _identity(self, record: IdentityLinked, tenant: Tenant) -> list[Change]:
+        link = self._put(IdentityRow(identity=record.identity, record=_encode(replace(record, profile=None))), tenant,
+                         self._keyring.person(tenant.name, record.interlocutor))
+        return [link] if record.profile is None else [link, self.profile(record.profile, tenant)]
 
     def _settled(self, record: OutboxSettled, tenant: Tenant) -> list[Change]:
         if record.retry is None:

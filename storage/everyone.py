@@ -16,10 +16,19 @@ from ruche.storage.inbox import Inbox
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
-from ruche.storage.model.record import Accepted, AgentPublished, DeadLettered, SegmentReleased
+from ruche.storage.model.record import Accepted, AgentPublished, DeadLettered, IdentityLinked, SegmentReleased
 from ruche.storage.overlay import Overlay
 from ruche.storage.query import Query
-from ruche.storage.rows import DRAFT, AgentRow, DeadRow, InboxRow, OutboxRow, SegmentRow, SessionRow
+from ruche.storage.rows import (
+    DRAFT,
+    AgentRow,
+    DeadRow,
+    IdentityRow,
+    InboxRow,
+    OutboxRow,
+    SegmentRow,
+    SessionRow,
+)
 from ruche.storage.secured import stored_rows
 
 _ALL: Final = 1_000_000_000
@@ -29,6 +38,7 @@ _published = msgspec.msgpack.Decoder(AgentPublished).decode
 _state = msgspec.msgpack.Decoder(SessionState).decode
 _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
 _dead = msgspec.msgpack.Decoder(DeadLettered).decode
+_identity = msgspec.msgpack.Decoder(IdentityLinked).decode
 _outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
 
 
@@ -74,6 +84,11 @@ class Everyone:
                     known = found.get((one.tenant, one.agent))
                     found[one.tenant, one.agent] = one if known is None or known.version < one.version else known
         return [found[key] for key in sorted(found)]
+
+    def all_identities(self) -> list[IdentityLinked]:
+        """Every other name of every tenant's persons, and those that were theirs."""
+        return [_identity(opened) for rows in self._use.rows(self._by_model[IdentityRow]) for row in rows
+                if (opened := self._opened(IdentityRow, "record", row)) is not None]
 
     def fill_inbox(self) -> None:
         """What is waiting for an answer, and what was released of it, as the tables have it."""

@@ -245,7 +245,17 @@ class UtteranceRow(Stored, frozen=True, kw_only=True):
     record: SealedSearch[bytes]
 
 
+class IdentityRow(Stored, frozen=True, kw_only=True):
+    """Another name of a person, or one that was theirs; sealed for the person."""
+
+    table: ClassVar[str] = "identities"
+    key: ClassVar[str] = "identity"
+
+    identity: Token[str]
+    record: Sealed[bytes]
+
+
 MODELS: tuple[type[Stored], ...] = (SessionRow, PersonRow, RunRow, EventsRow, InboxRow, IdempotencyRow, SegmentRow,
                                     EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow, ErasureRow, HoldRow,
-                                    EpisodeRow, UtteranceRow)
+                                    EpisodeRow, UtteranceRow, IdentityRow)
 """In the order of their numbers in journal frames: only ever append."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,7 @@ from ruche.storage.model.conversation import SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted, DeadLettered, EffectReserved, EffectSettled, SegmentReleased
 from ruche.storage.rows import DeadRow, EffectRow, EventsRow, IdempotencyRow, InboxRow, SegmentRow, SessionRow
-from ruche.storage.secured import Door, Filter, Page
+from ruche.storage.secured import Door, Filter, Page, make_cursor, read_cursor
 
 _state = msgspec.msgpack.Decoder(SessionState).decode
 _events = msgspec.msgpack.Decoder(tuple[Event, ...]).decode
@@ -76,6 +77,16 @@ class Sessions:
         rows, following = self._sessions.page(*filters, order=("created_ms", "id"), cursor=cursor, limit=limit)
         return Page(tuple([_state(row["state"]) for row in rows]), following)
 
+    def page_of(self, names: Sequence[str], *, agent: str | None, limit: int, cursor: str | None) -> Page[SessionState]:
+        """Those of several interlocutors as one list, newest first."""
+        pages = [self.page(interlocutor=name, agent=agent, limit=limit, cursor=cursor) for name in names]
+        reached = max((read_cursor(page.next_cursor, 2) for page in pages if page.next_cursor), default=None)
+        found = sorted((one for page in pages for one in page.items if reached is None or _newest(one) >= reached),
+                       key=_newest, reverse=True)
+        if len(found) > limit:
+            return Page(tuple(found[:limit]), make_cursor(_newest(found[limit - 1])))
+        return Page(tuple(found), make_cursor(reached) if reached else None)
+
     def events(self, session_id: str, after: int, limit: int) -> list[Event]:
         """At most `limit` events with a seq above `after`, in order."""
         rows = self._events.find(Filter("session", "=", session_id), Filter("last", ">", after), order=("first",),
@@ -107,3 +118,7 @@ class Sessions:
         """Newest first."""
         rows = self._dead.find(order=("at_ms", "id"), descending=True, limit=limit)
         return [_dead(row["record"]) for row in rows]
+
+
+def _newest(state: SessionState) -> tuple[int, str]:
+    return state.created_ms, state.id

@@ -32,7 +32,7 @@ from ruche.storage.keys import Keys
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.ledger import Ledger
 from ruche.storage.model.event import OutboxItem
-from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered
+from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered, IdentityLinked
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
 from ruche.storage.quiet import Quiet
@@ -206,6 +206,11 @@ class Store:
         """The newest version of every agent of every tenant: what a start serves besides folders."""
         self._check()
         return self._everyone.all_agents()
+
+    def all_identities(self) -> list[IdentityLinked]:
+        """Every other name of every tenant's persons, and those that were theirs: what a start knows people by."""
+        self._check()
+        return self._everyone.all_identities()
 
     @property
     def computed(self) -> Computed:

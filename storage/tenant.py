@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ruche.storage.agents import Agents
 from ruche.storage.audit import FindHeads, Runs, Verification
 from ruche.storage.episodes import Episodes
+from ruche.storage.identities import Identities, names_of
 from ruche.storage.model.conversation import Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.memory import Remembered
@@ -17,6 +20,7 @@ from ruche.storage.model.record import (
     EffectReserved,
     EffectSettled,
     EpisodeKept,
+    IdentityLinked,
     SegmentReleased,
 )
 from ruche.storage.model.run import Run
@@ -35,6 +39,7 @@ class TenantStore:
         self._sessions = Sessions(door, tenant)
         self._people, self._agents = People(door, tenant), Agents(door, tenant)
         self._episodes, self._said = Episodes(door, tenant), Said(door, tenant)
+        self._identities = Identities(door, tenant)
         self._runs = Runs(door, tenant, self._sessions, heads)
         self._tenant = tenant
 
@@ -55,16 +60,35 @@ class TenantStore:
         return self._sessions.by_id(session_id)
 
     def sessions(self, *, interlocutor: str | None = None, agent: str | None = None, limit: int = 20,
-                 cursor: str | None = None) -> Page[SessionState]:
-        """Newest first. Raises BadCursor."""
+                 cursor: str | None = None, names: Sequence[str] = ()) -> Page[SessionState]:
+        """Newest first; `names` gives those of several interlocutors. Raises BadCursor."""
+        if names:
+            return self._sessions.page_of(names, agent=agent, limit=limit, cursor=cursor)
         return self._sessions.page(interlocutor=interlocutor, agent=agent, limit=limit, cursor=cursor)
 
     def profile(self, interlocutor: str) -> Profile | None:
         return self._people.profile(interlocutor)
 
+    def identity(self, name: str) -> IdentityLinked | None:
+        """Whose name this is besides their own, or was."""
+        return self._identities.get(name)
+
+    def identities(self) -> list[IdentityLinked]:
+        """Every other name of the tenant's persons, by name; and those that were theirs."""
+        return self._identities.all()
+
+    def names_of(self, name: str) -> tuple[str, ...]:
+        """All names of the person who goes by this one, that of their records first."""
+        return names_of(name, self._identities.all())
+
     def memories(self, interlocutor: str, limit: int = 5_000) -> list[Remembered]:
         """What was said with a person, oldest first; of more than `limit` the newest."""
         return self._said.of(interlocutor, limit)
+
+    def memories_of(self, names: Sequence[str], limit: int = 5_000) -> list[Remembered]:
+        """What was said with those who go by these names, as `memories`."""
+        found = [one for name in names for one in self._said.of(name, limit)]
+        return sorted(found, key=lambda one: (one.utterance.at_ms, one.utterance.id))[-limit:]
 
     def run(self, run_id: str) -> Run | None:
         return self._runs.get(run_id)

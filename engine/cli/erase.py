@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def command(person: str | None, everybody: bool, yes: bool, tenant: str, reason: str, data: Path | None,
             config: Path | None, as_json: bool) -> int:
-    """Destroy the keys of PERSON, or of everybody of a tenant: nothing they said can be read any more, and the audit
-    log still verifies.
+    """Destroy the keys of PERSON under all of their names, or of everybody of a tenant: nothing they said can be read
+    any more, and the audit log still verifies.
 
     A running server does the same for a person at DELETE /v1/interlocutors/PERSON. Backups of the keyring keep the keys
     as long as they are kept themselves; the answer says until when none may be left.
@@ -46,8 +46,9 @@ def command(person: str | None, everybody: bool, yes: bool, tenant: str, reason:
 
         click.echo(json.dumps(msgspec.to_builtins(done[0] if person else done)))
     else:
-        entries = ", ".join(str(one.proof.index) for one in done)
-        click.echo(f"erased: {sum(len(one.keys) for one in done)} keys destroyed, entry {entries} of the audit log")
+        every = [proof for one in done for proof in (one, *one.also)]
+        entries = ", ".join(str(one.proof.index) for one in every)
+        click.echo(f"erased: {sum(len(one.keys) for one in every)} keys destroyed, entry {entries} of the audit log")
         click.echo(f"complete when no backup of the keyring from before is left; none may be after {_day(done[-1])}")
     return 0
 
@@ -65,7 +66,8 @@ def _erase(person: str | None, tenant: str, reason: str, data: Path | None, conf
     try:
         if person is None:
             return store.audit.erase_tenant(tenant, reason=reason, by=by, at_ms=now)
-        return [store.audit.erase(tenant, person, reason=reason, by=by, at_ms=now)]
+        names = store.tenant(tenant).names_of(person)
+        return [store.audit.erase(tenant, names[0], names=names, reason=reason, by=by, at_ms=now)]
     finally:
         store.close()
 

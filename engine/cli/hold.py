@@ -84,5 +84,7 @@ def _set(person: str, tenant: str, reason: str, held: bool, data: Path | None, c
     with opened(data, config) as (store, _):
         if not held and not store.audit.is_held(tenant, person):
             raise NotFound("no hold stands on this person")
-        store.audit.hold(tenant, person, held=held, reason=reason, by=f"cli:{getpass.getuser()}",
-                         at_ms=time.time_ns() // 1_000_000)
+        names = store.tenant(tenant).names_of(person)
+        for name in store.audit.known(tenant, names) or names[:1]:
+            store.audit.hold(tenant, name, held=held, reason=reason, by=f"cli:{getpass.getuser()}",
+                             at_ms=time.time_ns() // 1_000_000)

@@ -16,6 +16,7 @@ from ruche.engine.server.requests import Body, Id, Person, query, read, whole
 from ruche.engine.server.routes import ADMINISTER, AUDIT, EXAMINE, OVERSEE, Route
 from ruche.plugins.errors import InvalidRequest
 from ruche.storage.advisories import State, fold
+from ruche.storage.auditor import Erasure
 from ruche.storage.model.record import AdvisoryAdded
 from ruche.storage.proofs import Head, Proof
 
@@ -72,13 +73,14 @@ class AdvisoriesShown(Shown, kw_only=True):
 
 class ErasureShown(Shown, kw_only=True):
     """Proof of an erasure: the destroyed keys by their ids, and that the audit log has it. From `complete_at` on no
-    backup of the keyring may be left that holds them."""
+    backup of the keyring may be left that holds them. `also` proves the same of the person's other names."""
 
     id: str
     keys: list[str]
     erased_at: str
     complete_at: str
     proof: Proof
+    also: list[ErasureShown] = []
 
 
 def advisory_shown(one: AdvisoryAdded) -> AdvisoryShown:
@@ -126,8 +128,13 @@ async def erase_interlocutor(request: web.Request) -> web.Response:
     values, identity = query(request, "reason"), request[IDENTITY]
     done = await request.app[ENGINE].erase(identity.tenant, person_of(request), reason=_reason(values),
                                            by=identity.subject)
-    return answer(ErasureShown(id=done.id, keys=list(done.keys), erased_at=rfc3339(done.at_ms),
-                               complete_at=rfc3339(done.complete_ms), proof=done.proof))
+    return answer(_erasure(done))
+
+
+def _erasure(done: Erasure) -> ErasureShown:
+    return ErasureShown(id=done.id, keys=list(done.keys), erased_at=rfc3339(done.at_ms),
+                        complete_at=rfc3339(done.complete_ms), proof=done.proof,
+                        also=[_erasure(one) for one in done.also])
 
 
 async def hold_interlocutor(request: web.Request) -> web.Response:
@@ -141,7 +148,12 @@ async def hold_interlocutor(request: web.Request) -> web.Response:
 
 def person_of(request: web.Request) -> str:
     """The person whom the path names. Raises InvalidRequest."""
-    return _checked(request.match_info["id"], Person, "interlocutor")
+    return checked_person(request.match_info["id"])
+
+
+def checked_person(name: str) -> str:
+    """A person's name. Raises InvalidRequest."""
+    return _checked(name, Person, "interlocutor")
 
 
 def _reason(values: dict[str, str]) -> str:

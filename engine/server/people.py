@@ -9,14 +9,18 @@ from typing import Any
 
 from aiohttp import web
 
+from ruche.engine.observe import fingerprint, log
 from ruche.engine.persons import Persons
 from ruche.engine.server.answers import Shown, answer, rfc3339
-from ruche.engine.server.audit import person_of
+from ruche.engine.server.audit import checked_person, person_of
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
-from ruche.engine.server.requests import Body, query, read, whole
+from ruche.engine.server.errors import REQUEST_ID
+from ruche.engine.server.once import answered_once
+from ruche.engine.server.requests import Body, Person, query, read, whole
 from ruche.engine.server.routes import ADMINISTER, OVERSEE, Route
 from ruche.storage.model.conversation import FieldValue, Profile
+from ruche.storage.model.record import IdentityLinked
 
 
 class FieldShown(Shown, kw_only=True):
@@ -56,6 +60,23 @@ class MemoriesShown(Shown, kw_only=True):
     items: list[MemoryShown]
 
 
+class IdentityRequest(Body, frozen=True, kw_only=True):
+    """Another name that the person comes by: a token's subject, or a `channel_user_id`."""
+
+    identity: Person
+
+
+class IdentityShown(Shown, kw_only=True):
+    identity: str
+    interlocutor_id: str
+    linked_at: str
+    linked_by: str
+
+
+class IdentitiesShown(Shown, kw_only=True):
+    items: list[IdentityShown]
+
+
 class AmendRequest(Body, frozen=True, kw_only=True):
     """Values to enter as right, by field; null takes one out."""
 
@@ -87,6 +108,40 @@ async def list_memories(request: web.Request) -> web.Response:
                                                    at=rfc3339(one.at_ms), text=one.text) for one in found]))
 
 
+async def list_identities(request: web.Request) -> web.Response:
+    """By name."""
+    query(request)
+    found = await request.app[ENGINE].people.identities(request[IDENTITY].tenant, person_of(request))
+    return answer(IdentitiesShown(items=[_identity(one) for one in found]))
+
+
+async def link_identity(request: web.Request) -> web.Response:
+    """The name's conversations end; from then on it speaks as the person. The same again changes nothing."""
+    query(request)
+    sent, identity = await read(request, IdentityRequest), request[IDENTITY]
+    made = await request.app[ENGINE].people.link(identity.tenant, person_of(request), sent.identity,
+                                                 by=identity.subject)
+    log.info("identity.linked", request_id=request[REQUEST_ID], tenant=identity.tenant,
+             subject=fingerprint(identity.subject))
+    return answer(_identity(made), 201)
+
+
+async def unlink_identity(request: web.Request) -> web.Response:
+    """What was kept under the name is as it was; what was said by it meanwhile stays the person's."""
+    query(request)
+    identity = request[IDENTITY]
+    await request.app[ENGINE].people.unlink(identity.tenant, person_of(request),
+                                            checked_person(request.match_info["identity"]), by=identity.subject)
+    log.info("identity.unlinked", request_id=request[REQUEST_ID], tenant=identity.tenant,
+             subject=fingerprint(identity.subject))
+    return web.Response(status=204)
+
+
+def _identity(one: IdentityLinked) -> IdentityShown:
+    return IdentityShown(identity=one.identity, interlocutor_id=one.interlocutor, linked_at=rfc3339(one.at_ms),
+                         linked_by=one.by)
+
+
 async def export_person(request: web.Request) -> web.Response:
     """Everything that is held about the person; it is not sealed any more."""
     query(request)
@@ -110,12 +165,18 @@ def _field(value: FieldValue, *, masked: bool) -> FieldShown:
         expires_at=None if value.expires_ms is None else rfc3339(value.expires_ms), earlier=len(value.history))
 
 
-ROUTES = (
+ROUTES = answered_once((
     Route("GET", "/v1/interlocutors/{id}", read_person, "What is known of a person", OVERSEE, answer=PersonShown),
     Route("PATCH", "/v1/interlocutors/{id}", amend_person, "Enter or take out values of a person", OVERSEE,
           body=AmendRequest, answer=PersonShown),
     Route("GET", "/v1/interlocutors/{id}/memories", list_memories, "What is remembered of a person", ADMINISTER,
           answer=MemoriesShown, query=("limit",)),
+    Route("GET", "/v1/interlocutors/{id}/identities", list_identities, "The other names that a person comes by",
+          OVERSEE, answer=IdentitiesShown),
+    Route("POST", "/v1/interlocutors/{id}/identities", link_identity, "Link another name to a person", ADMINISTER,
+          body=IdentityRequest, answer=IdentityShown, status=201),
+    Route("DELETE", "/v1/interlocutors/{id}/identities/{identity}", unlink_identity, "Unlink a name from a person",
+          ADMINISTER, status=204),
     Route("POST", "/v1/interlocutors/{id}/export", export_person, "Hand out everything about a person", ADMINISTER,
           media="application/zip"),
-)
+))

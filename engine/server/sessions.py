@@ -19,7 +19,8 @@ async def own_session(request: web.Request, session_id: str | None = None) -> Se
     """The session of the path (or this one), if this identity may see it; NotFound otherwise, whatever the reason."""
     identity = request[IDENTITY]
     session = await request.app[ENGINE].session(identity.tenant, session_id or request.match_info["id"])
-    mine = session.key.interlocutor == identity.interlocutor and identity.may_use(session.key.agent)
+    mine = (request.app[ENGINE].same_person(identity.tenant, session.key.interlocutor, identity.interlocutor)
+            and identity.may_use(session.key.agent))
     if mine or identity.sees_everybody or "channel" in identity.roles:
         return session
     raise NotFound("there is no such session")

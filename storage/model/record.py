@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
+from ruche.storage.model.conversation import FieldValue, Message, Profile, SessionKey, SessionState
 from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.memory import Remembered
 from ruche.storage.model.migration import MigrationPlan
@@ -198,6 +198,20 @@ class HoldSet(Record, frozen=True, kw_only=True, tag="hold"):
     by: str
 
 
+class IdentityLinked(Record, frozen=True, kw_only=True, tag="identity"):
+    """Whoever comes by the name `identity` is the person `interlocutor` from now on, or (`linked` False) is no more.
+
+    `profile` is the person's with what was known of the identity (`brought`), or without it again.
+    """
+
+    interlocutor: str
+    identity: str
+    linked: bool
+    by: str
+    brought: dict[str, FieldValue] = {}
+    profile: Profile | None = None
+
+
 class FieldsExpired(Record, frozen=True, kw_only=True, tag="expired"):
     """Fields of a profile are older than they may be kept: what is as old as the time given (ms) goes."""
 
@@ -236,4 +250,4 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
 AnyRecord = (Accepted | TriedAgain | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved
              | ProfileSaved | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled
              | PersonErased | HoldSet | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept
-             | TenantErased)
+             | TenantErased | IdentityLinked)
