@@ -25,6 +25,7 @@ BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
           "/v1/sessions/{id}/reply": {"text": "Good day."}, "/v1/agents/{agent}/publish": {},
           "/v1/runs/{id}/review": {"verdict": "rate", "note": "fine", "rating": 4},
           "/v1/interlocutors/{id}": {"fields": {}},
+          "/v1/interlocutors/{id}/identities": {"identity": "kiosk-7"},
           "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
           "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
 ALLOWED = {
@@ -60,6 +61,9 @@ ALLOWED = {
     "POST /v1/admin/retention": "admin",
     "DELETE /v1/interlocutors/{id}": "admin",
     "POST /v1/interlocutors/{id}/hold": "admin",
+    "GET /v1/interlocutors/{id}/identities": "operator admin",
+    "POST /v1/interlocutors/{id}/identities": "admin",
+    "DELETE /v1/interlocutors/{id}/identities/{identity}": "admin",
     "GET /v1/agents": "agent_author operator admin",
     "GET /v1/agents/{agent}": "agent_author operator admin",
     "GET /v1/agents/{agent}/versions": "agent_author operator admin",
@@ -103,7 +107,7 @@ def name(route: Route) -> str:
 
 
 def path_of(route: Route, id: str) -> str:
-    return re.sub(r"\{(id|agent|other)\}", id, route.path).replace("{version}", "1")
+    return re.sub(r"\{(id|agent|other|identity|delivery)\}", id, route.path).replace("{version}", "1")
 
 
 def ask(site: Served, route: Route, token: str | None, id: str = "unknown") -> int:
