@@ -59,6 +59,7 @@ class CompiledAgent:
         self.configuration = configuration or hashlib.sha256(canonical_bundle(bundle)).hexdigest()
         self.languages = bundle.agent.languages or ("en",)
         self.judge, self.sensor, self.sifter = bundle.agent.judging, bundle.agent.sensing, bundle.agent.filtering
+        self.guided = self.sifter is not None and bundle.agent.models.steps is not False
         self.screened = bundle.agent.screen and _uses_models(bundle.agent)
         self.zone = _zone(bundle.agent.timezone)
         self.month_first = bundle.agent.timezone.startswith(("America/", "US/"))
@@ -105,6 +106,7 @@ class CompiledAgent:
         self.asks = {field.name: self.text(f"field {field.name}", field.ask) for field in bundle.fields}
         self.variables = self._variables()
         self.defaults = {one.name: one.default for one in self.variables if one.default is not None}
+        self.shown = tuple(one.name for one in self.variables if one.shown and one.name not in self.fields)
         self.kept_defaults = {name: value for name, value in self.defaults.items()
                               if name in self.fields and self.fields[name].kept}
         self.scoped = self._scoped_parts()

@@ -19,6 +19,7 @@ from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import READ, Sensed, sense, wanted_of
+from ruche.engine.brain.sight import seeing
 from ruche.engine.brain.typed import typed_text
 from ruche.plugins.contracts import Generated
 from ruche.plugins.generators.sensor import (
@@ -68,7 +69,7 @@ def intended(retrieved: Retrieved, sensed: Sensed) -> Retrieved:
 def _task(who: Identified, sensed: Sensed, fields: tuple[CompiledField, ...]) -> Reading:
     bundle, history = who.agent.bundle, who.turn.session.history
     return Reading(
-        message=who.text[:READ], question=history[-1].reply[:_ASKED] if history else "",
+        message=who.text[:READ], question=seeing(who)(history[-1].reply)[:_ASKED] if history else "",
         today=who.local.date().isoformat(), languages=who.agent.languages,
         intents=tuple((intent.id, intent.description or "; ".join(intent.examples[:3])) for intent in bundle.intents),
         fields=tuple({"name": field.name, "type": field.kind, "description": field.spec.description or field.label,

@@ -138,10 +138,11 @@ def not_again(found: list[Contribution]) -> list[Contribution]:
 
 
 def which_one(speaker: Speaker, unclear: tuple[CompiledRule, ...]) -> list[Contribution]:
-    """The question which of two rules is meant."""
+    """The question which of these rules is meant."""
     if not unclear:
         return []
-    first, second = (speaker.render(rule.topic) or rule.rule.topic for rule in unclear)
+    *others, second = (speaker.render(rule.topic) or rule.rule.topic for rule in unclear)
+    first = ", ".join(others)
     pending = _pending(speaker, CHOICE, "|".join(rule.id for rule in unclear))
     return [Contribution(kind="ASK", text=speaker.own("which", first=first, second=second), priority=PRIORITY["ASK"],
                          pending=pending)]

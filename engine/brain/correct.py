@@ -15,7 +15,7 @@ from ruche.engine.brain.walk import Known, Standing, enter, missing
 def previous(standing: Standing) -> CompiledStep | None:
     """The step before the current one that asked something, None when there is none or a checkpoint stands between."""
     here = standing.instance.step
-    for step in _behind(standing):
+    for step in behind(standing):
         if step.id != here and (step.collects or step.ask is not None):
             return step
     return None
@@ -31,7 +31,7 @@ def step_back(standing: Standing, step: CompiledStep, turn: int) -> Standing:
 def rerouted(standing: Standing, corrected: tuple[str, ...], view: View, known: Known, turn: int) -> Standing:
     """The scenario after answers were changed: where it was when nothing else follows from them, else where the changed
     answers lead. A step whose tools may have used an old answer is carried out again."""
-    start = next((step for step in reversed(list(_behind(standing)))
+    start = next((step for step in reversed(list(behind(standing)))
                   if any(field.name in corrected for field in step.collects)), None)
     if start is None or start.id == standing.instance.step:
         return standing
@@ -57,7 +57,7 @@ def _way(standing: Standing, start: CompiledStep, view: View, known: Known) -> C
             return at
 
 
-def _behind(standing: Standing) -> list[CompiledStep]:
+def behind(standing: Standing) -> list[CompiledStep]:
     """Steps visited, latest first, back to the last checkpoint; the current step is not among them unless visited
     before."""
     steps = standing.scenario.steps

@@ -19,6 +19,7 @@ from ruche.engine.brain.sense import Sensed, sense_for
 from ruche.engine.brain.settle import ended
 from ruche.engine.brain.transitions import View
 from ruche.engine.brain.walk import Known, Standing, not_wanted
+from ruche.plugins.generators.ways import Word
 from ruche.storage.model.conversation import ScenarioInstance
 from ruche.storage.model.migration import Changes, ScenarioChange
 
@@ -37,6 +38,8 @@ class Desk:
         """True when the message answers what was asked."""
         self.served = False
         """True once the message meant something to a scenario in progress."""
+        self.words: dict[str, Word] = {}
+        """Where scenarios go, by a model's word."""
 
     @property
     def view(self) -> View:

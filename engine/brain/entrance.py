@@ -8,11 +8,13 @@ from ruche.engine.brain.bindings import is_confirmed
 from ruche.engine.brain.desk import Desk
 from ruche.engine.brain.doubt import AHEAD
 from ruche.engine.brain.graphs import CompiledScenario
+from ruche.engine.brain.guided import SAYS, led_in
 from ruche.engine.brain.learn import forget, learn_more
-from ruche.engine.brain.onward import resumed
+from ruche.engine.brain.onward import taken_up
 from ruche.engine.brain.recall import recalled
 from ruche.engine.brain.sense import sense_for
-from ruche.engine.brain.walk import begin, open_demands, waits, walk
+from ruche.engine.brain.walk import Standing, begin, open_demands, waits, walk
+from ruche.storage.model.conversation import ScenarioInstance
 
 MAX_SCENARIOS = 5
 RIVAL = 0.05
@@ -29,6 +31,8 @@ def begun(desk: Desk, wanted: tuple[str, ...], barred: frozenset[str]) -> None:
         scenario = desk.who.agent.scenarios[name]
         if scenario.spec.enabled and name not in closed:
             return _take_up(desk, scenario, "a rule brought it")
+    if desk.words and _by_word(desk, closed):
+        return
     needed = _claim(desk)
     for score, name, told in _likely(desk):
         found = desk.who.agent.scenarios.get(name)
@@ -38,9 +42,22 @@ def begun(desk: Desk, wanted: tuple[str, ...], barred: frozenset[str]) -> None:
             if name in barred:
                 desk.notes.setdefault("barred", []).append(name)
             continue
+        if name in desk.words:
+            desk.notes.setdefault("not_begun", []).append(name)
+            continue
         values = f" with {told} of its fields named" if told else ""
         _take_up(desk, found, f"the message scored {score:.4f}{values}, at least {needed:g}")
         break
+
+
+def _by_word(desk: Desk, closed: frozenset[str] | set[str]) -> bool:
+    """The likeliest scenario that a model says is wanted begins, however little the message is like it."""
+    for name, word in desk.words.items():
+        found = desk.who.agent.scenarios[name]
+        if word.move == "go" and found.spec.enabled and name not in closed:
+            _take_up(desk, found, SAYS, word.path)
+            return True
+    return False
 
 
 def _claim(desk: Desk) -> float:
@@ -61,10 +78,11 @@ def _likely(desk: Desk) -> list[tuple[float, str, int]]:
     return sorted(found, key=lambda one: (-one[0], one[1]))
 
 
-def _take_up(desk: Desk, scenario: CompiledScenario, why: str) -> None:
+def _take_up(desk: Desk, scenario: CompiledScenario, why: str, path: tuple[str, ...] = ()) -> None:
+    """`path` is where a model says that it goes."""
     resting = next((place for place, one in enumerate(desk.standings) if one.scenario.id == scenario.id), None)
     if resting is not None:
-        desk.standings.insert(0, resumed(desk.standings.pop(resting), why, desk.who.number))
+        desk.standings.insert(0, taken_up(desk, desk.standings.pop(resting), why, path))
         return
     if sum(one.instance.status in ("active", "paused") for one in desk.standings) >= MAX_SCENARIOS:
         desk.notes["full"] = f"{scenario.id} did not begin: {MAX_SCENARIOS} scenarios are in progress"
@@ -73,12 +91,22 @@ def _take_up(desk: Desk, scenario: CompiledScenario, why: str) -> None:
     if _blocked(desk, scenario):
         return
     known, turn = desk.known, desk.who.number
-    standing = begin(scenario, msgspec.structs.replace(desk.view, words=False), known, turn, why)
+    view = msgspec.structs.replace(desk.view, words=False)
+    standing = _by_path(desk, scenario, path, why) or begin(scenario, view, known, turn, why)
     names, tools = desk.ledger.names, desk.who.agent.tools
     confirmed = is_confirmed(standing.step, standing.instance.confirmed, tools, names)
-    words = standing.step.spec.can_skip or not waits(standing, known, names, confirmed)
+    words = not path and (standing.step.spec.can_skip or not waits(standing, known, names, confirmed))
     view = msgspec.structs.replace(desk.view, words=words)
     desk.standings.insert(0, walk(standing, view, known, turn, desk.reopen, confirmed=confirmed))
+
+
+def _by_path(desk: Desk, scenario: CompiledScenario, path: tuple[str, ...], why: str) -> Standing | None:
+    """The scenario that begins where a model says, None where it says nothing or nothing that can be followed."""
+    if not path:
+        return None
+    instance = ScenarioInstance(scenario=scenario.id, version=scenario.spec.version, step="",
+                                started_turn=desk.who.number, last_turn=desk.who.number)
+    return led_in(desk, Standing(scenario=scenario, instance=instance, actions=(("START", why),)), path)
 
 
 def _fresh_case(desk: Desk, scenario: CompiledScenario) -> None:

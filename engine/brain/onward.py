@@ -7,12 +7,13 @@ import msgspec
 from ruche.engine.brain.bindings import confirmation_key, is_confirmed
 from ruche.engine.brain.correct import previous, rerouted, step_back
 from ruche.engine.brain.desk import Desk
+from ruche.engine.brain.guided import led
 from ruche.engine.brain.learn import reopened
 from ruche.engine.brain.names import Names
 from ruche.engine.brain.relocate import ASKED_AGAIN, circling, relocated
 from ruche.engine.brain.results import status_name
 from ruche.engine.brain.settle import ended
-from ruche.engine.brain.transitions import choose
+from ruche.engine.brain.transitions import View, choose
 from ruche.engine.brain.walk import Standing, asks_freely, enter, remembering, waits, walk
 from ruche.storage.model.conversation import Pending, ScenarioInstance, StepVisit
 
@@ -34,12 +35,40 @@ def gone_on(desk: Desk, answered: bool) -> None:
     elif focus is None and signals.resume and standings:
         standings[0] = resumed(standings[0], "taken up again on request", desk.who.number)
         desk.served = True
-    elif focus is not None and signals.back and _go_back(desk, focus):
+    elif focus is not None and signals.back and not _led(desk, focus) and _go_back(desk, focus):
         desk.served = True
     else:
         for place, one in enumerate(standings):
-            if one.instance.status == "active":
+            if one.instance.status == "active" and not _put_off(desk, place):
                 standings[place] = _onward(desk, one, place == focus, answered)
+
+
+def _led(desk: Desk, place: int) -> bool:
+    """True where a model says which step comes next."""
+    word = desk.words.get(desk.standings[place].scenario.id)
+    return word is not None and word.move == "go"
+
+
+def _put_off(desk: Desk, place: int) -> bool:
+    """True where a model says that the scenario is over or has to wait, and no confirmation is being answered."""
+    word = desk.words.get(desk.standings[place].scenario.id)
+    answering = desk.sensed.signals.answer and _awaited(desk.who.turn.session.pending, desk.standings[place].instance)
+    if word is None or word.move not in _PUT_OFF or answering:
+        return False
+    desk.end(place, *_PUT_OFF[word.move])
+    return True
+
+
+_PUT_OFF = {"leave": ("CANCEL", "the model says that it is settled or no longer wanted", "cancelled"),
+            "rest": ("PAUSE", "the model says that something else comes first", "paused")}
+
+
+def taken_up(desk: Desk, standing: Standing, why: str, path: tuple[str, ...]) -> Standing:
+    """A scenario that rested, in progress again, where a model says if it may be."""
+    standing = resumed(standing, why, desk.who.number)
+    view = msgspec.structs.replace(desk.view, words=False)
+    moved = led(desk, standing, path, view) if path else None
+    return standing if moved is None else walk(moved, view, desk.known, desk.who.number, desk.reopen)
 
 
 def resumed(standing: Standing, why: str, turn: int) -> Standing:
@@ -64,13 +93,26 @@ def _onward(desk: Desk, standing: Standing, focus: bool, answered: bool) -> Stan
         return standing
     view = msgspec.structs.replace(view, names=desk.ledger.names)
     words = standing.instance.step == before.instance.step and not corrected and not before.entered
-    standing = walk(standing, msgspec.structs.replace(view, words=words), desk.known, turn, desk.reopen,
-                    confirmed=_is_confirmed(desk, standing), blocked=_stuck(standing, view.names))
+    if words and standing.scenario.id in desk.words:
+        standing, words = _by_word(desk, standing, view)
+    standing = walk(standing, msgspec.structs.replace(view, words=words, names=desk.ledger.names), desk.known, turn,
+                    desk.reopen, confirmed=_is_confirmed(desk, standing), blocked=_stuck(standing, view.names))
     if standing.instance.step != before.instance.step:
         desk.served = True
         going = msgspec.structs.replace(standing, actions=(*standing.actions, ("CONTINUE", "")))
         return circling(desk, going) if not desk.knowledge.learned else going
     return _stayed(desk, standing, answered)
+
+
+def _by_word(desk: Desk, standing: Standing, view: View) -> tuple[Standing, bool]:
+    """(the scenario where a model says, whether its words decide after all). To stay means to ask again where the step
+    asks what no field holds."""
+    word = desk.words[standing.scenario.id]
+    if word.move != "go":
+        return (msgspec.structs.replace(standing, returned=True) if asks_freely(standing.step) else standing), False
+    moved = led(desk, standing, word.path, view, confirmed=_is_confirmed(desk, standing),
+                blocked=_stuck(standing, view.names))
+    return (standing, True) if moved is None else (moved, False)
 
 
 def _offered(standing: Standing, desk: Desk) -> Standing:

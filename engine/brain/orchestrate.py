@@ -59,6 +59,7 @@ def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved
                 scores={hit.id: hit.score for hit in retrieved.hits.transitions}, said=who.text,
                 heard=tuple(text for exchange in who.turn.session.history for text in exchange.said))
     desk = Desk(who, sensed, retrieved, knowledge, view)
+    desk.words = matched.words
     if who.instances:
         desk.load(changes)
         gone_on(desk, bool(matched.rules))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ruche.engine.brain.fields import CompiledField
-from ruche.storage.model.conversation import FieldValue
 
 SHORTEST = 3
 """Characters of a value that is hidden; shorter ones stand in too many words."""
@@ -18,9 +17,10 @@ TELLING = ("Words in double brackets, such as [[{name}]], stand for personal dat
 class Private:
     """Hides values and shows them again. Without any it changes nothing."""
 
-    def __init__(self, fields: Mapping[str, CompiledField], known: Mapping[str, FieldValue]) -> None:
-        values = {str(value.value): name for name, value in known.items() if name in fields and fields[name].spec.pii
-                  and isinstance(value.value, str) and len(value.value) >= SHORTEST}
+    def __init__(self, fields: Mapping[str, CompiledField], known: Mapping[str, Any]) -> None:
+        """`known` are plain values."""
+        values = {value: name for name, value in known.items() if name in fields and fields[name].spec.pii
+                  and isinstance(value, str) and len(value) >= SHORTEST}
         self._names = {value.lower(): f"[[{name}]]" for value, name in values.items()}
         self._values = {f"[[{name}]]": value for value, name in values.items()}
         longest_first = sorted(values, key=lambda value: (-len(value), value))

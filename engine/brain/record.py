@@ -110,7 +110,8 @@ def _counters(decided: Decided) -> tuple[dict[str, int], dict[str, int]]:
     session stays small."""
     before, turn = decided.who.turn.session, decided.who.number
     limited = [one.rule.rule for one in decided.matched.rules if one.rule.rule.cooldown or one.rule.rule.max_fires]
-    told = [] if not decided.who.agent.worded else [one.id for one in decided.matched.rules]
+    agent = decided.who.agent
+    told = [one.id for one in decided.matched.rules] if agent.worded or agent.sifter is not None else []
     if not limited and not told:
         return before.rule_fires, before.rule_last_turn
     fires = {**before.rule_fires, **{rule.id: before.rule_fires.get(rule.id, 0) + 1 for rule in limited}}

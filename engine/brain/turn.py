@@ -248,7 +248,7 @@ def _private(who: Identified, acted: Acted) -> Private | None:
     """What hides personal data, where a model speaks and a field is marked."""
     if not (who.agent.worded and who.agent.personal):
         return None
-    return Private(who.agent.fields, acted.knowledge.known)
+    return Private(who.agent.fields, {name: value.value for name, value in acted.knowledge.known.items()})
 
 
 def _usage(sensed: Sensed, spoken: Usage, *others: Judge | Sifter | None) -> Usage:

@@ -44,6 +44,8 @@ class ModelUse(Authored):
     so when this is absent."""
     filter: bool | None = None
     """Whether a model says of each candidate rule if it applies; when absent, with preset `maximum`."""
+    steps: bool | None = None
+    """Whether the same call also says where scenarios go; when absent, wherever rules are filtered."""
     unsure: Literal["exclude", "include", "log_only"] = "exclude"
     """What becomes of a rule of which it is not sure."""
     extract: bool | None = None

@@ -43,3 +43,5 @@ class Variable(Authored):
     default: bool | int | float | str | None = None
     policy: Literal["ON_EACH_TURN", "ON_DEMAND", "ON_SCENARIO_ENTRY", "ON_SESSION_START"] = "ON_DEMAND"
     cache_seconds: int = Field(default=0, ge=0)
+    shown: bool = False
+    """Whether a model that filters rules sees its value, so that a condition may be about it."""

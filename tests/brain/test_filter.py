@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ruche.plugins.contracts import Hit
-from ruche.plugins.generators.sifter import Candidates, read_sifted
+from ruche.plugins.generators.sifter import Candidates, RuleShown, read_sifted
 from ruche.plugins.tape import LiveTape
 from tests.brain.test_judge import judged
 from tests.brain.test_match import Ranked, rule, scored
@@ -29,13 +30,13 @@ def filtering(*script: Answer | str, rules: tuple[dict[str, Any], ...], retrieva
 
 
 def words(**verdicts: str) -> str:
-    return json.dumps(verdicts)
+    return json.dumps({"rules": verdicts})
 
 
 def sifted(server: Any) -> list[list[str]]:
-    """The ids that each request of the filter asked about."""
+    """The ids of rules that each request of the filter asked about."""
     found = [body["response_format"]["json_schema"]["schema"]["properties"] for body in server.requests]
-    return [sorted(part) for part in found]
+    return [sorted(part["rules"]["properties"]) for part in found]
 
 
 async def test_one_call_decides_about_all_candidates_also_those_just_below_the_threshold() -> None:
@@ -69,8 +70,9 @@ async def test_a_rule_below_the_threshold_in_doubt_is_not_applied_where_doubt_is
     assert run.decisions["match"]["dropped"] == {"threshold": ["c"]}
 
 
-@pytest.mark.parametrize("answer", ["nonsense", '{"a": "applies"', '{"other": "applies"}', '["applies"]',
-                                    Answer(status=500), Answer(raw=b"<html>")])
+@pytest.mark.parametrize("answer", [
+    "nonsense", '{"rules": {"a": "applies"', '{"rules": {"other": "applies"}}', "{}", '["applies"]', '{"rules": ["a"]}',
+    '{"rules": {}, "scenarios": {"s": {}}}', Answer(status=500), Answer(raw=b"<html>")])
 async def test_a_filter_that_gives_no_usable_answer_leaves_the_scores_to_decide(answer: Answer | str) -> None:
     rules = tuple(rule(name) for name in SCORES)
     async with filtering(answer, rules=rules, retrieval=scored(**SCORES)) as (talk, _):
@@ -102,9 +104,31 @@ async def test_a_step_that_is_entered_costs_one_more_call_and_no_others() -> Non
 
 
 async def test_without_a_candidate_nobody_is_asked() -> None:
-    async with filtering("{}", rules=(rule("a"),), retrieval=scored(a=0.1)) as (talk, server):
+    async with filtering("{}", rules=(rule("a", when="false"),), retrieval=scored(a=0.6)) as (talk, server):
         await talk.say("something")
     assert server.requests == []
+
+
+async def test_what_the_message_is_hardly_like_is_asked_about_and_applies_only_by_the_models_word() -> None:
+    rules = (rule("a"), rule("b"))
+    async with filtering(words(a="applies", b="unsure"), rules=rules, retrieval=scored(a=0.01, b=0.01),
+                         models={"unsure": "include"}) as (talk, _):
+        run = await talk.say("something")
+    assert [one.id for one in run.rules] == ["a"]
+    assert run.decisions["match"]["dropped"] == {"threshold": ["b"]}
+
+
+async def test_a_rule_that_was_applied_lately_is_asked_about_whatever_the_message_is_like() -> None:
+    rules = tuple(rule(f"r{number:02d}") for number in range(30))
+    scores = {one["id"]: 0.6 - 0.01 * place for place, one in enumerate(rules)}
+    async with filtering(words(r29="applies"), rules=rules, retrieval=scored(**scores)) as (talk, server):
+        talk.session = msgspec.structs.replace(talk.session, turn_count=5, rule_last_turn={"r29": 3})
+        run = await talk.say("something")
+    assert "r29" in sifted(server)[0]
+    assert len(sifted(server)[0]) == 20
+    assert "r29" in {one.id for one in run.rules}
+    shown = json.loads(server.requests[0]["messages"][0]["content"].split('<rules from="author">')[1].split("<")[0])
+    assert {one["id"]: one.get("ago") for one in shown}["r29"] == 2
 
 
 async def test_the_conversation_is_data_and_the_conditions_are_the_authors() -> None:
@@ -119,13 +143,14 @@ async def test_the_conversation_is_data_and_the_conditions_are_the_authors() -> 
 @given(st.dictionaries(st.sampled_from(["a", "b", "x"]), st.one_of(
     st.sampled_from(["applies", "not_related", "unsure", "yes", ""]), st.integers(), st.none(), st.lists(st.text()))))
 def test_every_answer_gives_every_candidate_one_of_three_words_or_is_no_answer(answer: dict[str, Any]) -> None:
-    task = Candidates(conditions=(("a", "one"), ("b", "two")), conversation=(("person", "hello"),))
-    found = read_sifted(json.dumps(answer), task)
+    task = Candidates(rules=(RuleShown(id="a", condition="one"), RuleShown(id="b", condition="two")),
+                      conversation=(("person", "hello"),))
+    found = read_sifted(json.dumps({"rules": answer}), task)
     assert (found is None) == ("x" in answer)
     if found is not None:
-        assert set(found) == {"a", "b"}
-        assert set(found.values()) <= {"applies", "not_related", "unsure"}
-        assert all(word == "unsure" for name, word in found.items() if answer.get(name) != word)
+        assert set(found.rules) == {"a", "b"}
+        assert set(found.rules.values()) <= {"applies", "not_related", "unsure"}
+        assert all(word == "unsure" for name, word in found.rules.items() if answer.get(name) != word)
 
 
 async def test_an_explanation_asks_the_model_as_a_turn_does_and_tells_what_it_said() -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.private import Private
 from ruche.plugins.tape import ReplayTape
-from ruche.storage.model.conversation import FieldValue
 from tests.brain.talk import bundle, without_times
 from tests.brain.test_judge import judged
 
@@ -57,8 +56,7 @@ AGENT = CompiledAgent(bundle(fields=FIELDS), 1)
 @given(st.dictionaries(st.sampled_from(["full_name", "email"]), st.text(min_size=3, max_size=12)),
        st.lists(st.text(max_size=12), max_size=4))
 def test_what_is_hidden_comes_back_and_no_marked_word_stays(values: dict[str, str], around: list[str]) -> None:
-    known = {name: FieldValue(value=value, source="user_provided", at_ms=0) for name, value in values.items()}
-    private = Private(AGENT.fields, known)
+    private = Private(AGENT.fields, values)
     text = " ; ".join([*around, *values.values()])
     hidden = private.hide(text)
     assert bool(private) == bool(values)
