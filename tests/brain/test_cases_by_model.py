@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from bench.model_server import Answer, ModelServer
 from ruche.storage.model.conversation import Exchange
 from tests.brain.talk import Talk
 from tests.brain.test_judge import judged
-from tests.plugins.model_server import Answer, ModelServer
 
 pytestmark = pytest.mark.anyio
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from bench.model_server import Answer
 from ruche.plugins.generators.sensor import Reading, read_findings
 from tests.brain.agents import RULES, taxi
 from tests.brain.talk import Talk
 from tests.brain.test_judge import calls, judged
-from tests.plugins.model_server import Answer
 
 pytestmark = pytest.mark.anyio
 

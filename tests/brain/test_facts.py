@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.model_server import Answer, ModelServer
 from ruche.plugins.generators.facts import read_facts
 from ruche.plugins.generators.judge import JudgedRule, Judgement, judge_messages, judge_schema, read_answer
 from ruche.storage.model.run import canonical
 from tests.brain.talk import Talk, without_times
 from tests.brain.test_judge import KIND, SAFE, again, calls, judged, verdicts
-from tests.plugins.model_server import Answer, ModelServer
 
 pytestmark = pytest.mark.anyio
 

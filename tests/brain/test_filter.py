@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.model_server import Answer
 from ruche.plugins.contracts import Hit
 from ruche.plugins.generators.sifter import Candidates, RuleShown, read_sifted
 from ruche.plugins.tape import LiveTape
 from tests.brain.test_judge import judged
 from tests.brain.test_match import Ranked, rule, scored
-from tests.plugins.model_server import Answer
 
 pytestmark = pytest.mark.anyio
 

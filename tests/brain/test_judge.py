@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.model_server import Answer, ModelServer
 from ruche.engine.brain import judge as lane
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.turn import PhasedBrain
@@ -29,7 +30,6 @@ from ruche.storage.model.run import Run, canonical
 from tests.brain.agents import RULES
 from tests.brain.talk import ENGINE, Desk, Functions, Shelf, Talk, bundle, talking, without_times
 from tests.brain.test_replay import Unreachable
-from tests.plugins.model_server import Answer, ModelServer
 
 pytestmark = pytest.mark.anyio
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.model_server import Answer, ModelServer
 from ruche.engine import Engine
 from ruche.engine.config import Price
 from ruche.engine.speakers import Speakers
@@ -17,7 +18,6 @@ from ruche.plugins.registry import Registry
 from tests.brain.agents import RULES
 from tests.brain.talk import bundle, talking
 from tests.brain.test_judge import judged
-from tests.plugins.model_server import Answer, ModelServer
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bench.model_server import Answer, ModelServer
 from tests.e2e.running import Server
 from tests.e2e.tree import ROOT
-from tests.plugins.model_server import Answer, ModelServer
 
 CHATS = 200
 SPEECH = "We open at nine. We close at six. On Sundays we rest. Come and see us."

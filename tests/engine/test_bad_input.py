@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from bench.model_server import Answer, ModelServer
 from ruche.engine import Engine
 from ruche.engine.authoring.load import load_folder
 from ruche.engine.config import read_settings
 from ruche.plugins.errors import ConfigurationError
-from tests.plugins.model_server import Answer, ModelServer
 from tests.plugins.test_expressions import ESCAPES as EXPRESSIONS
 from tests.plugins.test_templates import ESCAPES as TEMPLATES
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from bench.model_server import Answer, ModelServer
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Generated, Prompt
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.generators import Chain, Composer, OpenAICompatible
 from ruche.plugins.generators.prompt import messages
-from tests.plugins.model_server import Answer, ModelServer
 
 pytestmark = pytest.mark.anyio
 

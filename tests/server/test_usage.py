@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.model_server import Answer, ModelServer
+from bench.model_server import Answer, ModelServer
 from tests.server.served import served
 
 pytestmark = pytest.mark.anyio

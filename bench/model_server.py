@@ -1,16 +1,16 @@
-"""An OpenAI-compatible endpoint for tests: real HTTP on loopback, answers as scripted, and remembers what it saw.
+"""An OpenAI-compatible endpoint for suites and tests: real HTTP on loopback, scripted, remembers what it saw.
 
     async with ModelServer(Answer("Hello."), Answer(status=429, headers={"Retry-After": "0"})) as server:
         generator = OpenAICompatible(server.url, "test")
 
-The last answer is given again when the script is over.
+The last answer is given again when the script is over. A function in its place answers from the request's body.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -39,13 +39,18 @@ class Answer:
     usage: tuple[int, int] = (11, 7)
     counted: bool = True
     """False: a stream does not tell what it cost."""
+    gone: bool = False
+    """Hang up without a word."""
+
+
+Script = Answer | Callable[[dict[str, Any]], Answer]
 
 
 class ModelServer:
     """Async context manager. `requests` are the bodies, `left` is set when a client closes before its answer's end."""
 
-    def __init__(self, *script: Answer) -> None:
-        self._script = list(script) or [Answer()]
+    def __init__(self, *script: Script) -> None:
+        self._script: list[Script] = list(script) or [Answer()]
         self.requests: list[dict[str, Any]] = []
         self.headers: list[Mapping[str, str]] = []
         self.left = asyncio.Event()
@@ -75,7 +80,10 @@ class ModelServer:
         body = await request.json()
         self.requests.append(body)
         self.headers.append(dict(request.headers))
-        answer = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        scripted = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        answer = scripted if isinstance(scripted, Answer) else scripted(body)
+        if answer.gone and request.transport is not None:
+            request.transport.close()
         if answer.hang and answer.after is None:
             await self._hang()
         if answer.status != 200 or answer.raw is not None:
