@@ -21,6 +21,7 @@ import pykka
 
 from ruche.actors.future import AioFuture
 from ruche.actors.threads import Threads
+from ruche.plugins.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ruche.actors.ref import AioActorRef
@@ -72,7 +73,8 @@ class ActorSystem:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         if loop in self._of_loop:
-            raise RuntimeError("this event loop has an actor system already; use that one")
+            raise ConfigurationError("this event loop has an actor system already, and each has one: open a second engine "
+                                     "with Engine.blocking, or on a loop in another thread")
         self.loop = loop
         self.thread = threading.get_ident()
         self._context = contextvars.copy_context()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ruche.engine.recorded import Recorded
 from ruche.engine.talking import Talking
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ruche.engine.catalog import PublishedAgent
     from ruche.engine.config import Settings
     from ruche.engine.drafts import Drafts
+    from ruche.engine.given import Opening, Parts
     from ruche.engine.host import Component
     from ruche.engine.migrations import Migrations
     from ruche.engine.usage import Spent
@@ -37,23 +38,30 @@ class Engine(Talking, Recorded):
     @classmethod
     @asynccontextmanager
     async def open(cls, data: Path | str | None = None, *, agents: Path | str | None = None,
-                   settings: Settings | None = None, **plugins: Any) -> AsyncIterator[Engine]:
+                   settings: Settings | None = None, **parts: Unpack[Parts]) -> AsyncIterator[Engine]:
         """Start the engine on a directory, publish the agents of a folder, and stop it in order at the end.
 
-        `plugins` replaces parts by name: `embedder`, `brain`, `generator`, `tools`; `enforcers` adds to those that
-        rules may name. Raises DataLocked when another process holds the directory, ConfigurationError for keys,
-        settings, names that are taken, or agents that cannot be used.
+        What is left out is as the settings say (`ruche.toml`, `RUCHE_*`, else `data/` and no agents). `parts`, the
+        keywords of `ruche.engine.given.Parts`, replace parts of the engine. Raises DataLocked when another process
+        holds the directory, ConfigurationError for a directory, keys, settings, parts, names that are taken, or agents
+        that cannot be used; the message says what to change. One engine for each event loop.
         """
         from ruche.engine.config import read_settings
-        from ruche.engine.host import Host, Plugins
+        from ruche.engine.given import Plugins
+        from ruche.engine.host import Host
+        from ruche.plugins.errors import ConfigurationError
 
+        plugins = Plugins(**parts)
+        plugins.check()
+        if data == "":
+            raise ConfigurationError('data: an empty name is the current directory; write "." if that is meant')
         chosen = settings or read_settings()
         changes = {name: Path(value) for name, value in (("data", data), ("agents", agents)) if value is not None}
-        async with Host.start(chosen.model_copy(update=changes), Plugins(**plugins)) as host:
+        async with Host.start(chosen.model_copy(update=changes), plugins) as host:
             yield cls(host)
 
     @classmethod
-    def blocking(cls, data: Path | str | None = None, **options: Any) -> BlockingEngine:
+    def blocking(cls, data: Path | str | None = None, **options: Unpack[Opening]) -> BlockingEngine:
         """The same calls for a host without an event loop; a context manager."""
         from ruche.engine.blocking import BlockingEngine
 

@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,7 +34,9 @@ from ruche.engine.authoring.samples import served_samples
 from ruche.engine.brain.turn import PhasedBrain
 from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
+from ruche.engine.datadir import opening
 from ruche.engine.drafts import Drafts
+from ruche.engine.given import Plugins
 from ruche.engine.identities import Linked
 from ruche.engine.limits import Quotas
 from ruche.engine.migrations import Migrations
@@ -42,10 +44,11 @@ from ruche.engine.recalling import Recalling, open_recalling
 from ruche.engine.rerunning import Rerunner
 from ruche.engine.speakers import Speakers
 from ruche.engine.standing import Standing
+from ruche.engine.subscriptions import Subscriptions
 from ruche.engine.usage import Accounts
 from ruche.engine.webhooks import Webhooks
 from ruche.plugins.channels import built_in_channels
-from ruche.plugins.contracts import Brain, Embedder, Enforcer, Generator, ToolGateway
+from ruche.plugins.contracts import Brain, Enforcer
 from ruche.plugins.embedders import open_embedder
 from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.installed import Installed
@@ -59,10 +62,8 @@ from ruche.storage.keysources import (
     KeyringKeySource,
     create_root_key,
 )
-from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.store import Store
-from ruche.storage.vault import random_bytes
 
 
 def engine_name() -> str:
@@ -71,21 +72,6 @@ def engine_name() -> str:
         return f"ruche-engine {version('ruche-engine')}"
     except PackageNotFoundError:
         return "ruche-engine (source)"
-
-
-@dataclass(frozen=True)
-class Plugins:
-    """Parts that a host program replaces; None means the one that the settings name."""
-
-    embedder: Embedder | None = None
-    brain: Brain | None = None
-    generator: Callable[[ModelUse], Generator] | None = None
-    enforcers: dict[str, Enforcer] = field(default_factory=dict)
-    tools: ToolGateway | None = None
-    decider: Decider | None = None
-    """What becomes of a turn when a newer message arrives while it thinks."""
-    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-    entropy: Callable[[int], bytes] = random_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +105,7 @@ class Host:
         self.migrations: Migrations
         self.speakers: Speakers
         self.linked: Linked
+        self.subscriptions: Subscriptions
         """Made once the host is there."""
         self.leaving: set[tuple[str, str]] = set()
         """Tenant and interlocutor of those who are being erased."""
@@ -143,6 +130,7 @@ class Host:
                 host.notices = (*host.notices, *await host.catalog.serve_folders(*roots))
             host.notices = (*host.notices, *_keyless(host))
             await host.linked.load()
+            await host.subscriptions.load()
             await recover(host.sessions, host.hosting, store.unanswered())
             await host.standing.begin()
             yield host
@@ -222,9 +210,10 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
                 (notice,) if notice else (), installed.notices)
     host.recalling, host.notices = recalling, (*host.notices, *recalling.notices)
     host.migrations, host.speakers, host.linked = migrations, speakers, linked
-    webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms)
+    webhooks = Webhooks(settings.webhooks, tool_secrets(os.environ), hosting.new_id, hosting.clock_ms, scribe.commit,
+                        private=settings.callbacks.allow_private)
     stack.push_async_callback(webhooks.close)
-    hosting.notices = webhooks.notices if settings.webhooks else None
+    host.subscriptions = Subscriptions(host, webhooks)
     host.standing = Standing(host, webhooks, tools)
     return host
 
@@ -278,12 +267,16 @@ def tool_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 async def open_store(settings: Settings) -> Store:
-    """The store of the data directory, off the loop. A directory that holds nothing yet gets a root key first."""
-    def opening() -> Store:
-        return Store.open(settings.data, key_source(settings.data, settings.storage),
-                          reserve_bytes=settings.storage.reserve_bytes)
+    """The store of the data directory, off the loop. A directory that holds nothing yet gets a root key first.
 
-    return await anyio.to_thread.run_sync(opening)
+    Raises ConfigurationError where the directory cannot be made or written.
+    """
+    def open_it() -> Store:
+        with opening(settings.data):
+            return Store.open(settings.data, key_source(settings.data, settings.storage),
+                              reserve_bytes=settings.storage.reserve_bytes)
+
+    return await anyio.to_thread.run_sync(open_it)
 
 
 def key_source(data: Path, settings: StorageSettings) -> KeySource:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from ruche.plugins.errors import NotFound
+from ruche.plugins.errors import NotFound, StorageStopped
 
 if TYPE_CHECKING:
     from ruche.engine.host import Host
@@ -19,7 +20,14 @@ class Hosted:
     """Every method takes the tenant it acts for."""
 
     def __init__(self, host: Host) -> None:
-        self._host = host
+        self._running = host
+        self._process = os.getpid()
+
+    @property
+    def _host(self) -> Host:
+        """What runs in this process. Raises StorageStopped in one that was forked from it."""
+        refuse_forked(self._process)
+        return self._running
 
     async def session(self, tenant: str, session_id: str) -> SessionState:
         """A session as it is now. Raises NotFound."""
@@ -28,6 +36,12 @@ class Hosted:
 
     async def _read(self, tenant: str, question: Callable[[TenantStore], T]) -> T:
         return await self._host.scribe.read(lambda store: question(store.tenant(tenant)))
+
+
+def refuse_forked(process: int) -> None:
+    """Raises StorageStopped unless this is the process that opened the engine: no thread of it came along in a fork."""
+    if os.getpid() != process:
+        raise StorageStopped("this process was forked from the one that opened the engine; open one of its own here")
 
 
 def known(found: T | None, what: str) -> T:

@@ -16,6 +16,7 @@ from ruche.actors.actor import AioActorRef
 from ruche.actors.future import AioFuture, WouldDeadlock
 from ruche.actors.service import ServiceActor
 from ruche.actors.system import ActorSystem
+from ruche.plugins.errors import ConfigurationError
 from tests.actors.test_actor import Noting, anyio_backend, log_of
 
 __all__ = ["anyio_backend"]
@@ -78,7 +79,7 @@ async def test_an_actor_can_be_spawned_from_a_thread() -> None:
 @pytest.mark.anyio
 async def test_a_second_system_on_the_loop_and_an_actor_without_one_are_refused() -> None:
     async with ActorSystem():
-        with pytest.raises(RuntimeError, match="has an actor system already"):
+        with pytest.raises(ConfigurationError, match="has an actor system already"):
             await ActorSystem().__aenter__()
     with pytest.raises(RuntimeError, match="async with ActorSystem"):
         Noting.start()
