@@ -29,15 +29,20 @@ async def never_again(turn: TurnInput, stage: Stage, tape: Tape) -> str:
 
 async def test_a_listener_reads_what_is_kept_and_then_hears_that_the_engine_stops(tmp_path: Path) -> None:
     heard: list[str] = []
+    caught_up = asyncio.Event()
     async with hosted(tmp_path, ScriptedBrain(never_again)) as (engine, _):
         first = await engine.chat(agent="desk", user="kim", message="one")
 
         async def listen() -> None:
             async for event in engine.events("default", first.session_id):
                 heard.append(event.kind)
+                if len(heard) == 3:
+                    caught_up.set()
 
         listening = asyncio.ensure_future(listen())
         await engine.accept(agent="desk", user="kim", message="two")
+        with anyio.fail_after(20):
+            await caught_up.wait()
     with anyio.fail_after(20), pytest.raises(Unavailable, match="shutting down"):
         await listening
     assert heard == ["turn.accepted", "turn.completed", "turn.accepted"]
