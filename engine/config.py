@@ -133,6 +133,8 @@ class RetentionSettings(Section):
     dead_letters: int | None = Field(default=None, ge=1)
     utterances: int | None = Field(default=None, ge=1)
     """What agents with `memory` remember, by when it was said."""
+    deliveries: int | None = Field(default=None, ge=1)
+    """What became of calls to webhooks, by when that happened which they told of."""
     episodes: int | None = Field(default=None, ge=1)
     """What `ruche migrate memories` brought in, by when it happened."""
 
@@ -173,6 +175,15 @@ class WebhookSettings(Section):
     """Whether the host may be one that is not on the open Internet."""
 
 
+class CallbackSettings(Section):
+    """Which addresses admins may give to webhooks that they make over the API."""
+
+    hosts: tuple[str, ...] = ()
+    """Host names, `*.example.org` for all below one; any where it is empty."""
+    allow_private: bool = False
+    """Whether a host may be one that is not on the open Internet, and http instead of https."""
+
+
 class ConversationSettings(Section):
     newer_message: str = "supersede"
     """What becomes of a turn when a newer message comes while it is thought about: `supersede`, `absorb`, `continue`,
@@ -198,6 +209,7 @@ class Settings(Section):
     storage: StorageSettings = StorageSettings()
     tools: ToolSettings = ToolSettings()
     webhooks: dict[str, WebhookSettings] = {}
+    callbacks: CallbackSettings = CallbackSettings()
     conversation: ConversationSettings = ConversationSettings()
     log: LogSettings = LogSettings()
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ruche.engine.producing import Produced
     from ruche.engine.replay import Replayed
     from ruche.engine.reviewing import Reviews
+    from ruche.engine.subscriptions import Subscriptions
     from ruche.storage.audit import Verification
     from ruche.storage.auditor import Erasure
     from ruche.storage.model.conversation import SessionState
@@ -136,3 +137,8 @@ class Recorded(Hosted):
         from ruche.engine.reviewing import Reviews
 
         return Reviews(self._host)
+
+    @property
+    def webhooks(self) -> Subscriptions:
+        """Addresses that hear of conversations: made, verified, paused, and what became of deliveries."""
+        return self._host.subscriptions

@@ -1,35 +1,55 @@
-"""Tells other programs what happened in conversations: signed, at least once, only where the settings say."""
+"""Tells other programs what happened in conversations: signed, at least once, only where settings or an admin say."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
 import aiohttp
-import msgspec
-from yarl import URL
+from msgspec.structs import replace
 
-from ruche.actors.courier import Undeliverable
+from ruche.actors.courier import TRIES, Undeliverable
+from ruche.engine.callouts import Answered, Callouts, address_fault
 from ruche.engine.config import WebhookSettings
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
-from ruche.plugins.tools.addresses import PublicResolver, is_public
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.model.event import Event, OutboxItem
+from ruche.storage.model.record import AnyRecord, DeliveryNoted, WebhookSaved
 from ruche.storage.model.run import Run
+from ruche.storage.model.webhook import Delivery, DeliveryState, HookState, Webhook
 
 KIND: Final = "webhook"
-SCHEMA_VERSION: Final = "1.0"
-LONGEST_BODY: Final = 64_000
-"""Bytes; above that the texts stay at home."""
 SHORTEST_SECRET: Final = 32
+GIVES_UP_AFTER: Final = 10
+"""Deliveries given up one after the other, after which a webhook of the API is disabled."""
+_HELD_MS: Final = 3_600_000
+"""What waits for a webhook that is not active is looked at again after this time, or once it is resumed."""
+_SHOWN: Final = 500
+"""Characters of an answer that are kept."""
 _TOLD: Final = ("state", "reason", "superseded_by", "message_id", "error")
 """What of an event's data goes along."""
 _RETRIED = frozenset({408, 425, 429})
-_LITERAL = re.compile(r"^(?:[0-9.]+|0x[0-9a-f.x]+|\[.*\]|.*:.*)$", re.IGNORECASE)
-_encode = msgspec.json.Encoder().encode
+
+
+class Keep(Protocol):
+    """Makes records durable together."""
+
+    def __call__(self, *records: AnyRecord) -> Awaitable[None]: ...
+
+
+class Hook(NamedTuple):
+    """An address that hears of a tenant's conversations; `kept` is None for one of the settings."""
+
+    id: str
+    tenant: str
+    url: str
+    secret: str
+    events: tuple[str, ...]
+    agents: tuple[str, ...]
+    texts: bool
+    private: bool
+    state: HookState = "active"
+    kept: Webhook | None = None
 
 
 class Webhooks:
@@ -38,46 +58,99 @@ class Webhooks:
     Raises ConfigurationError for an address that may not be called, or a secret that is absent or short.
     """
 
-    def __init__(self, settings: Mapping[str, WebhookSettings], secrets: Mapping[str, str],
-                 new_id: Callable[[], str], clock_ms: Callable[[], int]) -> None:
-        self._hooks = dict(settings)
-        self._secrets = {name: _secret(name, hook, secrets) for name, hook in settings.items()}
-        self._new_id = new_id
-        self._clock_ms = clock_ms
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._closed = False
-        for name, hook in settings.items():
-            _check_address(name, hook)
+    def __init__(self, settings: Mapping[str, WebhookSettings], secrets: Mapping[str, str], new_id: Callable[[], str],
+                 clock_ms: Callable[[], int], keep: Keep | None = None, *, private: bool = False) -> None:
+        """`keep` makes durable what became of deliveries; `private` lets webhooks of the API have private hosts."""
+        self._hooks = {name: _of_settings(name, hook, secrets) for name, hook in settings.items()}
+        self._new_id, self._clock_ms, self._keep = new_id, clock_ms, keep
+        self._callouts, self.private = Callouts(), private
+
+    def __bool__(self) -> bool:
+        """Whether anybody wants to be told anything."""
+        return any(hook.state == "active" for hook in self._hooks.values())
+
+    def get(self, tenant: str, id: str) -> Hook | None:
+        hook = self._hooks.get(id)
+        return hook if hook is not None and hook.tenant == tenant else None
+
+    def of(self, tenant: str) -> list[Hook]:
+        """Those of a tenant, by id."""
+        return sorted(hook for hook in self._hooks.values() if hook.tenant == tenant)
+
+    def put(self, tenant: str, one: Webhook) -> Hook:
+        """A webhook of the API as it stands now."""
+        made = self._hooks[one.id] = Hook(one.id, tenant, one.url, one.secret, one.events, one.agents, one.texts,
+                                          self.private, one.state, one)
+        return made
+
+    def drop(self, id: str) -> None:
+        self._hooks.pop(id, None)
 
     def notices(self, key: SessionKey, events: tuple[Event, ...], run: Run | None) -> tuple[OutboxItem, ...]:
         """One item for each address that hears of each event."""
-        return tuple(self._item(name, hook, key, event, run) for name, hook in self._hooks.items()
-                     if hook.tenant == key.tenant and (not hook.agents or key.agent in hook.agents)
+        return tuple(self._item(hook, key, event, run) for hook in self._hooks.values()
+                     if hook.tenant == key.tenant and hook.state == "active"
+                     and (not hook.agents or key.agent in hook.agents)
                      for event in events if event.kind in hook.events)
 
-    async def deliver(self, tenant: str, item: OutboxItem) -> None:
-        """Call the address. Raises Undeliverable when it refuses for good, ProviderFailed when it may not next time."""
-        hook = self._hooks.get(item.target)
-        if hook is None or hook.tenant != tenant:
-            raise Undeliverable("the settings name this address no more")
-        body, at = _body(tenant, item), str(self._clock_ms() // 1000)
-        headers = {"Content-Type": "application/json", "X-Ruche-Timestamp": at, "X-Ruche-Delivery-Id": item.id,
-                   "X-Ruche-Event-Type": str(item.payload["event_type"]),
-                   "X-Ruche-Signature": signature(self._secrets[item.target], at, body)}
-        async with self._session(hook.allow_private).post(
-                hook.url, data=body, headers=headers, allow_redirects=False) as response:
-            status = response.status
-        if status in _RETRIED or status >= 500:
-            raise ProviderFailed(f"the address answered {status}")
-        if not 200 <= status < 300:
-            raise Undeliverable(f"the address answered {status}")
+    async def deliver(self, tenant: str, item: OutboxItem) -> int | None:
+        """Call the address; a time (ms) to look again where it is not to be called now. Raises Undeliverable when it
+        refuses for good, ProviderFailed when it may not next time."""
+        hook = self.get(tenant, item.target)
+        if hook is None:
+            raise Undeliverable("there is no such webhook any more")
+        if hook.state != "active":
+            return self._clock_ms() + _HELD_MS
+        try:
+            answered = await self.call(hook, item)
+        except (ProviderFailed, OSError, aiohttp.ClientError) as error:  # a TimeoutError is an OSError
+            await self._note(hook, item, Answered(0, ""), reason=type(error).__name__)
+            raise
+        refused = not (200 <= answered.status < 300)
+        again = answered.status in _RETRIED or answered.status >= 500
+        await self._note(hook, item, answered, final=not again,
+                         reason=f"the address answered {answered.status}" if refused else "")
+        if again:
+            raise ProviderFailed(f"the address answered {answered.status}")
+        if refused:
+            raise Undeliverable(f"the address answered {answered.status}")
+        return None
+
+    async def call(self, hook: Hook, item: OutboxItem) -> Answered:
+        """Send one item now, whatever the hook's state. Raises ProviderFailed, OSError and what aiohttp raises."""
+        return await self._callouts.call(hook.url, hook.secret, hook.tenant, item, str(self._clock_ms() // 1000),
+                                         private=hook.private)
 
     async def close(self) -> None:
-        self._closed = True
-        while self._sessions:
-            await self._sessions.popitem()[1].close()
+        await self._callouts.close()
 
-    def _item(self, name: str, hook: WebhookSettings, key: SessionKey, event: Event, run: Run | None) -> OutboxItem:
+    async def _note(self, hook: Hook, item: OutboxItem, answered: Answered, *, reason: str,
+                    final: bool = False) -> None:
+        """Keep what became of it, and of the webhook where that says something about it."""
+        if self._keep is None:
+            return
+        state: DeliveryState = "delivered" if not reason else (
+            "given_up" if final or item.attempts + 1 >= TRIES else "waiting")
+        now = self._clock_ms()
+        noted = DeliveryNoted(tenant=hook.tenant, at_ms=now, delivery=Delivery(
+            item=item, state=state, attempts=item.attempts + 1, tried_ms=now, status=answered.status, reason=reason,
+            answered=answered.text[:_SHOWN]))
+        changed = self._judged(hook, state)
+        await self._keep(noted, *([WebhookSaved(tenant=hook.tenant, at_ms=now, webhook=changed)] if changed else []))
+
+    def _judged(self, hook: Hook, state: DeliveryState) -> Webhook | None:
+        """A webhook of the API whose count of failures changes by this."""
+        now = self._hooks.get(hook.id)
+        kept = now.kept if now is not None else None
+        if kept is None or state == "waiting" or (state == "delivered" and not kept.failures):
+            return None
+        failures = 0 if state == "delivered" else kept.failures + 1
+        disabled = failures >= GIVES_UP_AFTER and kept.state == "active"
+        changed = replace(kept, failures=failures, state="disabled" if disabled else kept.state)
+        self.put(hook.tenant, changed)
+        return changed
+
+    def _item(self, hook: Hook, key: SessionKey, event: Event, run: Run | None) -> OutboxItem:
         payload: dict[str, Any] = {
             "interlocutor": key.interlocutor, "event_type": event.kind, "event_id": f"{event.session_id}:{event.seq}",
             "at_ms": event.at_ms, "agent_id": key.agent, "session_id": event.session_id, "turn_id": event.turn_id,
@@ -86,49 +159,14 @@ class Webhooks:
             payload.update(status=run.status, risk=run.risk, response_type=run.response_type)
         if hook.texts and run is not None:
             payload["texts"] = {"said": run.said, "reply": run.reply}
-        return OutboxItem(id=self._new_id(), kind=KIND, target=name, at_ms=self._clock_ms(), payload=payload)
-
-    def _session(self, private: bool) -> aiohttp.ClientSession:
-        if self._closed:
-            raise ProviderFailed("the engine is shutting down; it will be delivered afterwards")
-        session = self._sessions.get(private)
-        if session is None:
-            connector = aiohttp.TCPConnector(limit_per_host=8) if private else aiohttp.TCPConnector(
-                limit_per_host=8, resolver=PublicResolver(), use_dns_cache=False)
-            session = self._sessions[private] = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "ruche"})
-        return session
+        return OutboxItem(id=self._new_id(), kind=KIND, target=hook.id, at_ms=self._clock_ms(), payload=payload)
 
 
-def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """`v1=` and HMAC-SHA-256, hexadecimal, over the timestamp (seconds), a dot and the body."""
-    return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-
-
-def _body(tenant: str, item: OutboxItem) -> bytes:
-    payload = {name: value for name, value in item.payload.items() if name != "interlocutor"}
-    whole = {"delivery_id": item.id, "schema_version": SCHEMA_VERSION, "tenant_id": tenant, **payload}
-    body = _encode(whole)
-    return body if len(body) <= LONGEST_BODY else _encode({**whole, "texts": None})
-
-
-def _secret(name: str, hook: WebhookSettings, secrets: Mapping[str, str]) -> str:
-    secret = secrets.get(hook.secret, "")
+def _of_settings(name: str, hook: WebhookSettings, secrets: Mapping[str, str]) -> Hook:
+    secret, fault = secrets.get(hook.secret, ""), address_fault(hook.url, private=hook.allow_private)
     if len(secret) < SHORTEST_SECRET:
         raise ConfigurationError(f"setting webhooks.{name}.secret: the variable RUCHE_SECRET_{hook.secret} must hold "
                                  f"{SHORTEST_SECRET} characters or more")
-    return secret
-
-
-def _check_address(name: str, hook: WebhookSettings) -> None:
-    where = f"setting webhooks.{name}.url"
-    try:
-        address = URL(hook.url)
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: {error}") from None
-    if address.scheme != "https" and not (hook.allow_private and address.scheme == "http"):
-        raise ConfigurationError(f"{where}: write https://host/path")
-    if not address.host or address.user or address.fragment:
-        raise ConfigurationError(f"{where}: write https://host/path, without name, password or #")
-    if not hook.allow_private and _LITERAL.match(address.raw_host or "") and not is_public(address.host):
-        raise ConfigurationError(f"{where}: the host is not on the open Internet; write allow_private = true for it")
+    if fault:
+        raise ConfigurationError(f"setting webhooks.{name}.url: {fault}")
+    return Hook(name, hook.tenant, hook.url, secret, hook.events, hook.agents, hook.texts, hook.allow_private)

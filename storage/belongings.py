@@ -18,6 +18,7 @@ from ruche.storage.model.memory import Remembered
 from ruche.storage.model.record import (
     AgentPublished,
     AnyRecord,
+    DeliveryNoted,
     DraftSaved,
     EpisodeKept,
     FieldsExpired,
@@ -27,11 +28,23 @@ from ruche.storage.model.record import (
     ProfileSaved,
     ReminderSet,
     UtterancesKept,
+    WebhookSaved,
 )
 from ruche.storage.overlay import Change
 from ruche.storage.payload import EPISODE_BYTES, check_size
 from ruche.storage.protecting import Protecting
-from ruche.storage.rows import DRAFT, PLAN, AgentRow, EpisodeRow, IdentityRow, OutboxRow, PersonRow, UtteranceRow
+from ruche.storage.rows import (
+    DRAFT,
+    PLAN,
+    AgentRow,
+    DeliveryRow,
+    EpisodeRow,
+    IdentityRow,
+    OutboxRow,
+    PersonRow,
+    UtteranceRow,
+    WebhookRow,
+)
 from ruche.storage.vault import DataKey
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -70,6 +83,10 @@ class Belongings:
                 return self._expired(record, tenant)
             case EpisodeKept():
                 return [self._episode(record, tenant)]
+            case WebhookSaved():
+                return [self._webhook(record, tenant)]
+            case DeliveryNoted():
+                return [self._delivery(record, tenant)]
             case IdentityLinked():
                 return self._identity(record, tenant)
             case _:
@@ -111,6 +128,18 @@ class Belongings:
         link = self._put(IdentityRow(identity=record.identity, record=_encode(replace(record, profile=None))), tenant,
                          self._keyring.person(tenant.name, record.interlocutor))
         return [link] if record.profile is None else [link, self.profile(record.profile, tenant)]
+
+    def _webhook(self, record: WebhookSaved, tenant: Tenant) -> Change:
+        if record.gone:
+            return self._remove(WebhookRow, record.webhook.id, tenant)
+        return self._put(WebhookRow(id=Id(record.webhook.id), record=_encode(record)), tenant,
+                         self._keyring.person(tenant.name, ""))
+
+    def _delivery(self, record: DeliveryNoted, tenant: Tenant) -> Change:
+        item = record.delivery.item
+        return self._put(DeliveryRow(id=Id(item.id), webhook=item.target, at_ms=int(item.payload.get("at_ms", 0)),
+                                     state=record.delivery.state, record=_encode(record)), tenant,
+                         self._keyring.person(tenant.name, str(item.payload.get("interlocutor", ""))))
 
     def _settled(self, record: OutboxSettled, tenant: Tenant) -> list[Change]:
         if record.retry is None:

@@ -16,7 +16,14 @@ from ruche.storage.inbox import Inbox
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.event import OutboxItem
-from ruche.storage.model.record import Accepted, AgentPublished, DeadLettered, IdentityLinked, SegmentReleased
+from ruche.storage.model.record import (
+    Accepted,
+    AgentPublished,
+    DeadLettered,
+    IdentityLinked,
+    SegmentReleased,
+    WebhookSaved,
+)
 from ruche.storage.overlay import Overlay
 from ruche.storage.query import Query
 from ruche.storage.rows import (
@@ -28,6 +35,7 @@ from ruche.storage.rows import (
     OutboxRow,
     SegmentRow,
     SessionRow,
+    WebhookRow,
 )
 from ruche.storage.secured import stored_rows
 
@@ -39,6 +47,7 @@ _state = msgspec.msgpack.Decoder(SessionState).decode
 _segment = msgspec.msgpack.Decoder(SegmentReleased).decode
 _dead = msgspec.msgpack.Decoder(DeadLettered).decode
 _identity = msgspec.msgpack.Decoder(IdentityLinked).decode
+_webhook = msgspec.msgpack.Decoder(WebhookSaved).decode
 _outbox = msgspec.msgpack.Decoder(tuple[str, OutboxItem]).decode
 
 
@@ -89,6 +98,11 @@ class Everyone:
         """Every other name of every tenant's persons, and those that were theirs."""
         return [_identity(opened) for rows in self._use.rows(self._by_model[IdentityRow]) for row in rows
                 if (opened := self._opened(IdentityRow, "record", row)) is not None]
+
+    def all_webhooks(self) -> list[WebhookSaved]:
+        """Every webhook of every tenant that was made over the API."""
+        return [_webhook(opened) for rows in self._use.rows(self._by_model[WebhookRow]) for row in rows
+                if (opened := self._opened(WebhookRow, "record", row)) is not None]
 
     def fill_inbox(self) -> None:
         """What is waiting for an answer, and what was released of it, as the tables have it."""

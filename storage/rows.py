@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from ruche.storage.fields import Clear, Hash, Id, Sealed, SealedSearch, Stored, Token, bucket
 from ruche.storage.model.turn import Risk, Status
+from ruche.storage.model.webhook import DeliveryState
 
 
 class SessionRow(Stored, frozen=True, kw_only=True):
@@ -255,7 +256,32 @@ class IdentityRow(Stored, frozen=True, kw_only=True):
     record: Sealed[bytes]
 
 
+class WebhookRow(Stored, frozen=True, kw_only=True):
+    """An address that hears of the tenant's conversations, with its secret; sealed for the tenant."""
+
+    table: ClassVar[str] = "webhooks"
+    key: ClassVar[str] = "id"
+
+    id: Clear[Id]
+    record: Sealed[bytes]
+
+
+class DeliveryRow(Stored, frozen=True, kw_only=True):
+    """What became of telling a webhook of something at `at_ms`; sealed for the person whom it is about."""
+
+    table: ClassVar[str] = "deliveries"
+    key: ClassVar[str] = "id"
+    lookup: ClassVar[tuple[str, ...]] = ("webhook",)
+    aged: ClassVar[str] = "at_ms"
+
+    id: Clear[Id]
+    webhook: Token[str]
+    at_ms: Clear[int]
+    state: Clear[DeliveryState]
+    record: Sealed[bytes]
+
+
 MODELS: tuple[type[Stored], ...] = (SessionRow, PersonRow, RunRow, EventsRow, InboxRow, IdempotencyRow, SegmentRow,
                                     EffectRow, AgentRow, DeadRow, AdvisoryRow, OutboxRow, ErasureRow, HoldRow,
-                                    EpisodeRow, UtteranceRow, IdentityRow)
+                                    EpisodeRow, UtteranceRow, IdentityRow, WebhookRow, DeliveryRow)
 """In the order of their numbers in journal frames: only ever append."""

@@ -32,7 +32,7 @@ from ruche.storage.keys import Keys
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.ledger import Ledger
 from ruche.storage.model.event import OutboxItem
-from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered, IdentityLinked
+from ruche.storage.model.record import Accepted, AgentPublished, AnyRecord, DeadLettered, IdentityLinked, WebhookSaved
 from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
 from ruche.storage.quiet import Quiet
@@ -211,6 +211,11 @@ class Store:
         """Every other name of every tenant's persons, and those that were theirs: what a start knows people by."""
         self._check()
         return self._everyone.all_identities()
+
+    def all_webhooks(self) -> list[WebhookSaved]:
+        """Every webhook of every tenant that was made over the API."""
+        self._check()
+        return self._everyone.all_webhooks()
 
     @property
     def computed(self) -> Computed:

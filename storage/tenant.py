@@ -25,10 +25,12 @@ from ruche.storage.model.record import (
 )
 from ruche.storage.model.run import Run
 from ruche.storage.model.told import is_bare, told
+from ruche.storage.model.webhook import Delivery, Webhook
 from ruche.storage.people import People
 from ruche.storage.said import Said
 from ruche.storage.secured import Door, Page
 from ruche.storage.sessions import Idempotent, Sessions
+from ruche.storage.webhooks import Webhooks
 
 
 class TenantStore:
@@ -39,7 +41,7 @@ class TenantStore:
         self._sessions = Sessions(door, tenant)
         self._people, self._agents = People(door, tenant), Agents(door, tenant)
         self._episodes, self._said = Episodes(door, tenant), Said(door, tenant)
-        self._identities = Identities(door, tenant)
+        self._identities, self._webhooks = Identities(door, tenant), Webhooks(door, tenant)
         self._runs = Runs(door, tenant, self._sessions, heads)
         self._tenant = tenant
 
@@ -164,6 +166,19 @@ class TenantStore:
                  cursor: str | None = None) -> Page[EpisodeKept]:
         """Newest day first. Raises BadCursor."""
         return self._episodes.page(kind=kind, interlocutor=interlocutor, limit=limit, cursor=cursor)
+
+    def webhooks(self) -> list[Webhook]:
+        """Those that were made over the API, oldest first."""
+        return self._webhooks.all()
+
+    def delivery(self, id: str) -> Delivery | None:
+        """What became of telling a webhook of something."""
+        return self._webhooks.delivery(id)
+
+    def deliveries(self, webhook: str, *, state: str | None = None, limit: int = 20,
+                   cursor: str | None = None) -> Page[Delivery]:
+        """Of one webhook, newest first. Raises BadCursor."""
+        return self._webhooks.deliveries(webhook, state, limit, cursor)
 
     def advisories(self, run_id: str) -> list[AdvisoryAdded]:
         """In the order in which they were added."""

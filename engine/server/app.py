@@ -39,6 +39,7 @@ from ruche.engine.server import (
     upkeep,
     usage,
     versions,
+    webhooks,
 )
 from ruche.engine.server.auth import TABLE, VERIFIER, authenticate, open_verifier
 from ruche.engine.server.context import BEHIND_PROXY, ENGINE, STREAMS
@@ -61,7 +62,7 @@ def route_table() -> tuple[Route, ...]:
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *replays.ROUTES,
              *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *migrations.ROUTES,
              *authoring.ROUTES, *parts.ROUTES, *people.ROUTES, *produced.ROUTES, *reviews.ROUTES, *upkeep.ROUTES,
-             *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *ops.ROUTES, *console.routes())
+             *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *webhooks.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 

@@ -6,7 +6,6 @@ before it is published. `If-Match` with an answer's ETag refuses a write to what
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -21,13 +20,12 @@ from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.auth import IDENTITY
 from ruche.engine.server.context import ENGINE
 from ruche.engine.server.once import answered_once
-from ruche.engine.server.requests import Body, query, read, read_json, whole
+from ruche.engine.server.requests import Body, cursor_after, name_after, query, read, read_json, whole
 from ruche.engine.server.routes import AUTHOR, WRITE, Handler, Route
 from ruche.plugins.errors import ConfigurationError, InvalidRequest, Malformed
 from ruche.plugins.templates import TemplateError, compile_template
 from ruche.storage.model.rule import Rule
 from ruche.storage.model.wording import Template
-from ruche.storage.secured import BadCursor
 
 MOST_AT_ONCE = 1_000
 _ETAG = re.compile(r'"([0-9]{1,12})"')
@@ -101,32 +99,19 @@ def dumped(item: Any) -> dict[str, Any]:
     return shown
 
 
-def _cursor(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
-
-
-def _after(cursor: str | None) -> str:
-    if cursor is None:
-        return ""
-    try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
-    except ValueError:
-        raise BadCursor("the cursor is not one that this list gave; start again without it") from None
-
-
 def _page(part: Part, draft: Draft, limit: int, after: str) -> PartPage:
     items: Sequence[Any] = sorted(part.of(draft.bundle), key=part.id_of)
     left = [item for item in items if part.id_of(item) > after]
     more = len(left) > limit
     return PartPage(items=[dumped(item) for item in left[:limit]], revision=draft.revision,
-                    next_cursor=_cursor(part.id_of(left[limit - 1])) if more else None)
+                    next_cursor=cursor_after(part.id_of(left[limit - 1])) if more else None)
 
 
 def _lister(part: Part) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         values = query(request, "limit", "cursor")
         draft = await request.app[ENGINE].drafts.read(*where(request))
-        return tagged(answer(_page(part, draft, whole(values, "limit", 20, 1, 100), _after(values.get("cursor")))),
+        return tagged(answer(_page(part, draft, whole(values, "limit", 20, 1, 100), name_after(values.get("cursor")))),
                       draft)
 
     return _named(handler, f"list_{part.name}")

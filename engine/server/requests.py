@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from typing import Annotated, Any, TypeVar
 
@@ -13,6 +14,7 @@ from msgspec import Meta
 from ruche.engine.server.errors import UnsupportedMedia
 from ruche.engine.server.limits import check_depth
 from ruche.plugins.errors import DeadlineExceeded, InvalidRequest, Malformed
+from ruche.storage.secured import BadCursor
 
 Id = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_@][A-Za-z0-9_.@:-]*$")]
 Person = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -123,3 +125,18 @@ def whole(values: dict[str, str], name: str, default: int, least: int, most: int
         raise InvalidRequest(f"{name}: a whole number from {least} to {most}",
                              fields=[{"path": name, "message": f"a whole number from {least} to {most}"}])
     return int(text)
+
+
+def cursor_after(name: str) -> str:
+    """The opaque place behind an item of a list that is in the order of names."""
+    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def name_after(cursor: str | None) -> str:
+    """The inverse, empty without one. Raises BadCursor."""
+    if cursor is None:
+        return ""
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
+    except ValueError:
+        raise BadCursor("the cursor is not one that this list gave; start again without it") from None

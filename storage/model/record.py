@@ -11,6 +11,7 @@ from ruche.storage.model.event import Event, OutboxItem
 from ruche.storage.model.memory import Remembered
 from ruche.storage.model.migration import MigrationPlan
 from ruche.storage.model.run import Run
+from ruche.storage.model.webhook import Delivery, Webhook
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True, gc=False):
@@ -240,6 +241,19 @@ class OutboxSettled(Record, frozen=True, kw_only=True, tag="delivered"):
     reason: str = ""
 
 
+class WebhookSaved(Record, frozen=True, kw_only=True, tag="webhook"):
+    """A webhook as it stands now, or (`gone`) as it stood last."""
+
+    webhook: Webhook
+    gone: bool = False
+
+
+class DeliveryNoted(Record, frozen=True, kw_only=True, tag="delivery"):
+    """What became of a delivery so far."""
+
+    delivery: Delivery
+
+
 class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
     """What was said in a turn of an agent that remembers, ready to be found."""
 
@@ -250,4 +264,4 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
 AnyRecord = (Accepted | TriedAgain | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved
              | ProfileSaved | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled
              | PersonErased | HoldSet | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept
-             | TenantErased | IdentityLinked)
+             | TenantErased | IdentityLinked | WebhookSaved | DeliveryNoted)

@@ -24,7 +24,8 @@ BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
           **{f"/v1/agents/{{agent}}/migrations/{{id}}/{what}": {} for what in ("approve", "reject")},
           "/v1/sessions/{id}/reply": {"text": "Good day."}, "/v1/agents/{agent}/publish": {},
           "/v1/runs/{id}/review": {"verdict": "rate", "note": "fine", "rating": 4},
-          "/v1/interlocutors/{id}": {"fields": {}},
+          "/v1/interlocutors/{id}": {"fields": {}}, "/v1/webhooks/{id}": {"texts": False},
+          "/v1/webhooks": {"url": "https://192.0.2.1/x"},
           "/v1/interlocutors/{id}/identities": {"identity": "kiosk-7"},
           "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
           "/v1/token/anonymous": {"agent_id": "kiosk"}, "/v1/console/session": {"code": "unknown"}}
@@ -64,6 +65,14 @@ ALLOWED = {
     "GET /v1/interlocutors/{id}/identities": "operator admin",
     "POST /v1/interlocutors/{id}/identities": "admin",
     "DELETE /v1/interlocutors/{id}/identities/{identity}": "admin",
+    "GET /v1/webhooks": "operator admin",
+    "POST /v1/webhooks": "admin",
+    "GET /v1/webhooks/{id}": "operator admin",
+    "PATCH /v1/webhooks/{id}": "admin",
+    "DELETE /v1/webhooks/{id}": "admin",
+    **{f"POST /v1/webhooks/{{id}}/{action}": "admin" for action in ("verify", "test", "pause", "resume")},
+    "GET /v1/webhooks/{id}/deliveries": "operator admin",
+    "POST /v1/webhooks/{id}/deliveries/{delivery}/redeliver": "admin",
     "GET /v1/agents": "agent_author operator admin",
     "GET /v1/agents/{agent}": "agent_author operator admin",
     "GET /v1/agents/{agent}/versions": "agent_author operator admin",
@@ -145,9 +154,10 @@ def test_without_a_valid_token_every_route_that_wants_one_answers_401(site: Serv
 def rivals(site: Served) -> dict[str, str]:
     """Ids that exist, in another tenant."""
     answer = site.chat("When do you open?", site.token(sub="rita", tenant="rival"))
-    assert answer.status == 200, answer.body
+    made = site.request("POST", "/v1/webhooks", {"url": "https://example.org/x"}, site.token("admin", tenant="rival"))
+    assert (answer.status, made.status) == (200, 201)
     return {"session": answer.json["session_id"], "run": answer.json["turn_id"], "agent": "kiosk",
-            "interlocutor": "rita"}
+            "interlocutor": "rita", "webhook": made.json["id"]}
 
 
 @pytest.mark.parametrize("route", [route for route in TABLE if "{" in route.path], ids=name)
@@ -155,7 +165,7 @@ def test_another_tenants_id_is_answered_byte_for_byte_like_an_unknown_one(site: 
                                                                           route: Route) -> None:
     """Security item 4, generated from the route table."""
     path = route.path.replace("/audit/proof/", "/runs/")
-    kind = next((kind for kind in ("session", "run", "agent", "interlocutor") if f"/{kind}s/" in path), None)
+    kind = next((kind for kind in ("session", "run", "agent", "interlocutor", "webhook") if f"/{kind}s/" in path), None)
     assert kind is not None, "name the kind of id of this new route"
     token = site.token("admin", "operator", sub="eve", tenant="third")
     answers = []
