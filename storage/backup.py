@@ -16,7 +16,6 @@ from ruche.storage import frames, platform
 from ruche.storage.archive import KEYRING, Archive, Manifest, Shipped
 from ruche.storage.datafiles import DataFiles
 from ruche.storage.errors import IntegrityError
-from ruche.storage.keyfile import read_lines
 from ruche.storage.upgrade import FORM
 
 _ATTEMPTS: Final = 5
@@ -92,10 +91,7 @@ class Backup:
                 if attempt == _ATTEMPTS - 1:
                     raise
                 continue
-            keyring = self._files.keyring.path
-            content = keyring.read_bytes()
-            _, end = read_lines(content, keyring)
-            shipped[KEYRING] = archive.put(KEYRING, content[:end], now)
+            shipped[KEYRING] = archive.put(KEYRING, self._files.keyring.content(), now)
             return plan, shipped
         raise IntegrityError("the data directory changed faster than it could be copied; try again")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,7 +13,7 @@ from ruche.storage.computed import Computed
 from ruche.storage.connection import distrusted
 from ruche.storage.errors import ConfigurationError, IntegrityError
 from ruche.storage.journal import SEGMENT_BYTES, Journal
-from ruche.storage.keyfile import now_ms
+from ruche.storage.keyline import now_ms
 from ruche.storage.keyring import Keyring, KeySource
 from ruche.storage.log import AuditLog
 from ruche.storage.notary import Notary
@@ -70,10 +71,13 @@ class DataFiles:
 
     def close(self) -> None:
         """Close what is open, and the lock last."""
-        for part in reversed(self._opened):
-            part.close()
-        self._opened.clear()
-        self._lock.release()
+        with contextlib.ExitStack() as closing:
+            closing.callback(self._lock.release)
+            for part in self._opened:
+                closing.callback(part.close)
+            if self._opened:
+                self.keyring.keep_places()
+            self._opened.clear()
 
     def disown(self) -> None:
         """In a forked child: let go of the descriptors; the table file is left alone, the parent is using it."""

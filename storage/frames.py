@@ -27,6 +27,8 @@ _VERSION: Final = 1
 _FILE: Final = _NAME + b"%02d" % _VERSION
 NO_KEY: Final = bytes(8)
 LARGEST_BODY: Final = 256 * 1024 * 1024
+_PART: Final = 1 << 20
+"""Bytes that are read at once where a file is not read whole."""
 
 
 class Frame(NamedTuple):
@@ -88,8 +90,9 @@ def frame(sequence: int, durable: int, body: bytes, batch: int = 1, at_ms: int =
     return HEAD.pack(_MAGIC, len(body), sequence, durable, batch, at_ms, crc) + body
 
 
-def read_frame(content: bytes, at: int) -> Frame | None:
-    """The frame that starts at `at`, None when there is no whole and sound one."""
+def read_frame(content: bytes, at: int, start: int = 0) -> Frame | None:
+    """The frame that starts at `at`, None when there is no whole and sound one; `start` is where the content does in
+    its file."""
     if at + HEAD.size > len(content):
         return None
     magic, length, sequence, durable, batch, at_ms, crc = HEAD.unpack_from(content, at)
@@ -99,7 +102,7 @@ def read_frame(content: bytes, at: int) -> Frame | None:
     body = content[at + HEAD.size:end]
     if zlib.crc32(body, zlib.crc32(HEAD.pack(magic, length, sequence, durable, batch, at_ms, 0))) != crc:
         return None
-    return Frame(at, end, sequence, durable, batch, body, at_ms)
+    return Frame(start + at, start + end, sequence, durable, batch, body, at_ms)
 
 
 def scan(content: bytes, at: int = HEADER.size) -> Scan:
@@ -114,16 +117,28 @@ def scan(content: bytes, at: int = HEADER.size) -> Scan:
     return Scan(found, at, None)
 
 
-def read_along(file: IO[bytes], path: Path) -> Iterator[Frame]:
-    """All frames of a file one after the other, after its header. Raises IntegrityError at the first bad byte."""
-    at = file.seek(HEADER.size)
-    while head := file.read(HEAD.size):
-        length = HEAD.unpack(head)[1] if len(head) == HEAD.size else LARGEST_BODY + 1
-        read = read_frame(head + file.read(length), 0) if length <= LARGEST_BODY else None
-        if read is None:
-            raise IntegrityError(f"{path.name}: damaged at byte {at}", file=str(path), offset=at)
-        yield read._replace(start=at, end=at + read.end)
-        at += read.end
+def read_along(file: IO[bytes], path: Path, at: int = HEADER.size) -> Iterator[Frame]:
+    """All frames of a file one after the other, from a place on. Raises IntegrityError at the first bad byte."""
+    held, start = b"", file.seek(at)
+    while more := file.read(_PART):
+        held, at = held + more, 0
+        while (read := read_frame(held, at, start)) is not None:
+            yield read
+            at = read.end - start
+        if not _may_go_on(held, at):
+            break
+        held, start = held[at:], start + at
+        at = 0
+    if held[at:]:
+        raise IntegrityError(f"{path.name}: damaged at byte {start + at}", file=str(path), offset=start + at)
+
+
+def _may_go_on(content: bytes, at: int) -> bool:
+    """Whether what begins at `at` and is no whole frame may be the beginning of one."""
+    if at + HEAD.size > len(content):
+        return True
+    magic, length = HEAD.unpack_from(content, at)[:2]
+    return bool(magic == _MAGIC and length <= LARGEST_BODY and at + HEAD.size + length > len(content))
 
 
 def whole_batches(found: Scan) -> Scan:

@@ -8,22 +8,28 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ruche.storage import platform
 from ruche.storage.errors import ConfigurationError, IntegrityError
-from ruche.storage.keyfile import KeyFile, Kind, Place, WrappedKey, now_ms
-from ruche.storage.keypersons import MANY, PersonLines
+from ruche.storage.keyfile import KeyFile, Placed
+from ruche.storage.keyline import Kind, WrappedKey, now_ms
+from ruche.storage.keypersons import MANY, PersonLines, moved
+from ruche.storage.keyplaces import KeyPlaces, Places
 from ruche.storage.vault import KEY_BYTES, check_key, derive, nonce
 
 _SLACK: Final = 4096
 """Replaced lines that the file may hold beyond as many as there are live ones, before opening rewrites it."""
+_UNKEPT: Final = 4096
+"""Lines that were read one by one, beyond which their places are kept at once."""
 _OPENINGS: Final = b"openings"
 _FIRST: Final[tuple[Kind, ...]] = ("hash", "users", "journal")
 _UPPER: Final = (*_FIRST, "tenant")
@@ -40,6 +46,9 @@ class KeyLines:
         self._noted, self.openings = False, 1
         self.file = KeyFile(path, disk)
         self._persons = PersonLines(self.file)
+        self._others = array("q")
+        """Where lines of other kinds begin."""
+        self._places = KeyPlaces(path.with_name("places"), self._root, disk)
         try:
             if path.exists():
                 self._read()
@@ -125,10 +134,16 @@ class KeyLines:
                                           named_by=named_by)
         return self.put(self._wrap(changed, self.unwrap(line)))
 
-    def bury(self, line: WrappedKey) -> None:
-        """Leave a tombstone. Inside `rewriting`, after which the key is gone from the disk."""
-        self._lines.pop(line.id, None)
-        self._persons.put(WrappedKey("gone", line.id, b"", line.owner, now_ms(), b""))
+    def destroy(self, doomed: Sequence[WrappedKey]) -> None:
+        """Leave a tombstone of each person's key: they are gone from the disk when this returns. Costs little more than
+        copying the file. Raises IntegrityError, with nothing changed, when the file is damaged."""
+        stones = [WrappedKey("gone", line.id, b"", line.owner, now_ms(), b"") for line in doomed]
+        ids = {line.id for line in doomed}
+        gone = self._persons.extents(ids)
+        written = self.file.cut(gone, ids, stones)
+        self._others = array("q", moved(np.array(self._others, dtype=np.int64), gone).tolist())
+        self._take(written)
+        self._persons.cut(gone, ids, [(place, line) for place, line in written if line.kind in MANY])
 
     def drop(self, line: WrappedKey) -> None:
         """Leave nothing. Inside `rewriting`, after which the key is gone from the disk."""
@@ -170,7 +185,9 @@ class KeyLines:
         if not self._noted:
             self.put(WrappedKey("openings", _OPENINGS, b"", b"", now_ms(), b"", b"", self.openings))
             self._noted = True
-        self._persons.written([(place, line) for place, line in self.file.flush() if line.kind in MANY])
+        written = self.file.flush()
+        self._take(written)
+        self._persons.written([(place, line) for place, line in written if line.kind in MANY])
 
     @contextlib.contextmanager
     def rewriting(self) -> Iterator[None]:
@@ -188,7 +205,13 @@ class KeyLines:
     def rewrite(self) -> None:
         """The file as the lines are now, in one step."""
         self.file.rewrite(itertools.chain(list(self._lines.values()), self._persons.every()))
-        self._persons.fill((place, line) for place, line in self.file.lines() if line.kind in MANY)
+        self._others = array("q")
+        self._persons.fill(self._indexed(self.file.lines()))
+
+    def keep_places(self) -> None:
+        """So that the next opening need not read every line."""
+        with contextlib.suppress(OSError):
+            self._places.keep(Places(self.file.extent, self._persons.entries(), np.array(self._others, dtype=np.int64)))
 
     def close(self) -> None:
         """Forget every key."""
@@ -250,7 +273,10 @@ class KeyLines:
         self.rewrite()
 
     def _read(self) -> None:
-        live = self._persons.fill(self._indexed(self.file.read())) + len(self._lines)
+        places = self._places.load()
+        if places is None or not self.file.resume(places.known):
+            places = None
+        live = self._resume(places) + len(self._lines)
         noted = self._lines.get(_OPENINGS)
         self.openings = 1 + (noted.spent if noted else 1)
         if self._slot(self._root) is None:
@@ -262,15 +288,30 @@ class KeyLines:
                                  file=str(self.file.path))
         if self.file.count > 2 * live + _SLACK:
             self.rewrite()
+        if self.file.count > (places.known.lines if places else 0) + _UNKEPT:
+            self.keep_places()
 
-    def _indexed(self, lines: Iterable[tuple[Place, WrappedKey]]) -> Iterator[tuple[Place, WrappedKey]]:
+    def _resume(self, places: Places | None) -> int:
+        """Take in what is kept of the file, and the lines after that; gives how many ids of persons there are."""
+        if places is None:
+            return self._persons.fill(self._indexed(self.file.read()))
+        read = self.file.reader()
+        for place in places.others.tolist():
+            self._index(read(place))
+            self._others.append(place)
+        return self._persons.fill(self._indexed(self.file.read()), places.registers)
+
+    def _indexed(self, lines: Iterable[Placed]) -> Iterator[Placed]:
         """Those of persons; the others are taken in."""
         for place, line in lines:
             if line.kind in MANY:
                 yield place, line
             else:
                 self._index(line)
+                self._others.append(place)
 
+    def _take(self, written: Iterable[Placed]) -> None:
+        self._others.extend(place for place, line in written if line.kind not in MANY)
 
 def _open(line: WrappedKey, wrapping: bytes) -> bytes:
     return AESGCM(wrapping).decrypt(line.wrapped[:12], line.wrapped[12:], line.place())

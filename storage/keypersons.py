@@ -8,20 +8,22 @@ is in memory, and the counts of keys that were used lately.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ruche.storage.keyfile import KeyFile, LineReader, Place, WrappedKey
+from ruche.storage.keyfile import Extent, KeyFile, Placed
+from ruche.storage.keyline import LineReader, Place, WrappedKey
+from ruche.storage.keyplaces import Entries
 from ruche.storage.register import Numbers, Register
 
 _NOTED: Final = 16_384
 """Counts that are kept in memory: 10 MB."""
 _AT_ONCE: Final = 1 << 17
 _POSITIVE: Final = 0x7FFF_FFFF_FFFF_FFFF
-
+_ZERO: Final = b"\0"
 
 MANY: Final = ("person", "gone")
 Saved = tuple[dict[bytes, WrappedKey | None], dict[bytes, None], dict[bytes, WrappedKey]]
@@ -111,7 +113,7 @@ class PersonLines:
     def forget_noted(self) -> None:
         self._noted.clear()
 
-    def written(self, placed: Iterable[tuple[Place, WrappedKey]]) -> None:
+    def written(self, placed: Iterable[Placed]) -> None:
         """Lines that are in the file now, each at its place."""
         for place, line in placed:
             self._add(place, line)
@@ -128,21 +130,42 @@ class PersonLines:
         for register, number in zip(self._where.registers, _numbers(line), strict=True):
             register.add(number, place)
 
-    def fill(self, placed: Iterable[tuple[Place, WrappedKey]]) -> int:
-        """Begin anew from the file with these lines; gives how many ids there are."""
-        where, ids = self._nowhere(), array("q")
-        columns: tuple[array[int], ...] = (array("q"), array("q"), array("q"), array("q"))
+    def fill(self, placed: Iterable[Placed], known: Iterable[Entries] = ()) -> int:
+        """Begin anew from the file with what is known of it and these lines; gives how many ids there are."""
+        where, gathered = self._nowhere(), _Gathered()
+        for register, (numbers, places) in zip(where.registers, known, strict=False):
+            register.fill(numbers, places)
         for place, line in placed:
-            for column, value in zip(columns, (place, *_numbers(line)), strict=True):
-                column.append(value)
-            if len(columns[0]) >= _AT_ONCE:
-                ids.extend(columns[1])
-                columns = _moved(columns, where)
-        ids.extend(columns[1])
-        _moved(columns, where)
+            gathered.add(place, line)
+            if len(gathered.places) >= _AT_ONCE:
+                gathered.move(where)
+        gathered.move(where)
         self._where = where
         self.restore(({}, {}, {}))
-        return len(np.unique(np.frombuffer(ids, dtype=np.int64))) if ids else 0
+        return len(np.unique(where.ids.everything()[0]))
+
+    def entries(self) -> tuple[Entries, Entries, Entries]:
+        """What the registers hold."""
+        ids, names, owners = (register.everything() for register in self._where.registers)
+        return ids, names, owners
+
+    def extents(self, ids: Iterable[bytes]) -> list[Extent]:
+        """Where every line of these ids begins and ends, in order. Raises IntegrityError."""
+        where = self._where
+        return sorted((place, where.read.end(place)) for one in ids for place in self._places(where, one))
+
+    def cut(self, gone: Sequence[Extent], ids: Iterable[bytes], written: Iterable[Placed]) -> None:
+        """The file is without these extents and ids now, and has these lines at its end."""
+        where = self._nowhere()
+        for before, register in zip(self._where.registers, where.registers, strict=True):
+            numbers, places = before.everything()
+            stays = ~np.isin(places, [begin for begin, _ in gone])
+            register.fill(numbers[stays], moved(places[stays], gone))
+        for one in ids:
+            self._changed.pop(one, None)
+            self._noted.pop(one, None)
+        self._where = where
+        self.written(written)
 
     def saved(self) -> Saved:
         """What is not in the file, to be taken back with `restore`."""
@@ -178,14 +201,40 @@ class PersonLines:
         return None
 
 
-def _moved(columns: tuple[array[int], ...], where: _Where) -> tuple[array[int], ...]:
-    """Put what was gathered into the registers; gives empty columns."""
-    places, *numbers = [np.array(column, dtype=np.int64) for column in columns]
-    for register, one in zip(where.registers, numbers, strict=True):
-        register.fill(one, places)
-        while crowded := register.crowded():
-            register.replace(crowded, register.merged([run.content() for run in crowded], _all))
-    return array("q"), array("q"), array("q"), array("q")
+class _Gathered:
+    """Lines on their way into registers."""
+
+    def __init__(self) -> None:
+        self.places = array("q")
+        self._columns = [bytearray() for _ in range(4)]
+
+    def add(self, place: Place, line: WrappedKey) -> None:
+        ids, tenants, names, owners = self._columns
+        owner = line.owner
+        self.places.append(place)
+        ids += line.id[:8].rjust(8, _ZERO)
+        tenants += owner[:8].rjust(8, _ZERO)
+        names += line.name[:8].rjust(8, _ZERO)
+        owners += owner[-8:].rjust(8, _ZERO)
+
+    def move(self, where: _Where) -> None:
+        """Put them there."""
+        places = np.array(self.places, dtype=np.int64)
+        ids, tenants, names, owners = (np.frombuffer(bytes(one), dtype=">u8").astype(np.uint64)
+                                       for one in self._columns)
+        for register, numbers in zip(where.registers, (ids, tenants ^ names, owners), strict=True):
+            register.fill((numbers & np.uint64(_POSITIVE)).astype(np.int64), places)
+            while crowded := register.crowded():
+                register.replace(crowded, register.merged([run.content() for run in crowded], _all))
+        self.places, self._columns = array("q"), [bytearray() for _ in range(4)]
+
+
+def moved(places: Numbers, gone: Sequence[Extent]) -> Numbers:
+    """Where what lay at these places lies once some extents, in order, are left out of the file."""
+    begins = np.array([begin for begin, _ in gone], dtype=np.int64)
+    lengths = np.cumsum([0, *(end - begin for begin, end in gone)])
+    found: Numbers = places - lengths[np.searchsorted(begins, places)]
+    return found
 
 
 def _numbers(line: WrappedKey) -> tuple[int, int, int]:

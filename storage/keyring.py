@@ -17,7 +17,8 @@ import msgspec
 
 from ruche.storage import platform
 from ruche.storage.errors import Erased, IntegrityError, StorageStopped
-from ruche.storage.keyfile import WrappedKey, now_ms
+from ruche.storage.keyfile import checked
+from ruche.storage.keyline import WrappedKey, now_ms
 from ruche.storage.keylines import KeyLines
 from ruche.storage.keysources import (
     CommandKeySource,
@@ -232,9 +233,7 @@ class Keyring:
     def _destroy(self, doomed: list[WrappedKey]) -> None:
         if not doomed:
             return
-        with self.lines.rewriting():
-            for line in doomed:
-                self.lines.bury(line)
+        self.lines.destroy(doomed)
         self._opened.clear()
         self._persons.clear()
 
@@ -293,6 +292,18 @@ class Keyring:
         """Put new keys on disk. Raises StorageFull (they wait for the next call) or StorageStopped."""
         with self.lock:
             self.lines.flush()
+
+    def content(self) -> bytes:
+        """The file, with every key that was written. Raises IntegrityError when it was changed since."""
+        with self.lock:
+            file, known = self.lines.file.opened()
+        with file:
+            return checked(file.read(known.end), known, self.path)
+
+    def keep_places(self) -> None:
+        """Note, for the next opening, where keys lie; lost without harm."""
+        with self.lock:
+            self.lines.keep_places()
 
     def close(self) -> None:
         """Forget every key."""

@@ -79,11 +79,15 @@ class Register:
         """Put a full tail into a run; takes about 3 ms."""
         if self._count < TAIL:
             return
-        pairs = [(number, seat) for number, held in self._tail.items() for seat in _several(held)]
-        numbers, seats = np.array(pairs, dtype=np.int64).T
+        numbers, seats = self._spilled()
         kept = living(seats)
         self.fill(numbers[kept], seats[kept])  # before they leave the tail: another thread may be looking
         self._tail, self._count = {}, 0
+
+    def everything(self) -> tuple[Numbers, Numbers]:
+        """Numbers and seats of all that was noted."""
+        parts = [*(run.content() for run in self._runs), self._spilled()]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def crowded(self) -> tuple[_Run, ...]:
         """Runs that should become one: the newest ones, of about one size. Empty when there are few."""
@@ -107,6 +111,12 @@ class Register:
         numbers, seats = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
         kept = living(seats)
         return _Run(numbers[kept], seats[kept], self._scratch)
+
+    def _spilled(self) -> tuple[Numbers, Numbers]:
+        """What is in the dictionary."""
+        pairs = [(number, seat) for number, held in self._tail.items() for seat in _several(held)]
+        numbers, seats = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return numbers, seats
 
     def close(self) -> None:
         for run in self._runs:

@@ -16,7 +16,7 @@ import msgspec
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import Erased
 from ruche.storage.fields import Protection, Stored
-from ruche.storage.keyfile import WrappedKey
+from ruche.storage.keyline import WrappedKey
 from ruche.storage.keyring import Keyring, Tenant, user_hash
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.model.conversation import Profile, SessionState

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from ruche.storage.errors import Conflict, NotFound
-from ruche.storage.keyfile import Kind, WrappedKey
+from ruche.storage.keyline import Kind, WrappedKey
 from ruche.storage.keyring import BUDGET, Keyring, KeySource
 
 _SINGLE: Final[tuple[Kind, ...]] = ("root", "users", "journal")

@@ -21,7 +21,7 @@ FORMAT: Final = 2
 """1: the first. 2: episodes have a table, and journal frames of theirs, which form 1 does not know."""
 COPY: Final = "before-upgrade"
 FORM: Final = "format"
-_DERIVED: Final = ("lock", "mark", "reserve", "tables.duckdb", "tables.rebuild")
+_DERIVED: Final = ("lock", "mark", "places", "reserve", "tables.duckdb", "tables.rebuild")
 """Made anew, or of no use without the process that wrote them."""
 
 Steps = Mapping[int, Callable[[Path], None]]

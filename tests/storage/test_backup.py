@@ -360,3 +360,18 @@ def test_a_shipment_that_outlives_its_store_is_signed_with_the_right_key_or_not_
     assert Restore(tmp_path / "archive", StaticKey()).run(tmp_path / "back").runs == 5
     again = open_store()
     assert again.backup.ship(tmp_path / "archive").sequence == 5
+
+
+def test_a_damaged_keyring_does_not_take_the_place_of_the_sound_one_that_was_shipped(
+        open_store: Opener, tmp_path: Path) -> None:
+    store = open_store()
+    talks = long_talk(store)
+    ship(store, tmp_path)
+    keyring = tmp_path / "data" / "keys" / "keyring"
+    content = bytearray(keyring.read_bytes())
+    content[len(content) // 2] ^= 1
+    keyring.write_bytes(content)
+    with pytest.raises(IntegrityError, match="damaged at byte"):
+        ship(store, tmp_path)
+    restored(tmp_path)
+    is_whole(open_store(tmp_path / "back"), talks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def test_any_course_of_making_renewing_destroying_and_opening_leaves_the_keys_as
                 keys[who].append(ring.succeed(line).id)
             case 2:
                 ring.flush()
+                if draw.random() < 0.7:
+                    ring.keep_places()
                 ring.close()
                 ring = opened(tmp_path / "keyring")
             case 3:
@@ -141,3 +144,28 @@ def test_a_line_that_was_changed_in_the_file_is_refused_when_it_is_asked_for(tmp
     with pytest.raises(IntegrityError, match="damaged at byte"):
         ring.person("acme", "ada")
     ring.close()
+
+
+@pytest.mark.parametrize("doing", ["destroy", "rewrite"])
+def test_a_keyring_that_was_damaged_meanwhile_is_not_written_anew_without_the_rest(tmp_path: Path, doing: str) -> None:
+    """What comes after a damaged place is sound: a rewrite that left it out would lose those keys for good."""
+    path = tmp_path / "keyring"
+    ring = opened(path)
+    for number in range(30):
+        ring.person("acme", f"person{number}")
+    ring.flush()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    work = ring.lines.rewrite if doing == "rewrite" else partial(ring.destroy, "acme", "person1")
+    with pytest.raises(IntegrityError, match="damaged"):
+        work()
+    assert path.read_bytes() == content
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert ring.destroy("acme", "person1")
+    ring.close()
+    again = opened(path)
+    assert [again.known_person("acme", f"person{number}") is not None for number in range(30)] == [
+        number != 1 for number in range(30)]
+    again.close()

@@ -15,7 +15,8 @@ from ruche.storage import frames
 from ruche.storage.checkpoints import Checkpoint, PublicKey, Signer, read_checkpoint, read_note
 from ruche.storage.errors import ConfigurationError
 from ruche.storage.evidence import Evidence
-from ruche.storage.keyfile import WrappedKey, read_lines
+from ruche.storage.keyfile import read_lines
+from ruche.storage.keyline import WrappedKey
 from ruche.storage.model.record import EffectReserved, EffectSettled, TurnCommitted
 from ruche.storage.notary import read_history
 from ruche.storage.overlay import Change
