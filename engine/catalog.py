@@ -50,6 +50,7 @@ class Catalog:
         self._installed = installed
         self._clock_ms = clock_ms
         self._agents: dict[tuple[str, str], PublishedAgent] = {}
+        self._folders: dict[tuple[str, str], Path] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def current(self, tenant: str, agent: str) -> CompiledAgent:
@@ -66,6 +67,12 @@ class Catalog:
     def find(self, tenant: str, agent: str) -> PublishedAgent | None:
         """As `published`, None where there is none."""
         return self._agents.get((tenant, agent))
+
+    def folder(self, tenant: str, agent: str) -> Path | None:
+        """Where an agent comes from, if that is a folder that is there."""
+        found = self.find(tenant, agent)
+        path = self._folders.get((tenant, agent)) if found is not None and found.source == "folder" else None
+        return path if path is not None and path.is_dir() else None
 
     def field_days(self) -> dict[str, dict[str, int]]:
         """By tenant, the days that fields of profiles are kept: the fewest that an agent of the tenant asks for."""
@@ -107,7 +114,9 @@ class Catalog:
         if not folders:
             raise ConfigurationError(f"{', '.join(map(str, roots))}: there is no agent folder (a folder with "
                                      "agent.yaml); `ruche init NAME` makes one")
-        return [load_folder(folder, self._installed).require() for folder in folders]
+        loaded = {folder: load_folder(folder, self._installed).require() for folder in folders}
+        self._folders.update({(bundle.tenant, bundle.id): folder.absolute() for folder, bundle in loaded.items()})
+        return list(loaded.values())
 
     async def serve_kept(self) -> list[str]:
         """Serve the agents that were published over the API. Gives why those that cannot be used are left out."""

@@ -17,9 +17,10 @@ import anyio
 from ruche.actors.scribe import Scribe
 from ruche.engine.authoring.check import check
 from ruche.engine.authoring.edit import with_headers
-from ruche.engine.authoring.paths import Paths
+from ruche.engine.authoring.load import load_folder
 from ruche.engine.authoring.powers import refuse_powers
 from ruche.engine.authoring.problem import Problem
+from ruche.engine.authoring.writing import Written, files_of
 from ruche.engine.catalog import Catalog, PublishedAgent
 from ruche.plugins.errors import Conflict, InvalidRequest, NotFound, ReadOnly
 from ruche.plugins.installed import Installed
@@ -129,8 +130,17 @@ class Drafts:
             await self._scribe.commit(self._record(tenant, agent, draft.revision, None, author))
 
     async def check(self, tenant: str, agent: str) -> list[Problem]:
-        """What the author's check finds in the draft, or in what is published. Raises NotFound."""
-        return await self._check((await self.read(tenant, agent)).bundle)
+        """What the author's check finds in the draft, or in what is published; in its folder, as that is now, for one
+        that comes from there. Raises NotFound."""
+        draft, folder = await self.read(tenant, agent), self._catalog.folder(tenant, agent)
+        if folder is not None and not draft.revision:
+            return list((await anyio.to_thread.run_sync(load_folder, folder, self._installed)).problems)
+        return await self._check(draft.bundle)
+
+    async def files(self, tenant: str, agent: str) -> dict[str, str]:
+        """The draft, or what is published, as the files of an agent folder, in which `check` names lines. What headers
+        of tools hold is left out. Raises NotFound."""
+        return await anyio.to_thread.run_sync(files_of, (await self.read(tenant, agent)).bundle)
 
     async def publish(self, tenant: str, agent: str, author: Author,
                       note: str = "") -> tuple[PublishedAgent, list[Problem]]:
@@ -144,8 +154,8 @@ class Drafts:
             problems = await self._check(draft.bundle)
             if any(one.is_error for one in problems):
                 first = next(one for one in problems if one.is_error)
-                raise Unpublishable(f"it cannot be published: {first.file}: {first.what}",
-                                    problems=[one.as_dict() for one in problems])
+                raise Unpublishable(f"it cannot be published: {first}",
+                                    problems=[{**one.as_dict(), "path": one.path} for one in problems])
             if not draft.revision:
                 return self._catalog.published(tenant, agent), problems
             served = await self._catalog.publish(draft.bundle, source="api", by=author.name, note=note, ends_draft=True)
@@ -178,7 +188,7 @@ class Drafts:
                           by=author.name)
 
     async def _check(self, bundle: AgentBundle) -> list[Problem]:
-        return await anyio.to_thread.run_sync(partial(check, bundle, Paths(), self._installed))
+        return await anyio.to_thread.run_sync(partial(check, bundle, Written(bundle), self._installed))
 
     def _lock(self, tenant: str, agent: str) -> asyncio.Lock:
         lock = self._locks.get((tenant, agent))

@@ -23,6 +23,8 @@ class Problem:
     what: str
     instead: str = ""
     source: str = ""
+    path: str = ""
+    """The place within the agent, such as `rules/3/when`, for one that came over the API."""
 
     @property
     def is_error(self) -> bool:

@@ -37,7 +37,8 @@ class PublishRequest(Body, frozen=True, kw_only=True):
 
 
 class ProblemShown(Shown, kw_only=True):
-    """A finding. `file` is the path within the agent (`rules/3/when`) for what came over the API."""
+    """A finding, and how to mend it. For what came over the API `file`, `line` and `column` are those of
+    `GET /v1/agents/{agent}/files`, and `path` is the place in what was sent (`rules/3/when`)."""
 
     file: str
     line: int
@@ -45,6 +46,16 @@ class ProblemShown(Shown, kw_only=True):
     code: str
     message: str
     hint: str
+    path: str
+    source: str
+
+
+class FilesShown(Shown, kw_only=True):
+    """Text by the name that a file has in an agent folder."""
+
+    agent_id: str
+    revision: int
+    files: dict[str, str]
 
 
 class Checked(Shown, kw_only=True):
@@ -75,6 +86,10 @@ class DraftShown(Shown, kw_only=True):
     draft: dict[str, Any]
 
 
+_SOURCE = 200
+"""Characters of a line that are shown."""
+
+
 def whole_bundle(bundle: AgentBundle) -> dict[str, Any]:
     """An agent as it is shown: without sources, and without what headers hold."""
     shown: dict[str, Any] = bundle.model_dump(mode="json", by_alias=True, exclude={"sources", "tenant", "tools"})
@@ -87,7 +102,7 @@ def _shown(draft: Draft) -> DraftShown:
 
 
 def _problems(found: list[Problem]) -> list[ProblemShown]:
-    return [ProblemShown(**one.as_dict()) for one in found]
+    return [ProblemShown(**one.as_dict(), path=one.path, source=one.source[:_SOURCE]) for one in found]
 
 
 async def create_agent(request: web.Request) -> web.Response:
@@ -175,6 +190,16 @@ async def check_agent(request: web.Request) -> web.Response:
                                  revision=draft.revision)), draft)
 
 
+async def read_files(request: web.Request) -> web.Response:
+    """The draft, or what is published, as an author of a folder would have written it: for reading findings, and for
+    taking an agent into a folder. What headers of tools hold is left out."""
+    query(request)
+    drafts, place = request.app[ENGINE].drafts, where(request)
+    draft = await drafts.read(*place)
+    return tagged(answer(FilesShown(agent_id=place[1], revision=draft.revision, files=await drafts.files(*place))),
+                  draft)
+
+
 async def publish_agent(request: web.Request) -> web.Response:
     """The draft becomes the version that new turns use; running turns keep theirs. All of it, or nothing."""
     query(request)
@@ -202,6 +227,7 @@ ROUTES = answered_once((
           answer=DraftShown),
     Route("DELETE", f"{_AGENT}/draft", discard_draft, "Throw the draft away", WRITE, status=204),
     Route("POST", f"{_AGENT}/check", check_agent, "Check the draft, or what is published", AUTHOR, answer=Checked),
+    Route("GET", f"{_AGENT}/files", read_files, "Read an agent as the files of a folder", AUTHOR, answer=FilesShown),
     Route("POST", f"{_AGENT}/publish", publish_agent, "Publish the draft", WRITE, body=PublishRequest,
           answer=Published),
 ))

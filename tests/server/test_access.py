@@ -85,6 +85,7 @@ ALLOWED = {
     "PUT /v1/agents/{agent}/draft": "agent_author admin",
     "DELETE /v1/agents/{agent}/draft": "agent_author admin",
     "POST /v1/agents/{agent}/check": "agent_author operator admin",
+    "GET /v1/agents/{agent}/files": "agent_author operator admin",
     "POST /v1/agents/{agent}/publish": "agent_author admin",
     "POST /v1/agents/{agent}/rules/bulk": "agent_author admin",
     "POST /v1/agents/{agent}/templates/{id}/preview": "agent_author operator admin",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,43 @@ def test_a_draft_that_does_not_check_is_not_published_and_every_problem_is_told(
     pen("POST", "/rules", {**HOURS, "when": "colour == 'red'", "hard": True})
     found = pen("POST", "/check").json
     assert not found["ok"]
-    assert {"file": "rules/0/when", "code": "E402"}.items() <= next(
-        one for one in found["problems"] if one["code"] == "E402").items()
+    first = next(one for one in found["problems"] if one["code"] == "E402")
+    assert (first["file"], first["path"], bool(first["hint"])) == ("rules.yaml", "rules/0/when", True)
+    line = pen("GET", "/files").json["files"]["rules.yaml"].splitlines()[first["line"] - 1]
+    assert line == first["source"] == "  when: colour == 'red'"
+    assert line[first["column"] - 1:].startswith("colour")
     refused = pen("POST", "/publish")
     assert (refused.status, refused.code) == (422, "CHECK_FAILED")
     assert {one["code"] for one in refused.json["error"]["details"]["problems"]} >= {"E402", "E601"}
+    assert refused.json["error"]["message"].startswith("it cannot be published: rules.yaml:")
     assert pen("GET").status == 404
+
+
+def test_an_agent_of_a_folder_is_checked_where_its_author_wrote_it(tmp_path: Path) -> None:
+    agents = make_agents(tmp_path / "agents")
+    with served(tmp_path / "data", agents, io.StringIO()) as site:
+        pen, rules = Pen(site, "kiosk"), agents / "kiosk" / "rules.yaml"
+        assert pen("POST", "/check").json["ok"]
+        odd = "\n# another\n- id: odd\n  if: somebody asks\n  then: Yes.\n  when: nowhere > 1\n"
+        rules.write_text(rules.read_text() + odd)
+        found = pen("POST", "/check").json
+        [problem] = [one for one in found["problems"] if one["code"].startswith("E")]
+        written = rules.read_text().splitlines()
+        assert (problem["file"], problem["source"], problem["path"]) == ("rules.yaml", "  when: nowhere > 1", "")
+        assert (written[problem["line"] - 1], problem["column"], found["ok"]) == ("  when: nowhere > 1", 9, False)
+        shutil.rmtree(agents / "kiosk")
+        assert pen("POST", "/check").json["ok"]
+
+
+def test_the_values_of_headers_are_in_no_file_and_no_finding(house: Served) -> None:
+    pen = Pen(house, "headers").begin()
+    made = pen("POST", "/tools", {"id": "look", "http": "https://example.org/x",
+                                  "headers": {"X-Key": "canary-value"}, "arguments": {"a": "nowhere + 1"}})
+    assert made.status == 201
+    for path in (("GET", "/files"), ("POST", "/check")):
+        shown = pen(*path)
+        assert (shown.status, b"canary-value" in shown.body) == (200, False)
+    assert "X-Key: ''" in pen("GET", "/files").json["files"]["tools.yaml"]
 
 
 def test_rollback_publishes_an_earlier_version_and_leaves_the_draft_alone(house: Served) -> None:
