@@ -37,6 +37,15 @@ WORDS, WORDS_EXAMPLES, WORDS_GROWTH, WORDS_MOST = 0.2, 10.0, 0.3, 0.5
 grows. The more examples, the better their words tell: on visible banking77 rows 0.2 is best from 1 to 10, 0.3 to 0.4
 for 30, 0.4 for 100 (+0.9 points over 0.1); on clinc150 0.2 for 3 to 30. """
 
+LIFT, LIFT_GROWTH, LIFT_RAMP = 0.09, 0.1, 0.1
+"""What a rule without examples is given beside rules that have some, above the threshold: at 1 example each, per
+tenfold of them, and the likeness over which it is reached.
+
+People write like examples, not like conditions, so that the rules with examples took the messages of the others: on
+visible rows of banking77 and clinc150, 15 to 150 rules of which 3 or 6 in ten had 1, 3 or 10 examples, the right rule
+was matched for 68.9 % of the messages, now for 73.6; in each of the 24 settings as often or more often.
+"""
+
 READING, READING_STRENGTH = 20, 60.0
 """Examples an item, on average, from which a head of rules that may fire together reads words and their order as well,
 and its STRENGTH then. On visible folds with 50 examples a rule it has 60 % of the sets right instead of 50, with 12 it
@@ -71,10 +80,13 @@ class Head:
     threshold: float
     words: float = field(init=False)
     """The weight of the words of an item's texts, where the cosine has 1."""
+    lift: float = field(init=False)
+    """What items without examples are given at most, where one is meant."""
 
     def __post_init__(self) -> None:
         mean = float(self.counts[self.taught].mean()) if self.taught.any() else 0.0
         object.__setattr__(self, "words", min(WORDS * max(1.0, mean / WORDS_EXAMPLES) ** WORDS_GROWTH, WORDS_MOST))
+        object.__setattr__(self, "lift", LIFT + LIFT_GROWTH * math.log10(max(mean, 1.0)))
 
     def seen(self, vector: Rows, text: str) -> Rows:
         """What the head looks at of a message."""
@@ -85,7 +97,7 @@ class Head:
 
     @property
     def taught(self) -> NDArray[np.bool_]:
-        """The items that have examples; the others keep their likeness."""
+        """The items that have examples; the others go by their likeness."""
         found: NDArray[np.bool_] = self.counts > 0
         return found
 
@@ -102,10 +114,11 @@ class Head:
     def scores(self, seen: Rows, cosines: Rows, lexical: Scores, likeness: Scores,
                allowed: Places | None = None) -> Scores:
         """One score per item. The arrays hold all items or the `allowed` ones; `likeness` is what those without
-        examples keep."""
+        examples keep, lifted where one item is meant."""
         taught = self.taught if allowed is None else self.taught[allowed]
         if self.intercepts is None:
             found = scaled_to(self.unscaled(seen, cosines, lexical, allowed), self.line, self.threshold)
+            likeness = self.lifted(likeness)
         else:
             sure = scaled_to(sigmoid(self._logits(seen, allowed)), self.line, self.threshold)
             found = self.share * sure + (1.0 - self.share) * likeness
@@ -116,6 +129,12 @@ class Head:
         """Where one item is meant: logits over `own`, blended with the likeness."""
         likeness = (cosines + self.words * lexical) / (1.0 + self.words)
         result: Scores = self.share / self.own * self._logits(seen, allowed) + (1.0 - self.share) * likeness
+        return result
+
+    def lifted(self, likeness: Scores) -> Scores:
+        """Higher where it is above the threshold: what matched before matches, and nothing else does."""
+        above = np.clip((likeness - self.threshold) / LIFT_RAMP, 0.0, 1.0)
+        result: Scores = np.minimum(likeness + self.lift * above, np.maximum(likeness, 1.0))
         return result
 
     def _logits(self, seen: Rows, allowed: Places | None) -> Scores:

@@ -57,10 +57,32 @@ def test_scores_stay_between_0_and_1_and_an_example_itself_matches(several: bool
         assert hits[name] == max(hits.values()) >= EMBEDDER.rule_threshold
 
 
-@pytest.mark.parametrize("several", [False, True])
-def test_a_rule_without_examples_keeps_its_likeness(several: bool) -> None:
+def test_a_rule_without_examples_keeps_its_likeness_where_each_is_decided_for_itself() -> None:
     for text in ("sing a song", "where is my parcel", "what about a refund"):
-        assert scores(index(RULES, several), text)["plain"] == scores(index(RULES, taught=False), text)["plain"]
+        assert scores(index(RULES, several=True), text)["plain"] == scores(index(RULES, taught=False), text)["plain"]
+
+
+def test_a_rule_without_examples_stands_its_ground_beside_rules_that_have_some() -> None:
+    """Above the threshold it is lifted; what did not match by its likeness does not match now."""
+    threshold, lifted = EMBEDDER.rule_threshold, 0
+    for text in ("sing a song", "the user sings", "sing it to the user", "where is my parcel", "what about a refund"):
+        before, now = (scores(one, text)["plain"] for one in (index(RULES, taught=False), index(RULES, several=False)))
+        assert now == before if before < threshold else before <= now <= 1.0
+        lifted += now > before
+    assert lifted >= 2
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=20), st.integers(1, 200))
+def test_lifting_keeps_the_order_and_the_line(likeness: list[float], examples: int) -> None:
+    head = Head(weights=np.zeros((1, 4), dtype=np.float32), intercepts=None, counts=np.array([examples]), share=0.5,
+                own=1.0, line=0.4, threshold=0.35)
+    values = np.sort(np.array(likeness))
+    lifted = head.lifted(values)
+    assert (np.diff(lifted) >= 0.0).all()
+    assert ((lifted >= 0.35) == (values >= 0.35)).all()
+    assert (lifted[values < 0.35] == values[values < 0.35]).all()
+    assert (lifted <= 1.0).all()
 
 
 @pytest.mark.parametrize("rules", [
