@@ -84,6 +84,7 @@ class ModelServer:
         answer = scripted if isinstance(scripted, Answer) else scripted(body)
         if answer.gone and request.transport is not None:
             request.transport.close()
+            await self._hang()
         if answer.hang and answer.after is None:
             await self._hang()
         if answer.status != 200 or answer.raw is not None:

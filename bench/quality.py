@@ -25,6 +25,7 @@ from bench.suites import (
     scenario,
 )
 from bench.suites.asking import Asking
+from bench.suites.scripted import MODELS
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
 from ruche.engine.config import ModelSettings
@@ -53,9 +54,11 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     if notice:
         progress(notice)
     async with ActorSystem() as system:
-        asking = Asking(Retriever(embedder, system))
+        asking = Asking(Retriever(embedder, system), model=options.model)
         metrics = await SUITES[options.suite](asking, options.data, options.train, options.limit, options.seed)
     answer = {"suite": options.suite, "n": metrics.pop("n"), "notes": metrics.pop("notes", []), "metrics": metrics}
+    if options.model != "none":
+        answer["model"] = options.model
     return {**answer, "embedder": embedder.name, "ms_per_query_p50": round(percentile(asking.times or [0.0], 0.5), 3)}
 
 
@@ -65,9 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with the rows to ask")
     parser.add_argument("--train", type=Path, help="another folder to learn from")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--model", choices=MODELS, default="none",
+                        help="for matching and journeys: a scripted model behind a real endpoint, one that knows the "
+                             "labels or one that answers wrongly on purpose")
     options, result = measured(parser, arguments, measure, quick=200, rows="rows")
     shown = [*result["metrics"].items(), ("n", result["n"]), ("ms_per_query_p50", result["ms_per_query_p50"])]
-    text = table(f"{options.suite} with {result['embedder']}", ("metric", "value"), shown)
+    said = "" if options.model == "none" else f" and a {options.model} model"
+    text = table(f"{options.suite} with {result['embedder']}{said}", ("metric", "value"), shown)
     emit(result, "\n".join([text, *result["notes"]]), as_json=options.json)
 
 

@@ -24,6 +24,8 @@ class Asking:
 
     retriever: Retriever
     times: list[float] = field(default_factory=list)
+    model: str = "none"
+    """One of `scripted.MODELS`, for suites whose labels a scripted model can know."""
     _asked: set[str] = field(default_factory=set)
     _versions: int = 0
 

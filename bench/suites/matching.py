@@ -1,20 +1,24 @@
 """Which rules apply to the last message of a conversation: exactly those that the case names, family by family.
 
-The conversation lies before the session as it was; the engine has its embedder and no language model.
+The conversation lies before the session as it was; the engine has its embedder, and a scripted model where one is asked
+for.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.suites.asking import Asking, sampled, share
-from bench.suites.cases import Case, read_guidelines
-from bench.suites.talking import Room
-from ruche.storage.model.bundle import AgentBundle
+from bench.suites.cases import Case, Part, read_guidelines
+from bench.suites.oracle import Label
+from bench.suites.scripted import Posed, hostile, perfect, settled
+from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.run import Run
 
 WHY = {
@@ -24,19 +28,27 @@ WHY = {
     "nothing applies": "the message resembles a condition that it does not meet",
     "disambiguation": "what is not said tells which of several rules may be meant",
 }
+_NO_NAME = re.compile(r"[^a-z0-9]+")
 
 
 async def run(asking: Asking, folder: Path, train: Path | None, limit: int | None, seed: int) -> dict[str, Any]:
-    """Per cent of the cases of each family in which exactly the right rules apply; over all, F1 of single rules."""
-    cases = sampled(read_guidelines(folder), limit, seed)
+    """Per cent of the cases of each family in which exactly the right rules apply; over all, F1 of single rules. With a
+    scripted model `scripted.perfect` or `scripted.hostile`."""
+    cases = [_posed(guidelines, case) for guidelines, case in sampled(read_guidelines(folder), limit, seed)]
+    if asking.model == "hostile":
+        return await hostile(asking, cases)
+    return await perfect(asking, cases) if asking.model == "perfect" else await _alone(asking, cases)
+
+
+async def _alone(asking: Asking, cases: list[Posed]) -> dict[str, Any]:
     passed: Counter[str] = Counter()
     total: Counter[str] = Counter()
     hits: Counter[str] = Counter()
-    for number, (guidelines, case) in enumerate(cases):
-        got, wanted = await _applied(asking, guidelines, case, number + 1)
-        total[case.family] += 1
-        passed[case.family] += got == wanted
-        hits.update(right=len(got & wanted), found=len(got), wanted=len(wanted))
+    for number, posed in enumerate(cases):
+        got = await settled(asking, posed, number + 1)
+        total[posed.case.family] += 1
+        passed[posed.case.family] += got == posed.wanted
+        hits.update(right=len(got & posed.wanted), found=len(got), wanted=len(posed.wanted))
     metrics: dict[str, Any] = {"n": len(cases), "passed": share(passed.total(), total.total()),
                                "rule_f1": share(2 * hits["right"], hits["found"] + hits["wanted"])}
     metrics |= {family: share(passed[family], total[family]) for family in sorted(total)}
@@ -46,37 +58,54 @@ async def run(asking: Asking, folder: Path, train: Path | None, limit: int | Non
     return {**metrics, "notes": notes}
 
 
-async def _applied(asking: Asking, guidelines: dict[str, dict[str, Any]], case: Case,
-                   version: int) -> tuple[set[str], set[str]]:
+def _posed(guidelines: dict[str, Part], case: Case) -> Posed:
     part = case.part
     ambiguous = "to_disambiguate_guidelines_names" in part
     names = part.get("to_disambiguate_guidelines_names") or part.get("conversation_guideline_names") or \
         part.get("guidelines_names") or []
-    wanted = set(part.get("disambiguating_guideline_names") or part.get("relevant_guideline_names")
-                 or part.get("guidelines_target_names") or [])
     names = [name for name in dict.fromkeys(names) if name in guidelines]
-    room = await Room.open(asking.retriever, _bundle(names, guidelines, exclusive=ambiguous), asking.times, version)
-    talk = room.talk()
-    before = tuple(part.get("previously_applied_guidelines_names") or ())
-    talk.session = msgspec.structs.replace(
-        talk.session, history=case.exchanges[-10:], turn_count=len(case.exchanges),
-        rule_fires=dict.fromkeys(before, 1), rule_last_turn=dict.fromkeys(before, len(case.exchanges) - 1))
-    run = await talk.say(case.message)
-    return _named(run, names, ambiguous=ambiguous), wanted
+    wanted = frozenset(part.get("disambiguating_guideline_names") or part.get("relevant_guideline_names")
+                       or part.get("guidelines_target_names") or [])
+    before = frozenset(names) if case.family.startswith("previously_applied") else \
+        frozenset(part.get("previously_applied_guidelines_names") or ()) & set(names)
+
+    def begun(session: SessionState) -> SessionState:
+        turns = len(case.exchanges)
+        return msgspec.structs.replace(
+            session, history=case.exchanges[-10:], turn_count=turns, rule_fires=dict.fromkeys(sorted(before), 1),
+            rule_last_turn=dict.fromkeys(sorted(before), turns - 1))
+
+    def outcome(run: Run) -> frozenset[str]:
+        """Rules that apply; where several are equally likely, those that the engine asks about."""
+        if ambiguous:
+            return frozenset(run.decisions.get("match", {}).get("unclear", ()))
+        return frozenset(rule.id for rule in run.rules)
+
+    label = Label(rules=None if ambiguous else wanted, applied=before,
+                  which=tuple(name for name in names if name in wanted) if ambiguous else ())
+    return Posed(case=case, bundle=_bundle(names, guidelines, part, exclusive=ambiguous), session=begun, label=label,
+                 outcome=outcome, wanted=wanted, known=frozenset(names))
 
 
-def _bundle(names: list[str], guidelines: dict[str, dict[str, Any]], *, exclusive: bool) -> AgentBundle:
-    """A rule for each guideline; what is to be told apart excludes each other."""
-    rules = [{"id": name, "if": guidelines[name]["condition"],
+def _bundle(names: list[str], guidelines: dict[str, Part], part: Part, *, exclusive: bool) -> dict[str, Any]:
+    """A rule for each guideline; what is to be told apart excludes each other. What else the agent knows of is its
+    glossary, its tools and variables that models may see."""
+    rules = [{"id": name, "if": guidelines[name]["condition"], "topic": name.replace("_", " "),
               "then": guidelines[name].get("action") or "take note of it", "max_fires": 0} for name in names]
     edges = [{"source": one, "kind": "excludes", "target": other} for one in names for other in names
              if exclusive and one != other]
-    return AgentBundle.model_validate({"id": "measured", "agent": {"name": "Measured"}, "rules": rules,
-                                       "relationships": edges})
+    return {"id": "measured", "agent": {"name": "Measured"}, "rules": rules, "relationships": edges,
+            "glossary": [{"term": one["name"], "definition": one["description"]} for one in part.get("terms", ())],
+            "tools": [{"id": _name(one["title"]), "description": f"{one['title']}: {one['description']}"}
+                      for one in part.get("capabilities", ())],
+            "variables": [{"name": name, "default": value, "shown": True} for name, value in _values(part)]}
 
 
-def _named(run: Run, names: list[str], *, ambiguous: bool) -> set[str]:
-    """Rules that apply; where several are equally likely, those that the engine asks about."""
-    if ambiguous:
-        return set(run.decisions.get("match", {}).get("unclear", ())) & set(names)
-    return {rule.id for rule in run.rules}
+def _values(part: Part) -> Iterator[tuple[str, Any]]:
+    for one in part.get("context_variables", ()):
+        data = one["data"] if isinstance(one["data"], dict) else {"": one["data"]}
+        yield from ((_name(f"{one['name']} {key}".strip()), value) for key, value in data.items())
+
+
+def _name(text: str) -> str:
+    return _NO_NAME.sub("_", text.lower()).strip("_")[:50]

@@ -16,12 +16,12 @@ from ruche.plugins.contracts import (
     Generated,
     Generator,
     Prompt,
-    Reader,
     ToolResult,
     TurnInput,
 )
 from ruche.plugins.generators import Composer
 from ruche.plugins.tape import LiveTape
+from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.conversation import Message, Profile, SessionKey, SessionState
 from ruche.storage.model.run import Run
@@ -71,14 +71,13 @@ class Room:
     """A published agent that any number of people talk with."""
 
     def __init__(self, agent: CompiledAgent, retriever: Retriever, times: list[float], *,
-                 generator: Generator | None = None, reader: Reader | None = None) -> None:
-        """`times` gets the ms of every turn. `reader` is what the agent's model endpoint answers with."""
+                 generator: Generator | None = None, speakers: Callable[[ModelUse], Generator] | None = None) -> None:
+        """`times` gets the ms of every turn. `speakers` opens what the agent's `models` name."""
         self.speaker: Generator = generator or Composer()
         self.agent, self.tools, self.times = agent, Functions(), times
         self.brain = PhasedBrain(
             agents=Shelf(agent), retrieval=retriever, tools=self.tools, enforcement=Enforcement(),
-            generators=lambda use: (
-                self.speaker if reader is None or use.generator != "openai" else reader),  # type: ignore[return-value]
+            generators=speakers or (lambda use: self.speaker),
             channels=built_in_channels(), engine_version="bench")
 
     @classmethod

@@ -30,12 +30,14 @@ class Enforced(msgspec.Struct, frozen=True, kw_only=True):
     blocked: bool = False
     facts: dict[str, Any] = {}
     """What a model read in the text that was judged last."""
+    fault: str = ""
+    """Why the generator did not speak, or broke off, where it was to."""
 
 
 async def enforce(spoken: Spoken, gate: Gate, voice: Voice, speaker: Speaker, matched: Matched,
                   stage: Stage) -> Enforced:
     done = await _enforced(spoken, gate, voice, speaker, matched, stage)
-    return msgspec.structs.replace(done, facts=gate.facts) if gate.facts else done
+    return msgspec.structs.replace(done, facts=gate.facts, fault=spoken.fault) if gate.facts or spoken.fault else done
 
 
 async def _enforced(spoken: Spoken, gate: Gate, voice: Voice, speaker: Speaker, matched: Matched,

@@ -8,7 +8,7 @@ from ruche.engine.brain.bindings import is_confirmed
 from ruche.engine.brain.desk import Desk
 from ruche.engine.brain.doubt import AHEAD
 from ruche.engine.brain.graphs import CompiledScenario
-from ruche.engine.brain.guided import SAYS, led_in
+from ruche.engine.brain.guided import SAYS, led_in, linked
 from ruche.engine.brain.learn import forget, learn_more
 from ruche.engine.brain.onward import taken_up
 from ruche.engine.brain.recall import recalled
@@ -54,7 +54,9 @@ def _by_word(desk: Desk, closed: frozenset[str] | set[str]) -> bool:
     """The likeliest scenario that a model says is wanted begins, however little the message is like it."""
     for name, word in desk.words.items():
         found = desk.who.agent.scenarios[name]
-        if word.move == "go" and found.spec.enabled and name not in closed:
+        resting = any(one.scenario.id == name for one in desk.standings)
+        if word.move == "go" and found.spec.enabled and name not in closed and (
+                resting or linked(desk, found, word.path)):
             _take_up(desk, found, SAYS, word.path)
             return True
     return False

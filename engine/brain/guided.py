@@ -7,10 +7,13 @@ fields, confirmations, tools, checkpoints and required actions. What a word asks
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 
 from ruche.engine.brain.correct import behind
 from ruche.engine.brain.desk import Desk
+from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.learn import reopened
 from ruche.engine.brain.names import holds
 from ruche.engine.brain.parts import CompiledStep, CompiledTransition
@@ -46,8 +49,18 @@ def led(desk: Desk, standing: Standing, path: tuple[str, ...], view: View, *, co
     try:
         return _first(desk, standing, rest, view, confirmed=confirmed, blocked=blocked)
     except Refused as refused:
-        _note(desk, standing, path, refused)
+        _note(desk, standing.scenario, path, str(refused))
         return None
+
+
+def linked(desk: Desk, scenario: CompiledScenario, path: tuple[str, ...]) -> bool:
+    """Whether transitions lead all along the path from the scenario's first step; the reason is noted where not."""
+    whole = path if path[0] == scenario.first.id else (scenario.first.id, *path)
+    gap = next(((one, other) for one, other in pairwise(whole)
+                if all(edge.to != other for edge in scenario.steps[one].next)), None)
+    if gap is not None:
+        _note(desk, scenario, path, f"no transition leads from {gap[0]} to {gap[1]}")
+    return gap is None
 
 
 def led_in(desk: Desk, standing: Standing, path: tuple[str, ...]) -> Standing | None:
@@ -56,12 +69,12 @@ def led_in(desk: Desk, standing: Standing, path: tuple[str, ...]) -> Standing | 
     try:
         return _arrive(desk, standing, first, path[1:] if path[0] == first.id else path, SAYS)
     except Refused as refused:
-        _note(desk, standing, path, refused)
+        _note(desk, standing.scenario, path, str(refused))
         return None
 
 
-def _note(desk: Desk, standing: Standing, path: tuple[str, ...], refused: Refused) -> None:
-    desk.notes.setdefault("refused", {})[standing.scenario.id] = f"{' > '.join(path)}: {refused}"
+def _note(desk: Desk, scenario: CompiledScenario, path: tuple[str, ...], why: str) -> None:
+    desk.notes.setdefault("refused", {})[scenario.id] = f"{' > '.join(path)}: {why}"
 
 
 def _first(desk: Desk, standing: Standing, path: tuple[str, ...], view: View, *, confirmed: bool,

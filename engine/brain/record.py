@@ -177,7 +177,7 @@ def _decisions(decided: Decided) -> dict[str, Any]:
         "act": _filled(lacking=decided.acted.lacking),
         "plan": decided.planned.notes,
         **_filled(recall=explained(decided.who), withheld=decided.withheld, absorbed=decided.absorbed,
-                  facts=decided.enforced.facts),
+                  facts=decided.enforced.facts, unspoken=decided.enforced.fault),
     }
 
 

@@ -13,11 +13,11 @@ from ruche.actors.system import ActorSystem
 from ruche.plugins.embedders.hashing import HashingEmbedder
 
 
-def measured(suite: str, folder: Path, limit: int | None = None, seed: int = 7) -> dict[str, Any]:
+def measured(suite: str, folder: Path, limit: int | None = None, seed: int = 7, model: str = "none") -> dict[str, Any]:
     """The metrics, with `n` and `notes`."""
     async def run() -> dict[str, Any]:
         async with ActorSystem() as system:
-            asking = Asking(Retriever(HashingEmbedder(), system))
+            asking = Asking(Retriever(HashingEmbedder(), system), model=model)
             return await SUITES[suite](asking, folder, None, limit, seed)
 
     return asyncio.run(run())

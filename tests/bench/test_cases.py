@@ -12,6 +12,7 @@ from bench.suites import cases
 from bench.suites.journeys import bundle_of
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.plugins.errors import ConfigurationError
+from ruche.storage.model.bundle import AgentBundle
 from tests.bench.measuring import measured
 
 JOURNEY: dict[str, Any] = {
@@ -67,7 +68,7 @@ def test_a_scenario_is_placed_where_the_case_says_and_judged_by_where_it_goes(tm
 
 
 def test_a_journey_becomes_a_scenario_that_compiles() -> None:
-    scenario = CompiledAgent(bundle_of(JOURNEY), 1).scenarios["journey"]
+    scenario = CompiledAgent(AgentBundle.model_validate(bundle_of(JOURNEY)), 1).scenarios["journey"]
     assert [edge.spec.if_ for edge in scenario.steps["n2"].next] == ["it is for a whole day", "it is for an hour"]
     assert scenario.steps["n1"].next[0].spec.if_ is None
 
