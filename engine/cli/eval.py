@@ -16,7 +16,7 @@ from ruche.engine.cli.command import command as ruche_command
 if TYPE_CHECKING:
     from ruche.engine.config import Settings
     from ruche.engine.evaluation.asking import Answer
-    from ruche.engine.evaluation.report import Report
+    from ruche.engine.evaluation.report import Report, Threshold
     from ruche.engine.evaluation.rows import Row
     from ruche.storage.model.bundle import AgentBundle
 
@@ -42,9 +42,9 @@ def command(folder: Path, source: Path, target: Path | None, config: Path | None
     from ruche.engine.authoring.load import load_folder
     from ruche.engine.authoring.publish import bundle_hash
     from ruche.engine.config import read_settings
-    from ruche.engine.evaluation.asking import check_labels, examples_of, known_ids
+    from ruche.engine.evaluation.asking import check_labels, examples_of, hard_ids, known_ids
     from ruche.engine.evaluation.page import page
-    from ruche.engine.evaluation.report import report
+    from ruche.engine.evaluation.report import advised, report
     from ruche.engine.evaluation.rows import read_rows
 
     bundle, rows = load_folder(_one(folder)).require(), read_rows(source)
@@ -52,14 +52,16 @@ def command(folder: Path, source: Path, target: Path | None, config: Path | None
     with tempfile.TemporaryDirectory(prefix="ruche-eval-") as place:
         settings = read_settings(config, data=Path(place) / "data", agents=folder.absolute(), samples=False)
         answers, embedder, threshold = asyncio.run(_asked(settings, bundle, rows))
-    found = report(answers, known_ids(bundle), examples_of(bundle))
+    found = report(answers, known_ids(bundle), examples_of(bundle), hard_ids(bundle))
+    better = advised(found, threshold)
     if target is not None:
         _write(target, page(found, bundle.agent.name, bundle_hash(bundle), embedder, threshold))
     if as_json:
         click.echo(json.dumps({"agent": bundle.id, "hash": bundle_hash(bundle), "embedder": embedder,
-                               "threshold": threshold, **msgspec.to_builtins(found)}))
+                               "threshold": threshold, "advised_threshold": None if better is None else better.at,
+                               **msgspec.to_builtins(found)}))
     else:
-        click.echo("\n".join(_lines(found)))
+        click.echo("\n".join((*_lines(found), *_advice(better, threshold))))
 
 
 def _one(folder: Path) -> Path:
@@ -114,7 +116,8 @@ def _lines(found: Report) -> Iterator[str]:
     yield f"  time p50 / p95              {found.ms_p50:.1f} / {found.ms_p95:.1f} ms"
     yield from _table("Worst rules", [(one.id, f"{one.right} of {one.meant} found, {one.fired} matched")
                                       for one in found.items if one.recall is not None and one.recall < 1.0])
-    yield from _table("Confusions", [(one.wanted, f"matched {one.got}: {one.times} times") for one in found.confusions])
+    yield from _table("Confusions", [(one.wanted, f"matched {one.got}, {_times(one.times)}: {one.texts[0]}")
+                                     for one in found.confusions])
     yield from _table("Steal from each other", [
         (f"{one.first}, {one.second}", f"{one.first_for_second} and {one.second_for_first} times")
         for one in found.thefts])
@@ -122,6 +125,17 @@ def _lines(found: Report) -> Iterator[str]:
     yield from _table("Never matched", [(name, "") for name in found.never_matched])
     yield from _table("Not measured", [(name, "") for name in found.not_measured])
     yield from _table("Suggested examples", [(one.id, " | ".join(one.texts)) for one in found.suggestions])
+
+
+def _advice(better: Threshold | None, now: float) -> Iterator[str]:
+    if better is not None:
+        yield "Threshold"
+        yield (f"  rule_threshold: {better.at:g} instead of {now:g} would have {_percent(better.in_scope)} right in "
+               f"scope and leave {_percent(better.out_of_scope)} alone out of it, by the best score alone")
+
+
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
 
 
 def _table(title: str, rows: list[tuple[str, str]]) -> Iterator[str]:

@@ -33,6 +33,11 @@ def known_ids(bundle: AgentBundle) -> frozenset[str]:
                       *(scenario.id for scenario in bundle.scenarios if scenario.enabled)))
 
 
+def hard_ids(bundle: AgentBundle) -> frozenset[str]:
+    """Rules that hold in every conversation, whatever a message says."""
+    return frozenset(rule.id for rule in bundle.rules if rule.hard)
+
+
 def examples_of(bundle: AgentBundle) -> frozenset[str]:
     """What its rules, intents and scenarios learn from, in small letters."""
     texts = ([rule.examples for rule in bundle.rules], [intent.examples for intent in bundle.intents],

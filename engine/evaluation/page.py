@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from ruche.engine.evaluation.plots import bars, grid, lines
-from ruche.engine.evaluation.report import Report
+from ruche.engine.evaluation.report import Report, advised
 
 _BARS, _GRID, _ROWS = 25, 14, 30
 """Rules in the plots, and rows of the tables."""
@@ -23,10 +23,16 @@ p{margin:4px 0 12px;color:var(--soft)}.tiles{display:flex;flex-wrap:wrap;gap:12p
 .tile b{display:block;font-size:22px}.tile span{color:var(--soft);font-size:13px}
 table{border-collapse:collapse;width:100%;margin:8px 0}th,td{text-align:left;padding:5px 12px 5px 0;
 border-bottom:1px solid var(--line);vertical-align:top}th{color:var(--soft);font-weight:600;font-size:13px}
-td.n,th.n{text-align:right}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}.scroll{overflow-x:auto}
-svg{max-width:none;display:block}svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
+td.n,th.n{text-align:right}code{font:13px ui-monospace,monospace;overflow-wrap:break-word}.scroll{overflow-x:auto}
+.bars{display:grid;grid-template-columns:minmax(0,max-content) minmax(60px,420px) max-content;gap:6px 10px;
+align-items:center;font-size:12px}.bars b{font-weight:400;text-align:right;overflow-wrap:anywhere}
+.bars i{height:14px;background:var(--panel);border:1px solid var(--line);border-radius:2px;overflow:hidden}
+.bars i u{display:block;height:100%;background:var(--fill)}.bars s{color:var(--soft);text-decoration:none}
+.wide{width:100%;max-width:600px;height:auto}@media(max-width:600px){body{padding:20px 14px 40px}.wide text{
+font-size:19px}th,td{padding-right:8px}}
+svg{display:block}svg text{font:12px system-ui,sans-serif;fill:var(--ink)}
 .name,.tick{text-anchor:end}.under,.count{text-anchor:middle}.note,.tick,.under{fill:var(--soft)!important}
-.track,.empty{fill:var(--panel);stroke:var(--line)}.bar,.full{fill:var(--fill)}.grid{stroke:var(--line)}
+.empty{fill:var(--panel);stroke:var(--line)}.full{fill:var(--fill)}.grid{stroke:var(--line)}
 .line1,.line2{fill:none;stroke-width:2.5}.line1{stroke:var(--fill)}.line2{stroke:var(--warn)}
 .key1{fill:var(--fill)!important}.key2{fill:var(--warn)!important}.mark{stroke:var(--soft);stroke-dasharray:4 4}
 """
@@ -63,7 +69,7 @@ def _tiles(found: Report) -> str:
 def _recalls(found: Report) -> str:
     rows = [(one.id, one.recall, f"{one.right} of {one.meant}") for one in found.items if one.recall is not None]
     return _section("Rules, worst first", "How many of the messages that meant a rule matched it.",
-                    bars(rows[:_BARS], "share found by rule"), len(rows), _BARS)
+                    bars(rows[:_BARS]), len(rows), _BARS)
 
 
 def _confused(found: Report) -> str:
@@ -73,7 +79,8 @@ def _confused(found: Report) -> str:
     names = list(dict.fromkeys(one.wanted for one in top))[:_GRID]
     columns = list(dict.fromkeys(one.got for one in top if one.wanted in names))[:_GRID]
     counts = {(one.wanted, one.got): one.times for one in found.confusions}
-    table = _table(("meant", "matched instead", "times"), [(one.wanted, one.got, one.times) for one in top])
+    table = _table(("meant", "matched instead", "times", "messages"),
+                   [(one.wanted, one.got, one.times, "\n".join(one.texts)) for one in top])
     return _section("Confusions", "Rows: what was meant. Columns: what matched instead.",
                     grid(names, columns, counts, "confusions") + table, len(found.confusions), _ROWS)
 
@@ -86,8 +93,8 @@ def _stolen(found: Report) -> str:
 
 def _lists(found: Report) -> str:
     return (_section("Never right", "Meant by some message and matched by none of them.", _names(found.never_right))
-            + _section("Never matched", "No message of the file matched these, whatever it meant.",
-                       _names(found.never_matched))
+            + _section("Never matched", "No message of the file matched these, whatever it meant. Hard rules hold "
+                       "anyway.", _names(found.never_matched))
             + _section("Not measured", "No message of the file means these.", _names(found.not_measured)))
 
 
@@ -102,7 +109,11 @@ def _sweep(found: Report, threshold: float) -> str:
     if found.refused is None:
         return ""
     points = [(one.at, one.in_scope, one.out_of_scope) for one in found.thresholds]
-    return _section("Threshold", "What another rule_threshold would do, by the best score alone.",
+    better = advised(found, threshold)
+    advice = "" if better is None else (
+        f" <b>At {better.at:g}, {_percent(better.in_scope)} would be right in scope, and "
+        f"{_percent(better.out_of_scope)} left alone out of it.</b>")
+    return _section("Threshold", f"What another rule_threshold would do, by the best score alone.{advice}",
                     lines(points, ("in scope, right", "out of scope, left alone"), threshold, "thresholds"))
 
 
@@ -122,7 +133,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _field(value: object) -> str:
     if isinstance(value, int):
         return f'<td class="n">{value}</td>'
-    return f"<td><code>{escape(str(value)).replace(chr(10), '<br>')}</code></td>"
+    text = escape(str(value)).replace("\n", "<br>").replace("_", "_<wbr>")
+    return f"<td><code>{text}</code></td>"
 
 
 def _side(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import product
 from typing import NamedTuple
 
 import msgspec
@@ -15,8 +16,12 @@ NOTHING = "(nothing)"
 """What a message matched that matched no rule, and what one out of scope means."""
 SUGGESTIONS, ALIKE = 3, 0.6
 """Suggested examples per rule, and the share of words from which two of them are too much alike."""
+SHOWN = 3
+"""Messages that are shown of a confusion."""
 STEPS = 50
 """Thresholds that are tried, between 0 and 1."""
+INSIDE, OUTSIDE, GAIN = 20, 5, 0.05
+"""Messages in and out of scope from which another threshold is advised, and what both shares together must gain."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +36,12 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Confusion(NamedTuple):
-    """`got` came instead of `wanted`, so often."""
+    """`got` came instead of `wanted`, so often; `texts` are the first messages of which that is true."""
 
     wanted: str
     got: str
     times: int
+    texts: tuple[str, ...]
 
 
 class Theft(NamedTuple):
@@ -85,17 +91,19 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     never_right: tuple[str, ...]
     """Meant at least once, and matched by none of those messages."""
     never_matched: tuple[str, ...]
-    """Matched by no message of the file, whatever it meant."""
+    """Matched by no message of the file, whatever it meant. Hard rules hold anyway and are not among them."""
     taught: int
     """Messages that stand among the agent's own examples: what was learnt measures nothing."""
     not_measured: tuple[str, ...]
-    """Meant by no message of the file."""
+    """Meant by no message of the file; hard rules are not among them."""
     suggestions: tuple[Suggestion, ...]
     thresholds: tuple[Threshold, ...]
 
 
-def report(answers: Sequence[Answer], known: frozenset[str], examples: frozenset[str] = frozenset()) -> Report:
-    """Counts of all answers; the same answers give the same report but for the times. `examples`: the agent's own."""
+def report(answers: Sequence[Answer], known: frozenset[str], examples: frozenset[str] = frozenset(),
+           hard: frozenset[str] = frozenset()) -> Report:
+    """Counts of all answers; the same answers give the same report but for the times. `examples`: the agent's own;
+    `hard`: rules that hold whether or not a message matches them."""
     inside = [one for one in answers if one.row.wanted]
     outside = [one for one in answers if not one.row.wanted]
     meant = Counter(name for one in answers for name in one.row.wanted)
@@ -114,9 +122,9 @@ def report(answers: Sequence[Answer], known: frozenset[str], examples: frozenset
         ms_p50=round(times[len(times) // 2], 3), ms_p95=round(times[min(len(times) - 1, int(0.95 * len(times)))], 3),
         items=_items(known, meant, fired, right), confusions=confusions, thefts=_thefts(confusions),
         never_right=tuple(sorted(name for name in meant if not right[name])),
-        never_matched=tuple(sorted(known - fired.keys())),
+        never_matched=tuple(sorted(known - hard - fired.keys())),
         taught=sum(one.row.text.strip().lower() in examples for one in answers),
-        not_measured=tuple(sorted(known - meant.keys())), suggestions=_suggestions(answers),
+        not_measured=tuple(sorted(known - hard - meant.keys())), suggestions=_suggestions(answers),
         thresholds=_thresholds(inside, outside))
 
 
@@ -130,12 +138,15 @@ def _items(known: frozenset[str], meant: Counter[str], fired: Counter[str], righ
 
 def _confusions(answers: Sequence[Answer]) -> tuple[Confusion, ...]:
     """What was missed, beside what came instead: every wrong match, or nothing."""
-    counts: Counter[tuple[str, str]] = Counter()
+    texts: dict[tuple[str, str], list[str]] = defaultdict(list)
     for one in answers:
         missed = sorted(one.row.wanted - set(one.fired)) or ([NOTHING] if not one.row.wanted else [])
         wrong = [name for name in one.fired if name not in one.row.wanted] or [NOTHING]
-        counts.update((wanted, got) for wanted in missed for got in wrong if wanted != got)
-    return tuple(Confusion(*pair, count) for pair, count in sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+        for pair in product(missed, wrong):
+            if pair[0] != pair[1]:
+                texts[pair].append(one.row.text)
+    found = sorted(texts.items(), key=lambda one: (-len(one[1]), one[0]))
+    return tuple(Confusion(*pair, len(said), tuple(dict.fromkeys(said))[:SHOWN]) for pair, said in found)
 
 
 def _thefts(confusions: Sequence[Confusion]) -> tuple[Theft, ...]:
@@ -177,6 +188,17 @@ def _thresholds(inside: Sequence[Answer], outside: Sequence[Answer]) -> tuple[Th
     cuts = [round(number / STEPS, 2) for number in range(1, STEPS)]
     return tuple(Threshold(cut, _share(sum(score >= cut for score in right), len(inside)),
                            _share(sum(score < cut for score in wrong), len(outside))) for cut in cuts)
+
+
+def advised(found: Report, now: float) -> Threshold | None:
+    """The threshold at which most messages are right, in and out of scope weighing the same; None where the file is too
+    small to tell, or the one that is used `now` does about as well."""
+    if found.in_scope < INSIDE or found.out_of_scope < OUTSIDE:
+        return None
+    best = max(found.thresholds, key=lambda one: (one.in_scope + one.out_of_scope, -abs(one.at - now)))
+    used = min(found.thresholds, key=lambda one: abs(one.at - now))
+    gain = best.in_scope + best.out_of_scope - used.in_scope - used.out_of_scope
+    return best if gain >= GAIN else None
 
 
 def _share(part: int, whole: int) -> float:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ruche.engine.cli.main import main
 from ruche.engine.evaluation.asking import Answer
 from ruche.engine.evaluation.page import page
-from ruche.engine.evaluation.report import NOTHING, Report, report
+from ruche.engine.evaluation.report import NOTHING, Confusion, Report, advised, report
 from ruche.engine.evaluation.rows import Row, read_rows
 from ruche.plugins.errors import ConfigurationError
 
@@ -58,7 +58,8 @@ def test_an_agent_is_measured_and_what_would_help_is_named(folder: Path, capsys:
     assert code == 0
     assert (found["n"], found["in_scope"], found["out_of_scope"], found["refused"]) == (5, 4, 1, 1.0)
     assert found["first_right"] == 0.75
-    assert found["confusions"] == [["parking", NOTHING, 1]]
+    assert found["confusions"] == [["parking", NOTHING, 1, ["where do I leave the vehicle"]]]
+    assert found["advised_threshold"] is None
     assert found["suggestions"] == [["parking", 1, ["where do I leave the vehicle"]]]
     assert found["never_matched"] == found["never_right"] == []
     assert found["taught"] == 2
@@ -70,7 +71,7 @@ def test_the_table_says_the_same_to_people(folder: Path, capsys: pytest.CaptureF
     assert "5 messages, 4 in scope, 1 out of scope" in out
     assert "best match was meant        75.0 %" in out
     assert "the agent's own examples    2 (" in out
-    assert f"matched {NOTHING}: 1 times" in out
+    assert f"matched {NOTHING}, once: where do I leave the vehicle" in out
 
 
 class Links(HTMLParser):
@@ -96,7 +97,8 @@ def test_the_page_stands_alone_and_shows_no_markup_of_the_agents(
     assert not {"script", "link", "img", "b2", "iframe"} & set(links.tags)
     assert "Desk &lt;b&gt;" in text
     assert "url(" not in text
-    assert links.tags.count("svg") == 3
+    assert links.tags.count("svg") == 2
+    assert text.count("<u style=") == 3
 
 
 @pytest.mark.browser
@@ -165,6 +167,28 @@ def test_a_threshold_is_tried_on_the_best_score() -> None:
     assert (by[0.6].in_scope, by[0.6].out_of_scope) == (1.0, 1.0)
     assert (by[0.4].in_scope, by[0.4].out_of_scope) == (1.0, 0.0)
     assert (by[0.9].in_scope, by[0.9].out_of_scope) == (0.0, 1.0)
+
+
+def test_hard_rules_hold_anyway_and_are_named_only_where_a_message_meant_them() -> None:
+    found = report([answer("a", "a"), answer("h", "")], frozenset("abhk"), hard=frozenset("hk"))
+    assert found.never_matched == found.not_measured == ("b",)
+    assert found.never_right == ("h",)
+
+
+def test_a_confusion_shows_the_first_of_its_messages() -> None:
+    rows = [Answer(Row(f"text {number}", frozenset("a")), ("b",), {}, 1.0) for number in range(5)]
+    assert report(rows, frozenset("ab")).confusions == (Confusion("a", "b", 5, ("text 0", "text 1", "text 2")),)
+
+
+@pytest.mark.parametrize(("outside", "score", "now", "better"), [
+    (6, 0.2, 0.6, 0.4), (6, 0.2, 0.4, None), (4, 0.2, 0.6, None), (6, 0.55, 0.6, None)])
+def test_another_threshold_is_advised_where_a_file_can_tell_and_it_helps(
+        outside: int, score: float, now: float, better: float | None) -> None:
+    """Messages in scope score 0.5: of 0.6 nothing is left of them, of 0.4 everything."""
+    found = report([answer("a", "a", a=0.5)] * 20 + [answer("", "", a=score)] * outside, frozenset("a"))
+    one = advised(found, now)
+    assert (one is None) == (better is None)
+    assert one is None or (score < one.at <= 0.5 and (one.in_scope, one.out_of_scope) == (1.0, 1.0))
 
 
 ids = st.frozensets(st.sampled_from("abcd"), max_size=3)
