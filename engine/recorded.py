@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ruche.engine.hosted import Hosted, known
 
 if TYPE_CHECKING:
+    from ruche.engine.filing import Filing
     from ruche.engine.persons import Persons
     from ruche.engine.producing import Produced
     from ruche.engine.replay import Replayed
@@ -142,3 +143,10 @@ class Recorded(Hosted):
     def webhooks(self) -> Subscriptions:
         """Addresses that hear of conversations: made, verified, paused, and what became of deliveries."""
         return self._host.subscriptions
+
+    @property
+    def memory(self) -> Filing:
+        """Memories of persons: texts filed into them, and what is asked of them."""
+        from ruche.engine.filing import Filing
+
+        return Filing(self._host)

@@ -27,6 +27,7 @@ from ruche.storage.model.record import (
     OutboxSettled,
     ProfileSaved,
     ReminderSet,
+    UtterancesDropped,
     UtterancesKept,
     WebhookSaved,
 )
@@ -79,6 +80,8 @@ class Belongings:
                 return self._settled(record, tenant)
             case UtterancesKept():
                 return [self._utterance(record, one, tenant) for one in record.memories]
+            case UtterancesDropped():
+                return [self._remove(UtteranceRow, name, tenant) for name in record.ids]
             case FieldsExpired():
                 return self._expired(record, tenant)
             case EpisodeKept():

@@ -25,6 +25,7 @@ from ruche.engine.server import (
     explain,
     handoff,
     keys,
+    memory,
     migrations,
     openapi,
     ops,
@@ -62,7 +63,8 @@ def route_table() -> tuple[Route, ...]:
     named = (*chat.ROUTES, *events.ROUTES, *sessions.ROUTES, *handoff.ROUTES, *runs.ROUTES, *replays.ROUTES,
              *audit.ROUTES, *agents.ROUTES, *explain.ROUTES, *versions.ROUTES, *migrations.ROUTES,
              *authoring.ROUTES, *parts.ROUTES, *people.ROUTES, *produced.ROUTES, *reviews.ROUTES, *upkeep.ROUTES,
-             *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *webhooks.ROUTES, *ops.ROUTES, *console.routes())
+             *tokens.ROUTES, *keys.ROUTES, *usage.ROUTES, *webhooks.ROUTES,
+             *memory.ROUTES, *ops.ROUTES, *console.routes())
     return (*named, openapi.route(named, version("ruche-engine")))
 
 

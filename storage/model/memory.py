@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ruche.storage.model.conversation import Struct
 
 PERSON, AGENT = "user", "agent"
@@ -20,6 +22,9 @@ class Utterance(Struct, frozen=True, kw_only=True):
     text: str
     turn: str = ""
     """The turn in which it was said, empty when there was none."""
+    source: str = ""
+    """Where it came from, of what was filed and not said."""
+    metadata: dict[str, Any] = {}
 
 
 class Remembered(Struct, frozen=True, kw_only=True):

@@ -261,7 +261,15 @@ class UtterancesKept(Record, frozen=True, kw_only=True, tag="said"):
     memories: tuple[Remembered, ...]
 
 
+class UtterancesDropped(Record, frozen=True, kw_only=True, tag="unsaid"):
+    """Memories of a person that are not theirs any more, by id."""
+
+    interlocutor: str
+    ids: tuple[str, ...]
+
+
 AnyRecord = (Accepted | TriedAgain | TurnCommitted | SegmentReleased | EffectReserved | EffectSettled | SessionSaved
              | ProfileSaved | AgentPublished | DraftSaved | DeadLettered | AdvisoryAdded | OutboxSettled
              | PersonErased | HoldSet | FieldsExpired | EpisodeKept | MigrationSaved | ReminderSet | UtterancesKept
-             | TenantErased | IdentityLinked | WebhookSaved | DeliveryNoted)
+             | TenantErased | IdentityLinked | WebhookSaved | DeliveryNoted
+             | UtterancesDropped)

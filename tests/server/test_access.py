@@ -25,6 +25,7 @@ BODIES: dict[str, Any] = {"/v1/chat": CHAT, "/v1/chat/stream": CHAT,
           "/v1/sessions/{id}/reply": {"text": "Good day."}, "/v1/agents/{agent}/publish": {},
           "/v1/runs/{id}/review": {"verdict": "rate", "note": "fine", "rating": 4},
           "/v1/interlocutors/{id}": {"fields": {}}, "/v1/webhooks/{id}": {"texts": False},
+          "/v1/memory/index": {"document_id": "d", "text": "A note."}, "/v1/memory/query": {"query": "note"},
           "/v1/webhooks": {"url": "https://192.0.2.1/x"},
           "/v1/interlocutors/{id}/identities": {"identity": "kiosk-7"},
           "/v1/interlocutors/{id}/hold": {"held": False, "reason": "over"},
@@ -65,6 +66,10 @@ ALLOWED = {
     "GET /v1/interlocutors/{id}/identities": "operator admin",
     "POST /v1/interlocutors/{id}/identities": "admin",
     "DELETE /v1/interlocutors/{id}/identities/{identity}": "admin",
+    "POST /v1/memory/index": "interlocutor channel admin",
+    "POST /v1/memory/query": "interlocutor channel admin",
+    "DELETE /v1/memory/documents/{document}": "interlocutor channel admin",
+    **{f"GET /v1/memory/{what}": "admin" for what in ("episodes", "clusters", "wisdom", "companions")},
     "GET /v1/webhooks": "operator admin",
     "POST /v1/webhooks": "admin",
     "GET /v1/webhooks/{id}": "operator admin",
@@ -117,7 +122,7 @@ def name(route: Route) -> str:
 
 
 def path_of(route: Route, id: str) -> str:
-    return re.sub(r"\{(id|agent|other|identity|delivery)\}", id, route.path).replace("{version}", "1")
+    return re.sub(r"\{(id|agent|other|identity|delivery|document)\}", id, route.path).replace("{version}", "1")
 
 
 def ask(site: Served, route: Route, token: str | None, id: str = "unknown") -> int:
@@ -156,9 +161,11 @@ def rivals(site: Served) -> dict[str, str]:
     """Ids that exist, in another tenant."""
     answer = site.chat("When do you open?", site.token(sub="rita", tenant="rival"))
     made = site.request("POST", "/v1/webhooks", {"url": "https://example.org/x"}, site.token("admin", tenant="rival"))
-    assert (answer.status, made.status) == (200, 201)
+    filed = site.request("POST", "/v1/memory/index", {"document_id": "d", "text": "A note."},
+                         site.token(sub="rita", tenant="rival"))
+    assert (answer.status, made.status, filed.status) == (200, 201, 201)
     return {"session": answer.json["session_id"], "run": answer.json["turn_id"], "agent": "kiosk",
-            "interlocutor": "rita", "webhook": made.json["id"]}
+            "interlocutor": "rita", "webhook": made.json["id"], "document": "d"}
 
 
 @pytest.mark.parametrize("route", [route for route in TABLE if "{" in route.path], ids=name)
@@ -166,7 +173,8 @@ def test_another_tenants_id_is_answered_byte_for_byte_like_an_unknown_one(site: 
                                                                           route: Route) -> None:
     """Security item 4, generated from the route table."""
     path = route.path.replace("/audit/proof/", "/runs/")
-    kind = next((kind for kind in ("session", "run", "agent", "interlocutor", "webhook") if f"/{kind}s/" in path), None)
+    kinds = ("session", "run", "agent", "interlocutor", "webhook", "document")
+    kind = next((kind for kind in kinds if f"/{kind}s/" in path), None)
     assert kind is not None, "name the kind of id of this new route"
     token = site.token("admin", "operator", sub="eve", tenant="third")
     answers = []
