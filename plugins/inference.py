@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 DEVICES = ("cpu", "cuda", "auto")
+"""What may be written for a device, beside the full name of any provider of ONNX Runtime."""
 
 NOWHERE = os.path.join(os.devnull, "nowhere")
 """Where a model may look for data outside itself: a folder that cannot exist, because a model names its own files."""
@@ -33,8 +34,9 @@ def open_session(model: bytes, *, device: str = "cpu", threads: int = 1,
     """An `onnxruntime.InferenceSession` over a serialised model.
 
     `weights` fills the model's external initialisers; keep it alive unless `owns_weights` says that it may go.
-    `device` is `cpu`, `cuda` (refused when the session ends up elsewhere) or `auto` (CUDA where a driver is there).
-    `graphs` lets runs of one shape be captured and replayed on CUDA. Raises ConfigurationError.
+    `device` is `cpu`, `cuda`, the full name of another provider (both refused when the session ends up elsewhere), or
+    `auto` (CUDA where a driver is there). `graphs` lets runs of one shape be captured and replayed on CUDA. Raises
+    ConfigurationError.
     """
     onnxruntime: Any = importlib.import_module("onnxruntime")  # 0.15 s, paid by those who open a session
     onnxruntime.set_default_logger_severity(_QUIET)
@@ -46,9 +48,9 @@ def open_session(model: bytes, *, device: str = "cpu", threads: int = 1,
         session = onnxruntime.InferenceSession(model, options, providers=_providers(onnxruntime, device, graphs))
     except Exception as error:  # onnxruntime's own exceptions share no public base
         raise ConfigurationError(f"the ONNX model cannot be loaded: {_first_line(error)}") from None
-    if device == "cuda" and provider_of(session) != CUDA:
-        raise ConfigurationError(f"device cuda was asked for, but ONNX Runtime runs on {provider_of(session)}; "
-                                 "install the CUDA libraries or set device to cpu")
+    if demanded(device) not in (None, provider_of(session)):
+        raise ConfigurationError(f"device {device} was asked for, but ONNX Runtime runs on {provider_of(session)}; "
+                                 "install that device's libraries or set device to cpu")
     return session
 
 
@@ -91,6 +93,11 @@ def provider_of(session: Any) -> str:
     return str(session.get_providers()[0])
 
 
+def demanded(device: str) -> str | None:
+    """The provider that a device stands for, None where any will do."""
+    return {"auto": None, "cpu": CPU, "cuda": CUDA}.get(device, device)
+
+
 def owns_weights(weights: Mapping[str, NDArray[np.float32]], run: Callable[[], NDArray[np.float32]]) -> bool:
     """True when a session has copied `weights`, so that the arrays may be let go (for MiniLM 90 MB).
 
@@ -118,11 +125,13 @@ def _options(onnxruntime: Any, threads: int) -> Any:
 
 
 def _providers(onnxruntime: Any, device: str, graphs: bool) -> list[Any]:
-    if device not in DEVICES:
-        raise ConfigurationError(f"there is no device {device}; write {', '.join(DEVICES)}")
-    if device == "cpu" or CUDA not in onnxruntime.get_available_providers():
-        return [CPU]
-    if not _driver_present():
+    available, wanted = onnxruntime.get_available_providers(), demanded(device)
+    if device not in DEVICES and device not in available:
+        raise ConfigurationError(f"there is no device {device}; write {', '.join(DEVICES)}, or a provider that ONNX "
+                                 f"Runtime has here: {', '.join(available)}")
+    if wanted not in (None, CUDA, CPU):
+        return [wanted, CPU]
+    if wanted == CPU or CUDA not in available or not _driver_present():
         return [CPU]
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it lacks
         onnxruntime.preload_dlls()

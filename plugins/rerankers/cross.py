@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.folders import clean, configuration, model_bytes, positions, tokenizer_of
-from ruche.plugins.inference import CUDA, Movable, open_session
+from ruche.plugins.inference import CUDA, Movable, demanded, open_session
 from ruche.plugins.rerankers.bound import PAIRS, BoundShapes
 from ruche.plugins.rerankers.lanes import Lanes
 
@@ -106,7 +106,7 @@ class CrossEncoder:
             self._bound = self._shapes(folder)
         began = self.provider
         self._try(folder)
-        if self.provider != began and (device == "cuda" or bound is not False):
+        if self.provider != began and (demanded(device) is not None or bound is not False):
             raise ConfigurationError(f"{folder}: the model cannot run on {began}")
 
     def _run(self, encodings: Sequence[Any]) -> NDArray[np.floating]:

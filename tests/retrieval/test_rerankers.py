@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -136,9 +138,29 @@ def test_a_model_that_keeps_data_outside_itself_is_refused(
         CrossEncoder(folder, device="cpu")
 
 
-def test_an_unknown_device_is_refused(cross_folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cpu, cuda, auto"):
+def test_an_unknown_device_is_refused_with_those_that_are_there(cross_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cpu, cuda, auto, or a provider .*CPUExecutionProvider"):
         CrossEncoder(cross_folder, device="tpu")
+
+
+def test_any_provider_of_the_runtime_may_be_named(cross_folder: Path) -> None:
+    named = CrossEncoder(cross_folder, device="CPUExecutionProvider")
+    assert named.provider == "CPUExecutionProvider"
+    assert named.score("where", PASSAGES) == CrossEncoder(cross_folder, device="cpu").score("where", PASSAGES)
+
+
+def test_a_provider_that_does_not_take_the_session_is_refused(
+        cross_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runtime falls back to the CPU without an error; only the session tells."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["AbsentExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "InferenceSession", partial(_on_the_cpu, onnxruntime.InferenceSession))
+    with pytest.raises(ConfigurationError, match="AbsentExecutionProvider was asked for, but ONNX Runtime runs on CPU"):
+        CrossEncoder(cross_folder, device="AbsentExecutionProvider")
+
+
+def _on_the_cpu(session: Any, model: bytes, options: Any, providers: Any) -> Any:
+    assert providers == ["AbsentExecutionProvider", "CPUExecutionProvider"]
+    return session(model, options, providers=["CPUExecutionProvider"])
 
 
 # --- without weights
