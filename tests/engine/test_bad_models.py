@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.tinybert import SMALL, tokenizer, write_folder
@@ -151,11 +152,62 @@ async def test_a_reranker_of_another_hash_is_not_used(tmp_path: Path, models: di
         assert "SHA-256" in told.message
 
 
-async def test_an_embedder_that_is_not_fit_is_refused_at_the_start(tmp_path: Path, models: dict[str, Any]) -> None:
-    (models["embedder_path"] / "model.onnx").write_bytes(model(fill=float("nan")).SerializeToString())
-    with pytest.raises(ConfigurationError, match="not finite"):
-        async with opened(tmp_path, models):
+def replaced(**other: Any) -> Any:
+    return lambda folder: (folder / "model.onnx").write_bytes(model(**other).SerializeToString())
+
+
+@pytest.mark.parametrize(("spoil", "more", "why"), [
+    (lambda folder: (folder / "model.onnx").unlink(), {}, "no model.onnx"),
+    (lambda folder: (folder / "tokenizer.json").unlink(), {}, "no tokenizer.json"),
+    (lambda folder: None, {"embedder_sha256": "0" * 64}, "SHA-256"),
+    (replaced(ids="token_numbers"), {}, "token_numbers"),
+    (replaced(fill=float("nan")), {}, "not finite"),
+])
+async def test_an_embedder_that_is_not_fit_is_refused_at_the_start(
+        tmp_path: Path, models: dict[str, Any], spoil: Any, more: dict[str, Any], why: str) -> None:
+    spoil(models["embedder_path"])
+    with pytest.raises(ConfigurationError, match=why):
+        async with opened(tmp_path, {**models, **more}):
             pass
+
+
+class Confused:
+    """A session whose every number is one that is none."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, *words: Any, **named: Any) -> Any:
+        return [np.full_like(values, np.nan) for values in self._session.run(*words, **named)]
+
+    def get_providers(self) -> list[str]:
+        return list(self._session.get_providers())
+
+
+async def test_numbers_that_are_none_cost_a_models_own_result_and_the_turn_ends(
+        tmp_path: Path, models: dict[str, Any]) -> None:
+    async with opened(tmp_path, models) as engine:
+        host: Any = engine._host
+        embedder, reranker = host.retriever.embedder, host.recalling.reranking.reranker
+        reranker._session.session = Confused(reranker._session.session)
+        run = await said(engine, "when do you open")
+        assert run.reply
+        assert run.decisions["retrieve"]["unranked"] == "failed"
+        embedder._session.session = Confused(embedder._session.session)
+        run = await said(engine, "something never said before")
+        assert run.reply
+        assert "not finite" in run.decisions["retrieve"]["fault"]
+
+
+async def test_knowledge_of_a_megabyte_without_an_end_of_line_is_cut_and_searched(
+        tmp_path: Path, models: dict[str, Any]) -> None:
+    async with opened(tmp_path, models) as engine:
+        assert (await said(engine, "when do you open")).reply
+    (tmp_path / "agents" / "hall" / "knowledge" / "long.md").write_text("coats are kept " * 70_000)
+    async with opened(tmp_path, models) as engine:
+        run = await said(engine, "are coats kept")
+        assert run.reply
+        assert "fault" not in run.decisions["retrieve"]
 
 
 async def test_the_flag_leaves_every_order_as_the_search_has_it(tmp_path: Path, models: dict[str, Any]) -> None:
