@@ -32,7 +32,7 @@ _Stand = str | None
 async def run(asking: Asking, folder: Path, train: Path | None, limit: int | None, seed: int) -> dict[str, Any]:
     """Per cent of the cases of each family in which the scenario comes to stand at the right step. With a scripted
     model `scripted.perfect` or `scripted.hostile`."""
-    cases = [_posed(journey, case) for journey, case in sampled(read_journeys(folder), limit, seed)]
+    cases = [posed(journey, case) for journey, case in sampled(read_journeys(folder), limit, seed)]
     if asking.model == "hostile":
         return await hostile(asking, cases)
     return await perfect(asking, cases) if asking.model == "perfect" else await _alone(asking, cases)
@@ -41,9 +41,9 @@ async def run(asking: Asking, folder: Path, train: Path | None, limit: int | Non
 async def _alone(asking: Asking, cases: list[Posed]) -> dict[str, Any]:
     passed: Counter[str] = Counter()
     total: Counter[str] = Counter()
-    for number, posed in enumerate(cases):
-        total[posed.case.family] += 1
-        passed[posed.case.family] += await settled(asking, posed, number + 1) == posed.wanted
+    for number, one in enumerate(cases):
+        total[one.case.family] += 1
+        passed[one.case.family] += await settled(asking, one, number + 1) == one.wanted
     metrics: dict[str, Any] = {"n": len(cases), "passed": share(passed.total(), total.total())}
     metrics |= {family: share(passed[family], total[family]) for family in sorted(total)}
     notes = [f"{family}: {passed[family]} of {total[family]} pass; the rest needs a model, because {WHY[family]}"
@@ -51,7 +51,7 @@ async def _alone(asking: Asking, cases: list[Posed]) -> dict[str, Any]:
     return {**metrics, "notes": notes}
 
 
-def _posed(journey: Part, case: Case) -> Posed:
+def posed(journey: Part, case: Case) -> Posed:
     before = [f"n{one}" for one in case.part.get("journey_previous_path") or () if one is not None]
     if (case.part.get("journey_previous_path") or ())[-1:] == [None]:
         before = []

@@ -34,7 +34,7 @@ _NO_NAME = re.compile(r"[^a-z0-9]+")
 async def run(asking: Asking, folder: Path, train: Path | None, limit: int | None, seed: int) -> dict[str, Any]:
     """Per cent of the cases of each family in which exactly the right rules apply; over all, F1 of single rules. With a
     scripted model `scripted.perfect` or `scripted.hostile`."""
-    cases = [_posed(guidelines, case) for guidelines, case in sampled(read_guidelines(folder), limit, seed)]
+    cases = [posed(guidelines, case) for guidelines, case in sampled(read_guidelines(folder), limit, seed)]
     if asking.model == "hostile":
         return await hostile(asking, cases)
     return await perfect(asking, cases) if asking.model == "perfect" else await _alone(asking, cases)
@@ -44,11 +44,11 @@ async def _alone(asking: Asking, cases: list[Posed]) -> dict[str, Any]:
     passed: Counter[str] = Counter()
     total: Counter[str] = Counter()
     hits: Counter[str] = Counter()
-    for number, posed in enumerate(cases):
-        got = await settled(asking, posed, number + 1)
-        total[posed.case.family] += 1
-        passed[posed.case.family] += got == posed.wanted
-        hits.update(right=len(got & posed.wanted), found=len(got), wanted=len(posed.wanted))
+    for number, one in enumerate(cases):
+        got = await settled(asking, one, number + 1)
+        total[one.case.family] += 1
+        passed[one.case.family] += got == one.wanted
+        hits.update(right=len(got & one.wanted), found=len(got), wanted=len(one.wanted))
     metrics: dict[str, Any] = {"n": len(cases), "passed": share(passed.total(), total.total()),
                                "rule_f1": share(2 * hits["right"], hits["found"] + hits["wanted"])}
     metrics |= {family: share(passed[family], total[family]) for family in sorted(total)}
@@ -58,7 +58,7 @@ async def _alone(asking: Asking, cases: list[Posed]) -> dict[str, Any]:
     return {**metrics, "notes": notes}
 
 
-def _posed(guidelines: dict[str, Part], case: Case) -> Posed:
+def posed(guidelines: dict[str, Part], case: Case) -> Posed:
     part = case.part
     ambiguous = "to_disambiguate_guidelines_names" in part
     names = part.get("to_disambiguate_guidelines_names") or part.get("conversation_guideline_names") or \

@@ -44,7 +44,7 @@ class Posed(NamedTuple):
 async def settled(asking: Asking, posed: Posed, version: int) -> Any:
     """What the embedded default decides."""
     room = await Room.open(asking.retriever, AgentBundle.model_validate(posed.bundle), asking.times, version)
-    return (await _said(room, posed))[1]
+    return (await turn(room, posed))[1]
 
 
 async def perfect(asking: Asking, posed: list[Posed]) -> dict[str, Any]:
@@ -54,10 +54,10 @@ async def perfect(asking: Asking, posed: list[Posed]) -> dict[str, Any]:
     total: Counter[str] = Counter()
     whole, calls, notes = 0, Counter[str](), []
     for number, one in enumerate(posed):
-        bundle = _with_model(one.bundle)
+        bundle = with_model(one.bundle)
         oracle = Oracle(AgentBundle.model_validate(bundle), one.case, one.label)
-        async with _asked(asking, bundle, oracle, number + 1) as room:
-            _, got = await _said(room, one)
+        async with asked(asking, bundle, oracle, number + 1) as room:
+            _, got = await turn(room, one)
         lacking = [*oracle.lacking, *([] if oracle.calls["sift"] else ["sift: the call itself"])]
         total[one.case.family] += 1
         passed[one.case.family] += got == one.wanted
@@ -77,7 +77,7 @@ async def hostile(asking: Asking, posed: list[Posed]) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     notes: list[str] = []
     for number, one in enumerate(posed):
-        bundle = _with_model(one.bundle)
+        bundle = with_model(one.bundle)
         _, baseline = await _attacked(asking, one, bundle, SILENT, number + 1)
         for name, attack in (ATTACKS | SPOKEN).items():
             run, got = await _attacked(asking, one, bundle, attack, number + 1)
@@ -111,18 +111,18 @@ async def _attacked(asking: Asking, posed: Posed, bundle: dict[str, Any], attack
     def answer(body: dict[str, Any]) -> Any:
         return attack(body) or oracle(body)
 
-    async with _asked(asking, bundle, answer, version) as room:
-        return await _said(room, posed)
+    async with asked(asking, bundle, answer, version) as room:
+        return await turn(room, posed)
 
 
-async def _said(room: Room, posed: Posed) -> tuple[Run, Any]:
+async def turn(room: Room, posed: Posed) -> tuple[Run, Any]:
     talk = room.talk()
     talk.session = posed.session(talk.session)
     run = await talk.say(posed.case.message)
     return run, posed.outcome(run)
 
 
-def _with_model(bundle: dict[str, Any]) -> dict[str, Any]:
+def with_model(bundle: dict[str, Any]) -> dict[str, Any]:
     """The same agent with everything that models do for one, and a hard rule that guards its replies."""
     models = {"generator": "openai", "url": "http://127.0.0.1:1/v1", "model": "scripted"}
     return {**bundle, "agent": {**bundle["agent"], "preset": "maximum", "models": models},
@@ -130,7 +130,7 @@ def _with_model(bundle: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _asked(asking: Asking, bundle: dict[str, Any], script: Script, version: int) -> AsyncIterator[Room]:
+async def asked(asking: Asking, bundle: dict[str, Any], script: Script, version: int) -> AsyncIterator[Room]:
     """A room whose agent asks an endpoint that answers so, with the engine's own client."""
     async with ModelServer(script) as server:
         head = bundle["agent"]

@@ -49,7 +49,7 @@ def led(desk: Desk, standing: Standing, path: tuple[str, ...], view: View, *, co
     try:
         return _first(desk, standing, rest, view, confirmed=confirmed, blocked=blocked)
     except Refused as refused:
-        _note(desk, standing.scenario, path, str(refused))
+        unheeded(desk, standing.scenario.id, f"{' > '.join(path)}: {refused}")
         return None
 
 
@@ -59,7 +59,7 @@ def linked(desk: Desk, scenario: CompiledScenario, path: tuple[str, ...]) -> boo
     gap = next(((one, other) for one, other in pairwise(whole)
                 if all(edge.to != other for edge in scenario.steps[one].next)), None)
     if gap is not None:
-        _note(desk, scenario, path, f"no transition leads from {gap[0]} to {gap[1]}")
+        unheeded(desk, scenario.id, f"{' > '.join(path)}: no transition leads from {gap[0]} to {gap[1]}")
     return gap is None
 
 
@@ -69,12 +69,13 @@ def led_in(desk: Desk, standing: Standing, path: tuple[str, ...]) -> Standing | 
     try:
         return _arrive(desk, standing, first, path[1:] if path[0] == first.id else path, SAYS)
     except Refused as refused:
-        _note(desk, standing.scenario, path, str(refused))
+        unheeded(desk, standing.scenario.id, f"{' > '.join(path)}: {refused}")
         return None
 
 
-def _note(desk: Desk, scenario: CompiledScenario, path: tuple[str, ...], why: str) -> None:
-    desk.notes.setdefault("refused", {})[scenario.id] = f"{' > '.join(path)}: {why}"
+def unheeded(desk: Desk, scenario: str, why: str) -> None:
+    """Note why a word on a scenario is not followed."""
+    desk.notes.setdefault("refused", {})[scenario] = why
 
 
 def _first(desk: Desk, standing: Standing, path: tuple[str, ...], view: View, *, confirmed: bool,

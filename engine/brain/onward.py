@@ -7,7 +7,7 @@ import msgspec
 from ruche.engine.brain.bindings import confirmation_key, is_confirmed
 from ruche.engine.brain.correct import previous, rerouted, step_back
 from ruche.engine.brain.desk import Desk
-from ruche.engine.brain.guided import led
+from ruche.engine.brain.guided import led, unheeded
 from ruche.engine.brain.learn import reopened
 from ruche.engine.brain.names import Names
 from ruche.engine.brain.relocate import ASKED_AGAIN, circling, relocated
@@ -41,6 +41,10 @@ def gone_on(desk: Desk, answered: bool) -> None:
         for place, one in enumerate(standings):
             if one.instance.status == "active" and not _put_off(desk, place):
                 standings[place] = _onward(desk, one, place == focus, answered)
+        return
+    for one in standings:
+        if one.scenario.id in desk.words:
+            unheeded(desk, one.scenario.id, "the person's own words decide")
 
 
 def _led(desk: Desk, place: int) -> bool:
@@ -93,8 +97,10 @@ def _onward(desk: Desk, standing: Standing, focus: bool, answered: bool) -> Stan
         return standing
     view = msgspec.structs.replace(view, names=desk.ledger.names)
     words = standing.instance.step == before.instance.step and not corrected and not before.entered
-    if words and standing.scenario.id in desk.words:
+    if standing.scenario.id in desk.words and words:
         standing, words = _by_word(desk, standing, view)
+    elif standing.scenario.id in desk.words:
+        unheeded(desk, standing.scenario.id, "an answer that is certain decides")
     standing = walk(standing, msgspec.structs.replace(view, words=words, names=desk.ledger.names), desk.known, turn,
                     desk.reopen, confirmed=_is_confirmed(desk, standing), blocked=_stuck(standing, view.names))
     if standing.instance.step != before.instance.step:

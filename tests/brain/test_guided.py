@@ -174,6 +174,12 @@ async def test_a_plain_no_is_not_overruled() -> None:
     assert talk.step == "trip/where"
 
 
+async def test_what_the_person_plainly_says_goes_before_a_word_and_the_run_tells() -> None:
+    run, _ = await said(word("go", "near", "when"), "where", text="cancel that")
+    assert [one.action for one in run.scenarios] == ["CANCEL"]
+    assert refused(run) == "the person's own words decide"
+
+
 async def test_a_word_does_not_confirm() -> None:
     steps = changed("sum", ask=None, confirm="Shall I?", next=[{"to": "end"}])
     run, talk = await said(word("go", "end"), "where", "sum", steps=steps, text="hmm")
