@@ -6,10 +6,12 @@ hard rule.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import anyio
+import msgspec
 
 from ruche.actors.ref import AioActorRef
 from ruche.actors.service import ServiceActor
@@ -30,6 +32,10 @@ from ruche.plugins.enforcers import (
 )
 from ruche.plugins.errors import DeadlineExceeded, RucheError
 from ruche.storage.model.rule import Rule
+
+log = logging.getLogger(__name__)
+
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Verdict).decode
 
 Check = tuple[Rule, Any, Enforcer]
 """A rule, what its enforcer prepared from it, and the enforcer."""
@@ -109,7 +115,7 @@ class _Lane:
             verdict = await self._running().ask_async(job, timeout=seconds)
             self._breaker.succeeded()
             settled = True
-            return verdict if isinstance(verdict, Verdict) else _error(f"{job.enforcer.name} gave no verdict")
+            return _sound(verdict, job.enforcer.name)
         except DeadlineExceeded:
             self._breaker.failed()
             settled = True
@@ -149,6 +155,16 @@ def _judge(draft: Draft, rule: Rule, prepared: Any, enforcer: Enforcer) -> Verdi
     except Exception as error:
         return _error(f"{enforcer.name} failed ({type(error).__name__})")
     return verdict if isinstance(verdict, Verdict) else _error(f"{enforcer.name} gave no verdict")
+
+
+def _sound(verdict: object, name: str) -> Verdict:
+    """A plugin's verdict, if it is one: an outcome that nobody knows must not pass for one that allows the reply."""
+    try:
+        if isinstance(verdict, Verdict):
+            return _decode(_encode(verdict))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError):
+        log.warning("the enforcer %s gives verdicts that are none; ruche.plugins.testing tells more", name)
+    return _error(f"{name} gave no verdict")
 
 
 def _error(reason: str) -> Verdict:

@@ -12,6 +12,7 @@ from ruche.plugins.errors import RucheError
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import Accepted, AnyRecord, DeadLettered, SegmentReleased, SessionSaved, TurnCommitted
 from ruche.storage.model.told import told
+from ruche.storage.payload import PayloadTooLarge
 
 Numbered = Accepted | TurnCommitted | SegmentReleased | SessionSaved | DeadLettered
 Build = Callable[[int], Numbered]
@@ -90,7 +91,7 @@ class Ledger:
         return not self._busy
 
     def _send(self) -> None:
-        """Let what waits leave as one group; after a record that could not be encoded, one by one."""
+        """Let what waits leave as one group; after a record that can never be kept, one by one."""
         self._busy = True
         if self._holding is not None:
             self._holding.cancel()
@@ -125,7 +126,8 @@ class Ledger:
         return group
 
     def _written(self, group: list[tuple[Numbered, Build, Done]], error: BaseException | None) -> None:
-        if error is not None and not isinstance(error, RucheError) and len(group) > 1:
+        if error is not None and len(group) > 1 and (not isinstance(error, RucheError)
+                                                     or isinstance(error, PayloadTooLarge)):
             self._waiting[:0] = [(build, done) for _, build, done in group]
             self._singly = len(group)
         else:

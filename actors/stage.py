@@ -9,6 +9,7 @@ import anyio
 from ruche.actors.feed import Feeds
 from ruche.actors.ledger import Ledger
 from ruche.plugins.contracts import Effect, EffectOutcome
+from ruche.plugins.errors import TooLarge
 from ruche.storage.model.conversation import Message, SessionState
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import EffectReserved, EffectSettled, SegmentReleased
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from ruche.actors.scribe import Scribe
     from ruche.storage.store import Store
+
+
+REPLY_CHARACTERS = 1_000_000
+"""More than anybody reads; what is kept of a turn holds its reply several times."""
 
 
 class SessionStage:
@@ -44,7 +49,7 @@ class SessionStage:
         self._clock_ms = clock_ms
         self._waiting = False
         self._over = False
-        self._released = 0
+        self._released = self._length = 0
         self._reserving: set[str] = set()
         self._take: Callable[[], tuple[Message, ...]] = tuple
 
@@ -69,6 +74,9 @@ class SessionStage:
     async def release(self, text: str) -> None:
         """Journal, then publish a segment. Once begun it is not cancelled: what was said is known exactly."""
         self._refuse_when_over()
+        self._length += len(text)
+        if self._length > REPLY_CHARACTERS:
+            raise TooLarge(f"a reply has at most {REPLY_CHARACTERS:,} characters")
         self.commit_reached = True
         number, self._released = self._released, self._released + 1
         try:

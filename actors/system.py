@@ -73,8 +73,8 @@ class ActorSystem:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         if loop in self._of_loop:
-            raise ConfigurationError("this event loop has an actor system already, and each has one: open a second engine "
-                                     "with Engine.blocking, or on a loop in another thread")
+            raise ConfigurationError("this event loop has an actor system already, and each has one: open a second "
+                                     "engine with Engine.blocking, or on a loop in another thread")
         self.loop = loop
         self.thread = threading.get_ident()
         self._context = contextvars.copy_context()

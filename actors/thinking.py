@@ -11,7 +11,7 @@ import anyio
 
 from ruche.actors.hosting import Hosting
 from ruche.actors.logical import LogicalTurn
-from ruche.actors.stage import SessionStage
+from ruche.actors.stage import REPLY_CHARACTERS, SessionStage
 from ruche.plugins.contracts import TurnInput, TurnOutput
 from ruche.plugins.errors import RucheError
 from ruche.plugins.given import SITE, Given, given
@@ -90,6 +90,8 @@ def _fault(output: TurnOutput, asked: TurnInput, turn: LogicalTurn, stage: Sessi
         return "the run's sequence is not the session's"
     if run.message_ids != tuple([message.id for message in turn.messages]) and not turn.again():
         return "the run answers other messages than the turn has"
+    if len(run.reply) > REPLY_CHARACTERS:
+        return f"the reply has more than {REPLY_CHARACTERS:,} characters"
     if stage.segments and run.reply != "".join(stage.segments):
         return "the reply is not what was released"
     return ""

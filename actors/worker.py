@@ -17,6 +17,7 @@ from ruche.plugins.errors import RateLimited, RucheError, Unavailable
 from ruche.storage.model.conversation import Profile
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import SessionSaved, TriedAgain, TurnCommitted
+from ruche.storage.payload import PayloadTooLarge
 
 log = logging.getLogger(__name__)
 
@@ -122,10 +123,11 @@ async def _finish_thought(line: Line, turn: LogicalTurn, thought: Thought, profi
     try:
         await _finish(line, turn, outcome_of(turn, thought, line.hosting), profile)
     except Exception as error:
-        if thought.output is None:
+        if thought.output is None and not isinstance(error, PayloadTooLarge):
             raise
         log.error("turn %s cannot be kept (%s); it is closed as failed", turn.turn_id, type(error).__name__)
-        refused = Thought(None, "INVALID_OUTPUT", thought.segments, thought.tape, thought.ms)
+        tape = () if isinstance(error, PayloadTooLarge) else thought.tape  # it may be what is too large
+        refused = Thought(None, "INVALID_OUTPUT", thought.segments, tape, thought.ms)
         await _finish(line, turn, failed(turn, refused, line.hosting), profile)
 
 
@@ -157,6 +159,8 @@ async def _commit(line: Line, turn: LogicalTurn, outcome: Outcome, profile: Prof
     try:
         with anyio.CancelScope(shield=True):
             await turn.open.ledger.commit(keep)
+    except PayloadTooLarge:
+        raise  # it will be no smaller later
     except RucheError as error:
         hosting.stats["commits_failed"] += 1
         line.owe(turn, error)

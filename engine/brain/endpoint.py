@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from ruche.plugins.contracts import Generated, Prompt, Reader
 from ruche.plugins.errors import ProviderFailed
 from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.turn import Usage
+
+MAX_TEXT: Final = 65_536
+"""Characters of one answer: what a model may say before it counts as one that does not stop."""
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Generated).decode
+
+
+def sound(found: object) -> Generated:
+    """What a model gave, if it can be kept and read again. Raises ProviderFailed, for whoever wrote the generator."""
+    if not isinstance(found, Generated) or not isinstance(found.text, str):
+        raise ProviderFailed("the model gave no text")
+    if len(found.text) > MAX_TEXT:
+        raise ProviderFailed(f"the model gave more than {MAX_TEXT:,} characters")
+    try:
+        made = _decode(_encode(found))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise ProviderFailed(f"what the model gave cannot be kept ({type(error).__name__})") from None
+    if made.input_tokens < 0 or made.output_tokens < 0 or not 0 <= (made.cost or 0.0) < float("inf"):
+        raise ProviderFailed("the model's tokens or cost are no counts")
+    return made
 
 
 class Endpoint:
@@ -22,10 +43,7 @@ class Endpoint:
         reader = self._generators(self._use)
         if not isinstance(reader, Reader):
             raise ProviderFailed(f"the generator {getattr(reader, 'name', '')} does not answer in a given shape")
-        found = await reader.complete(chat, max_tokens=max_tokens, temperature=0.0, schema=schema)
-        if not isinstance(found, Generated) or not isinstance(found.text, str):
-            raise ProviderFailed("the model gave no text")
-        return found
+        return sound(await reader.complete(chat, max_tokens=max_tokens, temperature=0.0, schema=schema))
 
 
 class Mute:

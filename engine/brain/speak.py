@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ruche.engine.brain.calls import Budget, asked
-from ruche.engine.brain.endpoint import spent
+from ruche.engine.brain.endpoint import MAX_TEXT, sound, spent
 from ruche.engine.brain.gate import Gate, Judged
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched
@@ -21,6 +21,7 @@ from ruche.engine.brain.plan import Planned
 from ruche.engine.brain.private import Private
 from ruche.engine.brain.sight import seeing
 from ruche.plugins.contracts import Channel, Generated, Generator, Prompt, Spent, Stage
+from ruche.plugins.errors import ProviderFailed
 from ruche.plugins.generators.composer import compose
 from ruche.plugins.sentences import sentences
 from ruche.plugins.tape import Tape
@@ -70,12 +71,16 @@ class Voice:
         if self._withheld:
             return Spoken(text=self.shown(compose(self._planned.unaided)), fault="the turn holds orders to the model")
         prompt = self._prompt(hints)
-        made, fault = await asked(self._tape, "generate", _request(prompt), lambda: self._generator.generate(prompt),
+        made, fault = await asked(self._tape, "generate", _request(prompt), lambda: self._generated(prompt),
                                   Generated, self._budget.of(SECONDS) if self.model else None)
         if made is None or not made.text.strip():
             return Spoken(text=self.shown(compose(self._planned.unaided)), fault=fault or "the generator said nothing")
         return Spoken(text=self.shown(self._whole(made.text.strip())), model=self.model,
                       usage=spent(made) if self.model else Usage())
+
+    async def _generated(self, prompt: Prompt) -> Generated:
+        made = await self._generator.generate(prompt)
+        return sound(made) if self.model else made
 
     def shown(self, text: str) -> str:
         """The text as the channel shows it, or as it is when the channel cannot format it."""
@@ -164,12 +169,18 @@ async def _sentences(generator: Generator, prompt: Prompt) -> AsyncIterator[str 
     """Whole sentences of a text that arrives in pieces; the last may lack its end mark. After it, what it cost, where
     the generator tells."""
     waiting, told = "", list[int | float]()
+    length = 0
     tried = 0  # a text without an end is not read again for every piece: that would take the square of its length
     async for piece in generator.stream(prompt):
         if isinstance(piece, Spent):
-            told = [piece.input_tokens, piece.output_tokens, *(() if piece.cost is None else (piece.cost,))]
+            made = sound(Generated(text="", input_tokens=piece.input_tokens, output_tokens=piece.output_tokens,
+                                   cost=piece.cost))
+            told = [made.input_tokens, made.output_tokens, *(() if made.cost is None else (made.cost,))]
             continue
-        waiting += piece
+        length += len(piece)
+        if length > MAX_TEXT:
+            raise ProviderFailed(f"the model gave more than {MAX_TEXT:,} characters")
+        waiting += sound(Generated(text=piece)).text
         if 32 * len(waiting) < 33 * tried:
             continue
         *whole, waiting = sentences(waiting) or [""]
