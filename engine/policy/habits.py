@@ -38,6 +38,14 @@ class Habits:
         return result
 
 
+    def reasons(self, step: str, moment: Situation) -> tuple[str, ...]:
+        """What speaks for a step that followed more often than was expected."""
+        seen, expected = self._counts.get(key(moment), {}).get(step, (0.0, 0.0))
+        if seen <= expected:
+            return ()
+        return (f"{seen:g} logged conversations went there, {expected:g} were expected to",)
+
+
 def counted(followed: Iterable[tuple[Situation, Mapping[str, float], str]]) -> Counted:
     """Counts from logged decisions: the moment, the shares that the shipped policy gave, and the step that followed.
 

@@ -28,7 +28,8 @@ REASONS = 3
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
-    """A step with its share among the candidates (0 to 1, together 1) and the features that speak for it most."""
+    """A step with its share among the candidates (0 to 1, together 1), and what speaks for it most: the agent's own
+    logged conversations, then the features."""
 
     step: str
     share: float
@@ -67,7 +68,9 @@ class Policy:
         if habits is not None:
             shares = habits.weighed([chart.places[place].id for place in places], shares, moment)
         order = sorted(range(len(places)), key=lambda one: (-round(float(shares[one]), 4), one))
-        reasons = self._reasons(rows, order[0])
+        first = chart.places[places[order[0]]].id
+        learnt = () if habits is None else habits.reasons(first, moment)
+        reasons = (*learnt, *self._reasons(rows, order[0]))
         ranked = tuple(Ranked(step=chart.places[places[one]].id, share=round(float(shares[one]), 4),
                               why=reasons if one == order[0] else ()) for one in order)
         return Forecast(ranked=ranked, confidence=self.confidence(ranked[0].share))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -82,6 +83,32 @@ def test_what_conversations_did_is_counted_published_and_kept(
     assert [(one.moment, one.times) for one in habits if one.step == "right"] == [("choose|", 2.0)]
     again = publish(capsys)
     assert (again["version"], again["new"]) == (2, False)
+
+
+def test_what_was_learnt_decides_where_words_do_not_and_says_why(
+        folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before, an answer that prefers nothing leaves the step as it is; after, what others did there is foreseen."""
+    publish(capsys)
+
+    async def last(message: str, *users: str) -> Run:
+        async with Engine.open(tmp_path / "data", agents=tmp_path / "agents") as engine:
+            for user in users:
+                await engine.chat(agent="desk", user=user, message="let us play")
+                turn = await engine.chat(agent="desk", user=user, message=message)
+            return await engine.run("default", turn.turn_id)
+
+    before = anyio.run(last, "you tell me", "eve").scenarios[0]
+    assert before.step == "choose"
+    assert "foreseen" not in before.why
+    anyio.run(last, "I prefer crimson", *(f"user-{number}" for number in range(20)))
+    publish(capsys, "--learn-from", "runs")
+    written = (folder / FILE).read_bytes()
+    assert publish(capsys, "--learn-from", "runs")["new"] is False
+    assert (folder / FILE).read_bytes() == written
+    after = anyio.run(last, "you tell me", "zoe").scenarios[0]
+    assert after.path == ("right",)
+    assert "foreseen" in after.why
+    assert "20 logged conversations went there" in after.why
 
 
 def test_the_same_runs_teach_the_same_in_any_order(folder: Path) -> None:

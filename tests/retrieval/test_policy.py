@@ -121,6 +121,7 @@ def test_habits_raise_what_followed_more_often_than_expected() -> None:
     learned = shipped().forecast(CHART, moment, habits=habits)
     assert {one.step: one.share for one in learned.ranked}["query"] > shares["query"]
     assert learned.ranked[0].step == "query"
+    assert learned.ranked[0].why[0].startswith("6 logged conversations went there")
     elsewhere = Situation(done=("ask_day",), said="Friday")
     assert shipped().forecast(CHART, elsewhere, habits=habits) == shipped().forecast(CHART, elsewhere)
 
@@ -130,7 +131,9 @@ def test_habits_that_only_confirm_what_was_expected_change_little() -> None:
     plain = shipped().forecast(CHART, moment)
     best = plain.ranked[0]
     habits = Habits(counted([(moment, {best.step: 1.0}, best.step)] * 20))
-    assert shipped().forecast(CHART, moment, habits=habits).ranked[0].share == pytest.approx(best.share, abs=1e-4)
+    found = shipped().forecast(CHART, moment, habits=habits).ranked[0]
+    assert found.share == pytest.approx(best.share, abs=1e-4)
+    assert found.why == best.why
 
 
 def test_damaged_parameters_are_refused() -> None:
