@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,17 +211,19 @@ NAMES: dict[str, Callable[..., Selector]] = {
 }
 
 
-def selector_for(kind: str, min_score: float) -> tuple[Selector, int]:
+Kind = Literal["rule", "scenario", "intent", "knowledge"]
+
+
+def selector_for(kind: Kind, min_score: float) -> tuple[Selector, int]:
     """The recommended selector of a kind of item and the most it may keep (specification section 4).
 
-    `kind` is rule, scenario, intent, knowledge, memory or tool; `min_score` is the threshold on the embedder's scale.
-    Where the vectors of memories are at hand, `Topics` tells levels of scores from what is said twice.
+    `min_score` is the threshold on the embedder's scale. Memories, whose vectors are at hand, go by `Topics`.
     """
     if kind == "rule":
         return AdaptiveK(min_score=min_score), 10
     if kind == "scenario":
         return Entropy(low=1, medium=2, high=3, min_score=min_score), 5
-    if kind in ("memory", "knowledge"):
+    if kind == "knowledge":
         return Clustering(min_score=min_score), 15
     return Elbow(min_score=min_score), 5
 

@@ -14,6 +14,7 @@ from ruche.engine.brain.onward import taken_up
 from ruche.engine.brain.recall import recalled
 from ruche.engine.brain.sense import sense_for
 from ruche.engine.brain.walk import Standing, begin, open_demands, waits, walk
+from ruche.plugins.selectors import selector_for
 from ruche.storage.model.conversation import ScenarioInstance
 
 MAX_SCENARIOS = 5
@@ -34,10 +35,8 @@ def begun(desk: Desk, wanted: tuple[str, ...], barred: frozenset[str]) -> None:
     if desk.words and _by_word(desk, closed):
         return
     needed = _claim(desk)
-    for score, name, told in _likely(desk):
+    for score, name, told in _clear(desk, needed):
         found = desk.who.agent.scenarios.get(name)
-        if score < needed:
-            break
         if found is None or not found.spec.enabled or name in closed:
             if name in barred:
                 desk.notes.setdefault("barred", []).append(name)
@@ -69,6 +68,20 @@ def _claim(desk: Desk) -> float:
     if not desk.served:
         return round(max(desk.view.threshold, own + RIVAL if own else 0.0), 4)
     return round(max(desk.view.threshold, own) + (2 * AHEAD if desk.answered else AHEAD), 4)
+
+
+def _clear(desk: Desk, needed: float) -> list[tuple[float, str, int]]:
+    """The likeliest scenarios, as far as they stand out: a distant second does not begin in place of a first that may
+    not."""
+    likely = [one for one in _likely(desk) if one[0] >= needed]
+    if len(likely) < 2:
+        return likely
+    selector, most = selector_for("scenario", needed)
+    chosen = selector.select([one[0] for one in likely], max_k=most)
+    if chosen.keep < len(likely):
+        desk.notes["cut"] = {"method": chosen.method, "cutoff": chosen.cutoff,
+                             "left_out": [name for _, name, _ in likely[chosen.keep:]]}
+    return likely[:chosen.keep]
 
 
 def _likely(desk: Desk) -> list[tuple[float, str, int]]:

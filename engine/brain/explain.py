@@ -87,6 +87,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent's model read in the text, and what became of asking it; empty where no model is asked."""
     memory: dict[str, Any] = {}
     """What of earlier conversations was considered, kept and cited, where the agent remembers."""
+    rivals: tuple[str, ...] = ()
+    """Further intents that do about as well as `intent`, best first."""
     knowledge: dict[str, Any] = {}
     """The passages that were considered, those that were kept in their order, and how the others were cut."""
 
@@ -106,7 +108,8 @@ async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selecto
     everything = await _everything(who, retrieval)
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
-        intent=retrieved.intent, intent_score=retrieved.intent_score, learned=moved.knowledge.learned,
+        intent=retrieved.intent, intent_score=retrieved.intent_score, rivals=retrieved.rivals,
+        learned=moved.knowledge.learned,
         fault=retrieved.fault, knowledge=_knowledge(found, retrieved), read=_read(who, sensed, sifter),
         repaired=retrieved.hits.repaired, memory=recalled(who),
         rules=tuple(_rules(who, retrieved, matched, everything, moved.names)),

@@ -169,6 +169,7 @@ def _decisions(decided: Decided) -> dict[str, Any]:
         "sense": {name: value for name, value in signals.items() if value},
         "learn": _filled(learned=knowledge.learned, corrected=knowledge.corrected, rejected=knowledge.rejected),
         "retrieve": _filled(intent=decided.retrieved.intent, score=decided.retrieved.intent_score,
+                            rivals=decided.retrieved.rivals,
                             repaired=decided.retrieved.hits.repaired, fault=decided.retrieved.fault,
                             ranked=decided.retrieved.ranked, unranked=decided.retrieved.unranked,
                             rule_ranks=decided.retrieved.rule_ranks, rules_unranked=decided.retrieved.rules_unranked,

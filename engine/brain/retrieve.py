@@ -12,7 +12,8 @@ import msgspec
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.fields import told
 from ruche.engine.brain.identify import Identified
-from ruche.plugins.contracts import Hits, Retrieval
+from ruche.plugins.contracts import Hit, Hits, Retrieval
+from ruche.plugins.selectors import selector_for
 from ruche.plugins.tape import Tape
 
 SECONDS = 5.0
@@ -26,6 +27,8 @@ class Retrieved(msgspec.Struct, frozen=True, kw_only=True):
     scenario_threshold: float
     intent: str = ""
     intent_score: float = 0.0
+    rivals: tuple[str, ...] = ()
+    """Further intents that do about as well, best first."""
     fault: str = ""
     """Why there are no hits, when retrieval failed."""
     ranked: tuple[int, ...] = ()
@@ -48,11 +51,20 @@ async def retrieve(who: Identified, retrieval: Retrieval, default_threshold: flo
     request = (who.turn.tenant, agent.id, agent.version, agent.terms.spelled(who.text), agent.limit, _scopes(who))
     hits, fault = await asked(tape, "retrieve", request, lambda: retrieval.retrieve(*request), Hits, SECONDS)
     hits = hits or Hits()
-    intent = next((hit for hit in hits.intents[:1] if hit.score >= threshold), None)
+    intents = _clear(hits.intents, threshold)
     return Retrieved(
-        hits=hits, threshold=threshold, fault=fault, intent=intent.id if intent else "",
+        hits=hits, threshold=threshold, fault=fault, intent=intents[0].id if intents else "",
+        rivals=tuple(hit.id for hit in intents[1:]),
         scenario_threshold=default if head.scenario_threshold is None else head.scenario_threshold,
-        intent_score=intent.score if intent else 0.0)
+        intent_score=intents[0].score if intents else 0.0)
+
+
+def _clear(intents: tuple[Hit, ...], threshold: float) -> tuple[Hit, ...]:
+    """The intents before the first steep drop; none where the best does not reach the threshold."""
+    if not intents or intents[0].score < threshold:
+        return ()
+    selector, most = selector_for("intent", threshold)
+    return intents[:selector.select([hit.score for hit in intents], max_k=most).keep]
 
 
 def _scopes(who: Identified) -> tuple[str, ...] | None:

@@ -15,6 +15,7 @@ from ruche.plugins.selectors import (
     Elbow,
     Entropy,
     FixedK,
+    Kind,
     Topics,
     clusters,
     selector_for,
@@ -23,7 +24,7 @@ from ruche.plugins.selectors import (
 
 SCORES = st.lists(st.floats(-1, 1).map(lambda score: round(score, 4)), max_size=30).map(lambda s: sorted(s)[::-1])
 SELECTORS = st.sampled_from([made() for made in NAMES.values()])
-KINDS = ("rule", "scenario", "intent", "knowledge", "memory", "tool")
+KINDS: tuple[Kind, ...] = ("rule", "scenario", "intent", "knowledge")
 
 
 def kept(scores: list[float], selection: Selection) -> list[float]:
@@ -114,7 +115,7 @@ def test_fixed_k_takes_the_first() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_has_a_recommended_selector(kind: str) -> None:
+def test_each_kind_has_a_recommended_selector(kind: Kind) -> None:
     selector, max_k = selector_for(kind, 0.4)
     assert isinstance(selector, Selector)
     assert 1 <= selector.select([0.9, 0.5, 0.2], max_k=max_k).keep <= max_k
