@@ -51,8 +51,9 @@ async def test_two_scenarios_that_do_equally_well_are_both_looked_at() -> None:
 
 
 async def test_intents_that_do_about_as_well_are_told_beside_the_best() -> None:
-    intents = [{"id": name, "description": text} for name, text in
-               (("order", "wants to order a ticket"), ("sell", "wants to sell a ticket"), ("rain", "speaks of the rain"))]
+    intents = [{"id": "order", "description": "wants to order a ticket"},
+               {"id": "sell", "description": "wants to sell a ticket"},
+               {"id": "rain", "description": "speaks of the rain"}]
     async with talking(desk(intents=intents)) as talk:
         run = await talk.say("order or sell a ticket")
         told = run.decisions["retrieve"]
