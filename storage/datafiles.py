@@ -83,7 +83,7 @@ class DataFiles:
         """In a forked child: let go of the descriptors; the table file is left alone, the parent is using it."""
         self.days.close()
         self.log.close()
-        self.journal.close()
+        self.journal.disown()
         self.keyring.close()
         self._lock.release()
         self._opened.clear()

@@ -20,13 +20,13 @@ from ruche.storage.checkpoints import Checkpoint, Note, read_checkpoint, read_no
 from ruche.storage.collection import Collection, Values, collections
 from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, RucheError
 from ruche.storage.heads import read_heads
-from ruche.storage.journal import open_frame, segment_cipher
 from ruche.storage.keyfile import read_lines
 from ruche.storage.keyring import Keyring, KeySource
 from ruche.storage.merkle import leaf_hash
 from ruche.storage.notary import KeyLine, read_history, read_notes
 from ruche.storage.rows import MODELS
 from ruche.storage.runs import KIND, Entry, Order, Place, entries_of_heads, entry, entry_of
+from ruche.storage.segment import open_frame, segment_cipher
 from ruche.storage.tablefacts import TableFacts, read_tables
 
 _EPOCH: Final = date(1970, 1, 1)

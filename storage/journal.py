@@ -10,7 +10,6 @@ import contextlib
 import errno
 import itertools
 import os
-import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,11 +23,18 @@ from ruche.storage import frames, platform
 from ruche.storage.errors import IntegrityError, StorageFull, StorageStopped
 from ruche.storage.mark import Mark
 from ruche.storage.reserve import Reserve
-from ruche.storage.vault import FileKeys, keyed_hash, nonce
+from ruche.storage.segment import (
+    KIND,
+    NotTakenBack,
+    Segment,
+    acknowledged,
+    open_frame,
+    sealed_batch,
+    segment_cipher,
+)
+from ruche.storage.vault import FileKeys, keyed_hash
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
-_KIND: Final = b"J"
-_PLACE: Final = struct.Struct("<QQQ")
 
 
 class Journal:
@@ -40,7 +46,8 @@ class Journal:
         self._directory, self._keys, self._segment_bytes = directory, keys, segment_bytes
         self._disk = disk or platform.Disk()
         self._reserve = Reserve(directory / "reserve", reserve_bytes, self._disk)
-        self._descriptor, self._size, self._key_id = -1, 0, b""
+        self._segment: Segment | None = None
+        self._key_id = b""
         self._cipher = AESGCM(keys.newest_file_key()[1])
         self._mark = Mark(directory / "mark", self._disk)
         self._stopped = ""
@@ -61,8 +68,8 @@ class Journal:
         with self._lock:
             found = self.segments()
             lengths = [(path, path.stat().st_size) for _, path in found]
-            if lengths and self._descriptor >= 0:
-                lengths[-1] = (lengths[-1][0], self._size)
+            if self._segment is not None:
+                lengths[-1] = (self._segment.path, self._segment.size)
             return self.sequence, lengths
 
     def between(self, after: int, through: int) -> Iterator[tuple[int, bytes]]:
@@ -158,18 +165,24 @@ class Journal:
         if self._stopped:
             raise StorageStopped(self._stopped)
         with self._lock:
-            content = self._frames(bodies)
             try:
-                self._write(content)
+                size = self._put(bodies)
             except StorageFull:
                 if not last_resort or not self._reserve.release():
                     raise
-                self._write(content)
+                size = self._put_at_last(bodies)
             self._sync()
             self.sequence += len(bodies)
-            self.written += len(content)
+            self.written += size
             self._mark.write(self.sequence)
             return self.sequence
+
+    def _put_at_last(self, bodies: Sequence[bytes]) -> int:
+        """Into the space of the reserve, of which what is left is held again: only last words may use it."""
+        try:
+            return self._put(bodies)
+        finally:
+            self._reserve.restore()
 
     def stop(self, why: str) -> None:
         """Take no more writes until a restart."""
@@ -199,40 +212,41 @@ class Journal:
         return gone
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """End the last segment where its content does; a journal that stopped leaves that to recovery."""
+        if self._segment is not None and not self._stopped:
+            with contextlib.suppress(OSError):
+                self._segment.finish()
+        self.disown()
+
+    def disown(self) -> None:
+        """Let go of the files as they are: another process may be writing them."""
+        if self._segment is not None:
+            self._segment.let_go()
+            self._segment = None
         self._mark.close()
         self._stopped = self._stopped or "storage is closed"
 
-    def _frames(self, bodies: Sequence[bytes]) -> bytes:
-        if (self._descriptor < 0 or self._size >= self._segment_bytes
+    def _put(self, bodies: Sequence[bytes]) -> int:
+        """Gives the number of bytes. Raises StorageFull with nothing written, StorageStopped."""
+        segment = self._segment
+        if (segment is None or segment.size >= self._segment_bytes
                 or self._key_id != self._keys.newest_file_key()[0]):
-            self._roll()
-        durable, at_ms, made = self.sequence, time.time_ns() // 1_000_000, []
-        for sequence, body in enumerate(bodies, durable + 1):
-            drawn = nonce()
-            sealed = drawn + self._cipher.encrypt(drawn, body, _PLACE.pack(sequence, durable, at_ms))
-            made.append(frames.frame(sequence, durable, sealed, len(bodies), at_ms))
-        return b"".join(made)
-
-    def _write(self, content: bytes) -> None:
+            segment = self._roll()
+        content = sealed_batch(self._cipher, self.sequence, bodies, time.time_ns() // 1_000_000)
         try:
-            self._disk.write(self._descriptor, content)
+            segment.put(content)
+        except NotTakenBack as error:
+            self.stop("a failed write could not be taken back")
+            raise StorageStopped(self._stopped) from error
         except OSError as error:
-            try:
-                self._disk.truncate(self._descriptor, self._size)
-                os.lseek(self._descriptor, self._size, os.SEEK_SET)
-            except OSError:
-                self.stop("a failed write could not be taken back")
-                raise StorageStopped(self._stopped) from error
             raise self._failed(error, "a write") from error
-        self._size += len(content)
+        return len(content)
 
     def _sync(self) -> None:
         """A failed sync is not tried again: the page cache may have dropped what it could not write."""
         try:
-            self._disk.sync(self._descriptor)
+            if self._segment is not None:
+                self._segment.sync()
         except OSError as error:
             self.stop(f"a sync failed ({errno.errorcode.get(error.errno or 0, 'unknown')})")
             raise StorageStopped(self._stopped) from error
@@ -244,62 +258,25 @@ class Journal:
             self._stopped = self._stopped or found.message
         return found
 
-    def _roll(self) -> None:
-        """Begin a new segment after `sequence`."""
+    def _roll(self) -> Segment:
+        """Begin a new segment after `sequence`; the one before ends first."""
         salt, path = frames.new_salt(), self._directory / f"{self.sequence + 1:020d}.seg"
         self._key_id, key = self._keys.newest_file_key()
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        before, self._segment = self._segment, None
         try:
-            self._descriptor = self._disk.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-            self._size = 0
-            self._write(frames.header(_KIND, salt, self.sequence + 1, self._key_id))
-            self._sync()
+            if before is not None:
+                before.finish()
+            segment = Segment(path, self._segment_bytes // 4, self._disk)
+        except OSError as error:
+            raise self._failed(error, "making a new segment") from error
+        try:
+            segment.put(frames.header(KIND, salt, self.sequence + 1, self._key_id))
+            segment.sync()
             self._disk.sync_directory(self._directory)
         except OSError as error:
-            self._abandon(path)
+            segment.let_go()
+            with contextlib.suppress(OSError):
+                self._disk.unlink(path)
             raise self._failed(error, "making a new segment") from error
-        except StorageFull:
-            self._abandon(path)
-            raise
-        self._cipher = AESGCM(keyed_hash(key, salt))
-
-    def _abandon(self, path: Path) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        with contextlib.suppress(OSError):
-            self._disk.unlink(path)
-
-
-def segment_cipher(content: bytes, path: Path, keys: FileKeys) -> AESGCM:
-    """What seals a segment's frames, from its header. Raises IntegrityError, ConfigurationError."""
-    header = frames.read_header(content, _KIND, path)
-    return AESGCM(keyed_hash(keys.file_key(header.key), header.salt))
-
-
-def open_frame(cipher: AESGCM, frame: frames.Frame) -> bytes:
-    """The body of a segment's frame. Raises InvalidTag, ValueError."""
-    return cipher.decrypt(frame.body[:12], frame.body[12:], _PLACE.pack(frame.sequence, frame.durable, frame.at_ms))
-
-
-def segment_header(first: int, keys: FileKeys) -> bytes:
-    """The start of a new segment whose first frame has this number, sealed under the newest journal key."""
-    return frames.header(_KIND, frames.new_salt(), first, keys.newest_file_key()[0])
-
-
-def sealed_frame(cipher: AESGCM, sequence: int, body: bytes) -> bytes:
-    """A frame by itself, as a batch of one."""
-    drawn, at_ms = nonce(), time.time_ns() // 1_000_000
-    sealed = drawn + cipher.encrypt(drawn, body, _PLACE.pack(sequence, sequence - 1, at_ms))
-    return frames.frame(sequence, sequence - 1, sealed, 1, at_ms)
-
-
-def acknowledged(content: bytes, found: frames.Scan, first: int, following: int | None, known: int) -> bool:
-    """Whether the frame that should stand at the first bad byte had been acknowledged."""
-    expected = found.frames[-1].sequence + 1 if found.frames else first
-    if following is not None or known >= expected:
-        return True
-    return found.bad is not None and any(frame.durable >= expected
-                                         for frame in frames.frames_after(content, found.bad))
+        self._segment, self._cipher = segment, AESGCM(keyed_hash(key, salt))
+        return segment

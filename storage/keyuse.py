@@ -12,9 +12,10 @@ from cryptography.exceptions import InvalidTag
 from ruche.storage import frames, vault
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import IntegrityError
-from ruche.storage.journal import Journal, open_frame, segment_cipher
+from ruche.storage.journal import Journal
 from ruche.storage.query import Query
 from ruche.storage.quiet import Quiet
+from ruche.storage.segment import open_frame, segment_cipher
 from ruche.storage.snapshot import Snapshots
 from ruche.storage.tables import Tables
 

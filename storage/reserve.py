@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import Final
 
 from ruche.storage import platform
+
+_LEAST: Final = 4096
 
 
 class Reserve:
@@ -17,20 +20,12 @@ class Reserve:
         self.restore()
 
     def restore(self) -> None:
-        """Hold the space again; without room for it there is none, which is what `release` then says."""
-        if self._size <= 0 or self._path.exists():
-            return
-        try:
-            descriptor = self._disk.open(self._path, os.O_CREAT | os.O_WRONLY)
-        except OSError:
-            return
-        try:
-            self._disk.allocate(descriptor, self._size)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._disk.unlink(self._path)
-        finally:
-            os.close(descriptor)
+        """Hold the space again; what there is of it, where there is not room for all."""
+        held, size = self._held(), self._size
+        while size > held and size >= min(_LEAST, self._size):
+            if self._hold(size):
+                return
+            size //= 2
 
     def release(self) -> bool:
         """Give the space to the file system; False when there was none left."""
@@ -38,4 +33,29 @@ class Reserve:
             self._disk.unlink(self._path)
         except OSError:
             return False
+        return True
+
+    def _held(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def _hold(self, size: int) -> bool:
+        """Make the file this large; where that fails it is as before, or gone if there was none."""
+        held = self._held()
+        try:
+            descriptor = self._disk.open(self._path, os.O_CREAT | os.O_WRONLY)
+        except OSError:
+            return False
+        try:
+            self._disk.allocate(descriptor, size)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._disk.truncate(descriptor, held)
+                if not held:
+                    self._disk.unlink(self._path)
+            return False
+        finally:
+            os.close(descriptor)
         return True

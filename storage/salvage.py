@@ -16,7 +16,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ruche.storage import frames, journal, platform
+from ruche.storage import frames, platform, segment
 from ruche.storage.errors import ConfigurationError, IntegrityError
 from ruche.storage.keyfile import salvaged_lines
 from ruche.storage.keyring import Keyring, KeySource
@@ -166,7 +166,7 @@ def _mend_segment(path: Path, ring: Keyring, first: int, following: int | None,
     content = path.read_bytes()
     cipher, sound = _sound(content, path, ring)
     scan = frames.scan(content)
-    torn = scan.bad is None or not journal.acknowledged(content, frames.whole_batches(scan), first, following, known)
+    torn = scan.bad is None or not segment.acknowledged(content, frames.whole_batches(scan), first, following, known)
     if cipher is not None and torn and len(sound) == len(scan.frames):
         last = frames.whole_batches(scan).frames[-1:] or []
         yield None, last[0].sequence if last else first - 1, last[0].at_ms if last else 0
@@ -184,14 +184,14 @@ def _mend_segment(path: Path, ring: Keyring, first: int, following: int | None,
 def _sound(content: bytes, path: Path, ring: Keyring) -> tuple[AESGCM | None, dict[int, frames.Frame]]:
     """What opens the segment, None when its header is gone, and the frames that open, by their numbers."""
     try:
-        cipher = journal.segment_cipher(content, path, ring)
+        cipher = segment.segment_cipher(content, path, ring)
     except IntegrityError:
         return None, {}
     found: dict[int, frames.Frame] = {}
     scan = frames.scan(content)
     for frame in scan.frames + (frames.frames_after(content, scan.bad) if scan.bad is not None else []):
         try:
-            journal.open_frame(cipher, frame)
+            segment.open_frame(cipher, frame)
         except (InvalidTag, ValueError):
             continue
         found[frame.sequence] = frame
@@ -202,13 +202,13 @@ def _rewrite(path: Path, ring: Keyring, content: bytes, cipher: AESGCM | None, s
              first: int, last: int) -> None:
     """The sound frames as they are, and for each missing one a frame that holds nothing."""
     if cipher is None:
-        content = journal.segment_header(first, ring)
-        cipher = journal.segment_cipher(content, path, ring)
+        content = segment.segment_header(first, ring)
+        cipher = segment.segment_cipher(content, path, ring)
     made = [content[:frames.HEADER.size]]
     for number in range(first, last + 1):
         frame = sound.get(number)
         made.append(content[frame.start:frame.end] if frame is not None else
-                    journal.sealed_frame(cipher, number, _NOTHING))
+                    segment.sealed_frame(cipher, number, _NOTHING))
     platform.write_atomically(path, b"".join(made))
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ruche.storage.platform import Disk
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class FullDisk(Disk):
@@ -19,11 +23,13 @@ class FullDisk(Disk):
         self.room = room
 
     def write(self, descriptor: int, content: bytes) -> None:
+        """What lies in the file already takes no more room."""
         if self.room is None:
             return super().write(descriptor, content)
-        fits = content[:self.room]
+        over = _written_over(descriptor)
+        fits = content[:over + self.room]
         super().write(descriptor, fits)
-        self.room -= len(fits)
+        self.room -= max(0, len(fits) - over)
         if len(fits) < len(content):
             raise OSError(errno.ENOSPC, "no space left")
 
@@ -31,6 +37,36 @@ class FullDisk(Disk):
         if self.room is not None:
             self.room += max(0, os.fstat(descriptor).st_size - size)
         super().truncate(descriptor, size)
+
+
+class SmallDisk(Disk):
+    """Has room for `room` bytes in all files of a folder together, then says ENOSPC."""
+
+    def __init__(self, folder: Path, room: int) -> None:
+        self.folder, self.room = folder, room
+
+    @property
+    def left(self) -> int:
+        return self.room - sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    def write(self, descriptor: int, content: bytes) -> None:
+        """What lies in the file already takes no more room."""
+        fits = content[:max(0, _written_over(descriptor) + self.left)]
+        super().write(descriptor, fits)
+        if len(fits) < len(content):
+            raise OSError(errno.ENOSPC, "no space left")
+
+    def allocate(self, descriptor: int, size: int) -> None:
+        if size - os.fstat(descriptor).st_size > self.left:
+            raise OSError(errno.ENOSPC, "no space left")
+        super().allocate(descriptor, size)
+
+
+def _written_over(descriptor: int) -> int:
+    """Bytes of the file that a write would not append to."""
+    if sys.platform != "win32" and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND:
+        return 0
+    return max(0, os.fstat(descriptor).st_size - os.lseek(descriptor, 0, os.SEEK_CUR))
 
 
 class FailingSync(Disk):

@@ -64,13 +64,22 @@ class PowerDisk(FaultyDisk):
             (target / Path(folder).relative_to(self._root)).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _content(self, state: State, path: Path) -> bytes:
+        """What was written over or after what was synced is kept, lost in part, or there in another order."""
         now, synced = path.read_bytes(), self._synced.get(path, b"")
         if _unwatched(path) or state == "all kept":
             return now
-        if not now.startswith(synced):
+        if len(now) < len(synced):
             return synced
-        fresh = now[len(synced):]
-        return synced + _TORN[state](fresh)
+        same = _alike(now, synced)
+        end = len(now) if len(now) > len(synced) else len(now) - _alike(now[same:][::-1], synced[same:][::-1])
+        torn = _TORN[state](now[same:end])
+        return synced[:same] + torn + synced[same + len(torn):]
+
+
+def _alike(one: bytes, other: bytes) -> int:
+    """How many first bytes are the same."""
+    return next((place for place, (left, right) in enumerate(zip(one, other, strict=False)) if left != right),
+                min(len(one), len(other)))
 
 
 def _half(fresh: bytes) -> int:

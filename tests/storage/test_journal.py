@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from ruche.storage import frames
 from ruche.storage.errors import IntegrityError, StorageFull, StorageStopped
 from ruche.storage.journal import Journal
-from tests.storage.disks import FailingSync, FullDisk
+from tests.storage.disks import FailingSync, FullDisk, SmallDisk
 from tests.storage.records import OneKey
 
 KEY = OneKey(bytes(range(32)))
@@ -202,7 +203,7 @@ def test_a_full_disk_refuses_and_takes_up_again_when_there_is_room(tmp_path: Pat
     for room in range(0, 500, 37):
         disk.room = room
         with pytest.raises(StorageFull):
-            journal.append([bytes(1000)])
+            journal.append([bytes(200_000)])
     disk.room = None
     assert journal.append([b"two"]) == 2
     journal.close()
@@ -223,22 +224,86 @@ def test_a_disk_that_is_full_when_a_segment_begins_refuses_and_takes_up_again(tm
     assert opened(tmp_path)[1] == [bytes(200), b"two"]
 
 
-def test_last_words_may_spend_the_reserve(tmp_path: Path) -> None:
-    class Tight(FullDisk):
-        """Counts the reserve file as space."""
+def held(folder: Path) -> int:
+    """Bytes that the reserve holds back."""
+    return (folder / "reserve").stat().st_size if (folder / "reserve").exists() else 0
 
-        def write(self, descriptor: int, content: bytes) -> None:
-            self.room = 0 if (tmp_path / "reserve").exists() else None
-            super().write(descriptor, content)
 
-    journal = Journal(tmp_path, KEY, reserve_bytes=100_000)
+@pytest.mark.parametrize("segment_bytes", [50_000, 1])
+def test_last_words_spend_as_much_of_the_reserve_as_they_need_and_nothing_else_does(
+        tmp_path: Path, segment_bytes: int) -> None:
+    disk = SmallDisk(tmp_path, 130_000)
+    journal = Journal(tmp_path, KEY, reserve_bytes=100_000, segment_bytes=segment_bytes, disk=disk)
+    list(journal.recover())
+    kept = [b"one"]
+    journal.append(kept)
+    with contextlib.suppress(StorageFull):
+        while len(kept) < 40:
+            journal.append([bytes(2000)])
+            kept.append(bytes(2000))
+    assert len(kept) < 40
+    assert held(tmp_path) == 100_000
+    for number in range(12):
+        kept.append(b"last words %d" % number + bytes(4000))
+        journal.append(kept[-1:], last_resort=True)
+        assert 0 < held(tmp_path) <= 100_000
+        with pytest.raises(StorageFull):
+            journal.append([bytes(60_000)])
+    assert held(tmp_path) < 100_000
+    disk.room = 400_000
+    journal.restore_reserve()
+    assert held(tmp_path) == 100_000
+    journal.close()
+    assert opened(tmp_path)[1] == kept
+
+
+def test_last_words_that_the_reserve_has_no_room_for_leave_it_as_it_was(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path, 70_000)
+    journal = Journal(tmp_path, KEY, reserve_bytes=60_000, disk=disk)
     list(journal.recover())
     journal.append([b"one"])
-    journal._disk = Tight()
     with pytest.raises(StorageFull):
-        journal.append([b"new work"])
-    assert (tmp_path / "reserve").stat().st_size == 100_000
-    assert journal.append([b"last words"], last_resort=True) == 2
-    assert not (tmp_path / "reserve").exists()
-    journal.restore_reserve()
-    assert (tmp_path / "reserve").stat().st_size == 100_000
+        journal.append([bytes(200_000)], last_resort=True)
+    assert held(tmp_path) >= 30_000
+    assert journal.append([bytes(20_000)], last_resort=True) == 2
+    journal.close()
+    assert opened(tmp_path)[1] == [b"one", bytes(20_000)]
+
+
+def test_the_last_segment_ends_where_its_frames_do_once_it_is_closed_or_followed(tmp_path: Path) -> None:
+    journal, _ = opened(tmp_path, segment_bytes=4000)
+    for number in range(9):
+        journal.append([bytes([number]) * 900])
+        (first, *_), last = sorted(tmp_path.glob("*.seg")), journal.acknowledged()[1][-1]
+        assert last[0].stat().st_size >= last[1]
+    assert frames.scan(first.read_bytes()).bad is None
+    assert last[0].stat().st_size > last[1]
+    journal.close()
+    assert all(frames.scan(path.read_bytes()).bad is None for path in tmp_path.glob("*.seg"))
+
+
+def test_what_a_kill_leaves_of_the_zeros_ahead_is_cut_and_goes_on(tmp_path: Path) -> None:
+    journal, _ = opened(tmp_path)
+    journal.append([b"one"])
+    journal.append([b"two"])
+    [path] = tmp_path.glob("*.seg")
+    left = path.read_bytes()
+    journal.close()
+    ended = path.read_bytes()
+    assert left == ended + bytes(len(left) - len(ended))
+    for torn in (left, left[:len(ended)] + b"\xabRF1" + left[len(ended) + 4:]):
+        path.write_bytes(torn)
+        journal, bodies = opened(tmp_path)
+        assert bodies == [b"one", b"two"]
+        assert path.read_bytes() == ended
+        journal.close()
+
+
+def test_who_lets_go_of_a_journal_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    """A forked child: the parent goes on writing where the zeros are."""
+    journal, _ = opened(tmp_path)
+    journal.append([b"one"])
+    [path] = tmp_path.glob("*.seg")
+    before = path.stat().st_size
+    journal.disown()
+    assert path.stat().st_size == before
