@@ -47,6 +47,10 @@ class Linked:
         known = self._known.get(tenant)
         return known.get(name) if known else None
 
+    def known(self, tenant: str) -> Mapping[str, IdentityLinked]:
+        """By name."""
+        return self._known.get(tenant, {})
+
     def person(self, tenant: str, name: str) -> str:
         """Whose name it is; the name itself where it is nobody else's."""
         link = self.link(tenant, name)
@@ -88,11 +92,11 @@ async def link(host: Host, tenant: str, person: str, identity: str, *, by: str) 
     Raises NotFound (nothing of the person is kept), InvalidRequest (the name), Conflict (it is another's, or has names
     of its own; the person goes by another name; either is being erased), StorageFull.
     """
-    _check(identity)
+    check_name(identity)
     known = host.linked.link(tenant, identity)
     if known is not None and known.linked and known.interlocutor == person:
         return known
-    _refuse(host, tenant, person, identity)
+    refuse_ambiguous(person, identity, host.linked.known(tenant))
     async with leaving(host, tenant, identity):
         await host.scribe.read(lambda store: store.audit.key_names(tenant, person))
         await end_sessions(host, tenant, identity)
@@ -110,22 +114,23 @@ async def unlink(host: Host, tenant: str, person: str, identity: str, *, by: str
         await _change(host, replace(known, at_ms=host.hosting.clock_ms(), linked=False, by=by))
 
 
-def _check(identity: str) -> None:
+def check_name(identity: str) -> None:
     if not 1 <= len(identity) <= NAME_CHARACTERS or not identity.isprintable():
         message = f"a name of 1 to {NAME_CHARACTERS} characters"
         raise InvalidRequest(f"identity: {message}", fields=[{"path": "identity", "message": message}])
 
 
-def _refuse(host: Host, tenant: str, person: str, identity: str) -> None:
-    linked = host.linked
+def refuse_ambiguous(person: str, identity: str, known: Mapping[str, IdentityLinked]) -> None:
+    """Raises InvalidRequest and Conflict where it would not be clear whose name it is."""
+    linked = {name: one.interlocutor for name, one in known.items() if one.linked}
     if person == identity:
         raise InvalidRequest("identity: another name than the person's own",
                              fields=[{"path": "identity", "message": "the person's own name"}])
-    if linked.person(tenant, person) != person:
+    if person in linked:
         raise Conflict("this person goes by another name; link to that one")
-    if linked.person(tenant, identity) != identity:
+    if identity in linked:
         raise Conflict("this name is linked to another person; unlink it there first")
-    if linked.of(tenant, identity):
+    if identity in linked.values():
         raise Conflict("this name has other names linked to it; unlink them first")
 
 
@@ -135,18 +140,41 @@ async def _change(host: Host, link: IdentityLinked) -> IdentityLinked:
     own, other, holds = await host.scribe.read(lambda store: _read(store, link))
     met = host.hosting.people.meet(tenant, person, own)
     async with met.lock:
-        before = met.profile
-        if link.linked:
-            link = replace(link, brought={name: value for name, value in (other.fields if other else {}).items()
-                                          if name not in before.fields})
-        profile = _with(before, link.brought) if link.linked else _without(before, link.brought)
-        made = replace(link, brought=link.brought if link.linked else {},
-                       profile=None if profile is before else profile)
+        made = changed(link, met.profile, other)
         await host.scribe.commit(made, *holds)
-        met.profile = profile
+        met.profile = made.profile or met.profile
         host.linked.put(made)
     await host.recalling.memories.forget(tenant, person)
     return made
+
+
+def changed(link: IdentityLinked, before: Profile, other: Profile | None) -> IdentityLinked:
+    """The link with what it brings and what it makes of the person's profile; `other` is the name's own."""
+    if not link.linked:
+        after = _without(before, link.brought)
+        return replace(link, brought={}, profile=None if after is before else after)
+    brought = {name: value for name, value in (other.fields if other else {}).items() if name not in before.fields}
+    return replace(link, brought=brought, profile=_with(before, brought) if brought else None)
+
+
+def link_kept(store: Store, link: IdentityLinked) -> None:
+    """Link or unlink in a store that no engine holds; open conversations of the name stay open, and nobody goes on with
+    them. Raises what `link` and `unlink` raise."""
+    check_name(link.identity)
+    known = {one.identity: one for one in store.tenant(link.tenant).identities()}
+    kept = known.get(link.identity)
+    if not link.linked:
+        if kept is None or not kept.linked or kept.interlocutor != link.interlocutor:
+            raise NotFound("this person has no such name")
+        link = replace(link, brought=kept.brought)
+    elif kept is not None and kept.linked and kept.interlocutor == link.interlocutor:
+        return
+    else:
+        refuse_ambiguous(link.interlocutor, link.identity, known)
+        store.audit.key_names(link.tenant, link.interlocutor)
+    own, other, holds = _read(store, link)
+    store.append([changed(link, own or Profile(interlocutor=link.interlocutor, tenant=link.tenant), other), *holds])
+    store.apply()
 
 
 def _read(store: Store, link: IdentityLinked) -> tuple[Profile | None, Profile | None, list[HoldSet]]:

@@ -23,7 +23,7 @@ Verdict = Literal["approve", "reject", "rate"]
 RISKS = ("RED", "UNKNOWN", "ERROR", "YELLOW")
 """What is to be reviewed, the gravest first."""
 EXPLAINER = "system:record"
-_KINDS: dict[Verdict, str] = {"approve": "promote", "reject": "reject", "rate": "review"}
+KINDS: dict[Verdict, str] = {"approve": "promote", "reject": "reject", "rate": "review"}
 _LOOKED_AT = 500
 """Runs that one question looks at."""
 
@@ -42,16 +42,13 @@ class Reviews:
     async def queue(self, tenant: str, *, limit: int = 20, cursor: str | None = None) -> Queue:
         """Runs that nobody has reviewed: the gravest first, of one risk the oldest. A page may be short of `limit` and
         still have a successor. Raises InvalidRequest for a cursor of another making."""
-        risk, _, place = (cursor or f"{RISKS[0]}|").partition("|")
-        if risk not in RISKS:
-            raise InvalidRequest("cursor: not one of this list")
-        return await self._host.scribe.read(lambda store: _open_runs(store, tenant, risk, place or None, limit))
+        return await self._host.scribe.read(lambda store: open_runs(store, tenant, limit=limit, cursor=cursor))
 
     async def review(self, tenant: str, run_id: str, verdict: Verdict, *, by: str, note: str,
                      rating: int | None = None) -> AdvisoryAdded:
         """What a person says of a run; the same again gives the one that is there. Raises NotFound, Erased, Conflict
         (promoted already), NotAllowed (their own explanation)."""
-        return await advise(self._host, tenant, run_id, kind=_KINDS[verdict], author=f"human:{by}", note=note,
+        return await advise(self._host, tenant, run_id, kind=KINDS[verdict], author=f"human:{by}", note=note,
                             rating=rating)
 
     async def explain(self, tenant: str, run_id: str) -> AdvisoryAdded:
@@ -89,8 +86,12 @@ def _judged(run: Run) -> Iterator[str]:
     yield f"The risk is {run.risk}."
 
 
-def _open_runs(store: Store, tenant: str, risk: str, place: str | None, limit: int) -> Queue:
-    view, found, looked = store.tenant(tenant), list[Run](), 0
+def open_runs(store: Store, tenant: str, *, limit: int = 20, cursor: str | None = None) -> Queue:
+    """As `Reviews.queue`, of a store."""
+    risk, _, rest = (cursor or f"{RISKS[0]}|").partition("|")
+    if risk not in RISKS:
+        raise InvalidRequest("cursor: not one of this list")
+    view, found, looked, place = store.tenant(tenant), list[Run](), 0, rest or None
     for name in RISKS[RISKS.index(risk):]:
         while True:
             page = view.runs(risk=name, oldest_first=True, limit=limit - len(found), cursor=place)

@@ -22,9 +22,9 @@ def command(folder: Path, keep_days: float | None, data: Path | None, config: Pa
 
     A running server ships by itself when `storage.backup_to` is set.
     """
-    from ruche.engine.cli.keys import opened
+    from ruche.engine.cli.directory import Place
 
-    with opened(data, config) as (store, _):
+    with Place(data, config).opened() as (store, _):
         done = store.backup.ship(folder, keep_days=keep_days)
     if as_json:
         click.echo(json.dumps(done._asdict()))

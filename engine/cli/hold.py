@@ -6,18 +6,12 @@ import getpass
 import json
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
 from ruche.engine.cli.command import Group
 from ruche.engine.cli.command import command as ruche_command
-
-_TENANT = click.option("--tenant", default="default", show_default=True, help="Whose person.")
-_DATA = click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
-_CONFIG = click.option("--config", type=click.Path(path_type=Path),
-                       help="Settings file (default: ruche.toml, if it is there).")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+from ruche.engine.cli.directory import Place, on_directory
 
 
 @click.group("hold", cls=Group, example="ruche hold place ada --reason 'case 2026-17'\nruche hold list")
@@ -29,39 +23,28 @@ def command() -> None:
 @ruche_command("place", example="ruche hold place ada --reason 'case 2026-17'")
 @click.argument("person")
 @click.option("--reason", required=True, help="Kept sealed with the hold.")
-@_TENANT
-@_DATA
-@_CONFIG
-@_JSON
-def place(person: str, reason: str, tenant: str, data: Path | None, config: Path | None, as_json: bool) -> None:
+@on_directory("Whose person.")
+def set_hold(person: str, reason: str, tenant: str, place: Place, as_json: bool) -> None:
     """Place a hold on PERSON; one that stands gets the new reason."""
-    _set(person, tenant, reason, True, data, config)
+    _set(person, tenant, reason, True, place)
     click.echo(json.dumps({"person": person, "held": True}) if as_json else f"{person} is held")
 
 
 @ruche_command("lift", example="ruche hold lift ada --reason 'case closed'")
 @click.argument("person")
 @click.option("--reason", required=True, help="Why it may go.")
-@_TENANT
-@_DATA
-@_CONFIG
-@_JSON
-def lift(person: str, reason: str, tenant: str, data: Path | None, config: Path | None, as_json: bool) -> None:
+@on_directory("Whose person.")
+def lift(person: str, reason: str, tenant: str, place: Place, as_json: bool) -> None:
     """Lift the hold on PERSON."""
-    _set(person, tenant, reason, False, data, config)
+    _set(person, tenant, reason, False, place)
     click.echo(json.dumps({"person": person, "held": False}) if as_json else f"{person} is not held any more")
 
 
 @ruche_command("list", example="ruche hold list --tenant acme")
-@_TENANT
-@_DATA
-@_CONFIG
-@_JSON
-def show(tenant: str, data: Path | None, config: Path | None, as_json: bool) -> None:
+@on_directory("Whose person.")
+def show(tenant: str, place: Place, as_json: bool) -> None:
     """Holds that stand, oldest first."""
-    from ruche.engine.cli.keys import opened
-
-    with opened(data, config) as (store, _):
+    with place.opened() as (store, _):
         found = store.audit.holds(tenant)
     if as_json:
         click.echo(json.dumps([one._asdict() for one in found]))
@@ -72,16 +55,15 @@ def show(tenant: str, data: Path | None, config: Path | None, as_json: bool) -> 
     click.echo(f"{len(found)} holds", err=True)
 
 
-command.add_command(place)
+command.add_command(set_hold)
 command.add_command(lift)
 command.add_command(show)
 
 
-def _set(person: str, tenant: str, reason: str, held: bool, data: Path | None, config: Path | None) -> None:
-    from ruche.engine.cli.keys import opened
+def _set(person: str, tenant: str, reason: str, held: bool, place: Place) -> None:
     from ruche.plugins.errors import NotFound
 
-    with opened(data, config) as (store, _):
+    with place.opened() as (store, _):
         if not held and not store.audit.is_held(tenant, person):
             raise NotFound("no hold stands on this person")
         names = store.tenant(tenant).names_of(person)

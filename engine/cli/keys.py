@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ import click
 
 from ruche.engine.cli.command import Group
 from ruche.engine.cli.command import command as ruche_command
+from ruche.engine.cli.directory import Place, on_directory
 
 if TYPE_CHECKING:
     from ruche.engine.config import Settings
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from ruche.storage.store import Store
 
 LEVELS = ("root", "tenant", "person", "journal", "users", "signing")
-_DATA = click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
-_CONFIG = click.option("--config", type=click.Path(path_type=Path),
-                       help="Settings file (default: ruche.toml, if it is there).")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
 @click.group("keys", cls=Group, example="ruche keys status --data data")
@@ -33,12 +28,10 @@ def command() -> None:
 
 @ruche_command("status", example="ruche keys status --data data")
 @click.option("--uses", is_flag=True, help="Count what is sealed under each older key; reads everything.")
-@_DATA
-@_CONFIG
-@_JSON
-def status(uses: bool, data: Path | None, config: Path | None, as_json: bool) -> None:
+@on_directory()
+def status(uses: bool, place: Place, as_json: bool) -> None:
     """Keys by level: how many, how many older ones, and how much of a key's nonces is spent at most."""
-    with opened(data, config) as (store, _):
+    with place.opened() as (store, _):
         found, older, signing = store.keys.status(), store.keys.older(), store.audit.signing_keys
         counted = store.keys.uses() if uses else None
     if as_json:
@@ -64,13 +57,11 @@ def status(uses: bool, data: Path | None, config: Path | None, as_json: bool) ->
 @click.option("--new-key-file", type=click.Path(path_type=Path),
               help="root, where the key is not kept in a file of ours: a file with the new key in base64.")
 @click.option("--finish", is_flag=True, help="root: shut out every key but the one that the key source gives now.")
-@_DATA
-@_CONFIG
-@_JSON
+@on_directory()
 def rotate(level: str, tenant: str | None, person: str | None, new_key_file: Path | None, finish: bool,
-           data: Path | None, config: Path | None, as_json: bool) -> None:
+           place: Place, as_json: bool) -> None:
     """Begin a rotation and see it through; what a kill cut short goes on when it is called again."""
-    with opened(data, config) as (store, settings):
+    with place.opened() as (store, settings):
         if level == "root":
             _rotate_root(store, settings, new_key_file, finish)
         elif level == "signing":
@@ -89,9 +80,8 @@ def rotate(level: str, tenant: str | None, person: str | None, new_key_file: Pat
 
 @ruche_command("retire", example="ruche keys retire 0123456789abcdef")
 @click.argument("key")
-@_DATA
-@_CONFIG
-def retire(key: str, data: Path | None, config: Path | None) -> None:
+@on_directory()
+def retire(key: str, place: Place, as_json: bool) -> None:
     """Let go of an older person's or journal KEY (hexadecimal id), for good; refused while anything is sealed under it.
     """
     from ruche.plugins.errors import ConfigurationError
@@ -100,33 +90,14 @@ def retire(key: str, data: Path | None, config: Path | None) -> None:
         key_id = bytes.fromhex(key)
     except ValueError:
         raise ConfigurationError("a key's id has 16 hexadecimal digits; see `ruche keys status --uses`") from None
-    with opened(data, config) as (store, _):
+    with place.opened() as (store, _):
         store.keys.retire(key_id)
-    click.echo(f"{key} is gone")
+    click.echo(json.dumps({"key": key, "gone": True}) if as_json else f"{key} is gone")
 
 
 command.add_command(status)
 command.add_command(rotate)
 command.add_command(retire)
-
-
-@contextmanager
-def opened(data: Path | None, config: Path | None) -> Iterator[tuple[Store, Settings]]:
-    """The store of a data directory that is there."""
-    import anyio
-
-    from ruche.engine.config import read_settings
-    from ruche.engine.host import open_store
-    from ruche.plugins.errors import NotFound
-
-    settings = read_settings(config, data=data)
-    if not settings.data.is_dir():
-        raise NotFound(f"{settings.data}: there is no data directory here; name it with --data")
-    store = anyio.run(open_store, settings)
-    try:
-        yield store, settings
-    finally:
-        store.close()
 
 
 def _rotate_root(store: Store, settings: Settings, new_key_file: Path | None, finish: bool) -> None:

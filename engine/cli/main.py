@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
 from ruche.engine.cli.command import write_example
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 FINDINGS, USAGE, NOT_FOUND, BUSY, INTEGRITY, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 70, 130
 
@@ -41,6 +44,11 @@ COMMANDS = {
     "replay": Entry("Run a recorded turn again from its tape, and find the first difference."),
     "verify": Entry("Prove that the records are whole, unchanged and complete."),
     "runs": Entry("List, show and export recorded turns."),
+    "diff": Entry("Compare two recorded turns, field by field."),
+    "whatif": Entry("Run recorded turns again with another version of their agent, and see what would differ."),
+    "review": Entry("Say what you think of recorded turns, the gravest first."),
+    "people": Entry("Show, link and hand out what is kept of persons."),
+    "memory": Entry("Show what is remembered."),
     "erase": Entry("Make everything of a person unreadable for ever."),
     "hold": Entry("Place, lift and list legal holds."),
     "keys": Entry("Show and change the keys that everything is sealed under."),
@@ -48,6 +56,9 @@ COMMANDS = {
     "restore": Entry("Bring a data directory back from a backup, as of any time."),
     "migrate": Entry("Bring in memories and runs that other programs kept as plain files."),
     "model": Entry("Install, list and verify models.", "model"),
+    "plugins": Entry("List what is built in and plugged in, and whether it can be used."),
+    "schema": Entry("Show the JSON Schemas of agent files, or write them for an editor."),
+    "completion": Entry("Print what makes a shell complete the words of this command."),
     "token": Entry("Make a token for the HTTP interface."),
     "doctor": Entry("See whether this machine has what the engine needs."),
     "version": Entry("Show the version."),
@@ -67,6 +78,13 @@ class LazyGroup(click.Group):
         loaded: click.Command = getattr(importlib.import_module(f"ruche.engine.cli.{entry.module or name}"),
                                         entry.attribute)
         return loaded
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        named = [CompletionItem(name, help=entry.summary) for name, entry in COMMANDS.items()
+                 if name.startswith(incomplete)]
+        return named if named or not incomplete.startswith("-") else super().shell_complete(ctx, incomplete)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS:

@@ -91,10 +91,10 @@ def _run(source: Source, tenant: str, dry_run: bool, only_verify: bool, data: Pa
 
 def _with_store(source: Source, tenant: str, dry_run: bool, only_verify: bool, data: Path | None,
                 config: Path | None) -> Report:
-    from ruche.engine.cli.keys import opened
+    from ruche.engine.cli.directory import Place
     from ruche.storage.migrate import migrate, verify
 
-    with opened(data, config) as (store, _):
+    with Place(data, config).opened() as (store, _):
         if only_verify:
             return verify(source, store, tenant)
         return migrate(source, store, tenant, dry_run=dry_run, told=_told)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +11,14 @@ import click
 
 from ruche.engine.cli.command import Group
 from ruche.engine.cli.command import command as ruche_command
+from ruche.engine.cli.directory import Place, on_directory
 
 if TYPE_CHECKING:
     from ruche.storage.model.migration import MigrationPlan
     from ruche.storage.store import Store
 
-_DATA = click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data).")
-_TENANT = click.option("--tenant", default="default", show_default=True, help="Whose agent it is.")
 _BY = click.option("--by", default="operator", show_default=True, help="Who decides.")
 _NOTE = click.option("--note", default="", help="Why.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
 @click.group("migration", cls=Group, example="ruche migration plan agents/support --data data")
@@ -34,15 +30,14 @@ def command() -> None:
 @ruche_command("plan", example="ruche migration plan agents/support --data data")
 @click.argument("folder", type=click.Path(path_type=Path))
 @_BY
-@_DATA
-@_JSON
-def plan(folder: Path, by: str, data: Path | None, as_json: bool) -> None:
+@on_directory()
+def plan(folder: Path, by: str, place: Place, as_json: bool) -> None:
     """Compare the version that serves with the folder, and keep the plan for review."""
     from ruche.engine.authoring.load import load_folder
     from ruche.engine.migrations import make_plan, summary
 
     bundle = load_folder(folder).require()
-    with _opened(data) as store:
+    with place.opened() as (store, _):
         made = make_plan(store.tenant(bundle.tenant), bundle, _now(), by)
         _keep(store, bundle.tenant, [made])
         _show_summary(summary(store.tenant(bundle.tenant), made), as_json=as_json)
@@ -50,12 +45,10 @@ def plan(folder: Path, by: str, data: Path | None, as_json: bool) -> None:
 
 @ruche_command("list", example="ruche migration list --data data")
 @click.argument("agent", required=False)
-@_TENANT
-@_DATA
-@_JSON
-def list_(agent: str | None, tenant: str, data: Path | None, as_json: bool) -> None:
+@on_directory("Whose agent it is.")
+def list_(agent: str | None, tenant: str, place: Place, as_json: bool) -> None:
     """Plans, newest first."""
-    with _opened(data) as store:
+    with place.opened() as (store, _):
         found = store.tenant(tenant).migrations(agent)
     if as_json:
         click.echo(json.dumps({"plans": [_brief(one) for one in found]}))
@@ -67,14 +60,12 @@ def list_(agent: str | None, tenant: str, data: Path | None, as_json: bool) -> N
 @ruche_command("show", example="ruche migration show support 3-0a1b2c3d4e --data data")
 @click.argument("agent")
 @click.argument("plan_id")
-@_TENANT
-@_DATA
-@_JSON
-def show(agent: str, plan_id: str, tenant: str, data: Path | None, as_json: bool) -> None:
+@on_directory("Whose agent it is.")
+def show(agent: str, plan_id: str, tenant: str, place: Place, as_json: bool) -> None:
     """What the plan does at each step, and how many conversations stand there."""
     from ruche.engine.migrations import find_plan, summary
 
-    with _opened(data) as store:
+    with place.opened() as (store, _):
         found = summary(store.tenant(tenant), find_plan(store.tenant(tenant), agent, plan_id))
     _show_summary(found, as_json=as_json)
 
@@ -88,17 +79,15 @@ def show(agent: str, plan_id: str, tenant: str, data: Path | None, as_json: bool
 @click.option("--channel", "channels", multiple=True, help="Only conversations on this channel; may be given again.")
 @click.option("--older-than", "older", type=click.IntRange(min=0), default=0,
               help="Only sessions this old, in seconds.")
-@_TENANT
-@_DATA
-@_JSON
+@on_directory("Whose agent it is.")
 def policy(agent: str, plan_id: str, scenario: str, step: str, action: Any, channels: tuple[str, ...], older: int,
-           tenant: str, data: Path | None, as_json: bool) -> None:
+           tenant: str, place: Place, as_json: bool) -> None:
     """Decide otherwise than the plan for conversations at a step ("*": at any); the plan is to be approved again."""
     from ruche.engine.migrations import find_plan, with_policy
     from ruche.storage.model.migration import StepPolicy
 
     wish = StepPolicy(step=step, action=action, channels=channels, older_than_s=older)
-    with _opened(data) as store:
+    with place.opened() as (store, _):
         changed = with_policy(find_plan(store.tenant(tenant), agent, plan_id), scenario, wish)
         _keep(store, tenant, [changed])
     _say(changed, as_json=as_json)
@@ -109,12 +98,10 @@ def policy(agent: str, plan_id: str, scenario: str, step: str, action: Any, chan
 @click.argument("plan_id")
 @_BY
 @_NOTE
-@_TENANT
-@_DATA
-@_JSON
-def approve(agent: str, plan_id: str, by: str, note: str, tenant: str, data: Path | None, as_json: bool) -> None:
+@on_directory("Whose agent it is.")
+def approve(agent: str, plan_id: str, by: str, note: str, tenant: str, place: Place, as_json: bool) -> None:
     """Say that the plan may be deployed."""
-    _decide(data, tenant, agent, plan_id, "approved", by, note, as_json=as_json)
+    _decide(place, tenant, agent, plan_id, "approved", by, note, as_json=as_json)
 
 
 @ruche_command("reject", example="ruche migration reject support 3-0a1b2c3d4e --by ann --note 'asks twice'")
@@ -122,29 +109,25 @@ def approve(agent: str, plan_id: str, by: str, note: str, tenant: str, data: Pat
 @click.argument("plan_id")
 @_BY
 @_NOTE
-@_TENANT
-@_DATA
-@_JSON
-def reject(agent: str, plan_id: str, by: str, note: str, tenant: str, data: Path | None, as_json: bool) -> None:
+@on_directory("Whose agent it is.")
+def reject(agent: str, plan_id: str, by: str, note: str, tenant: str, place: Place, as_json: bool) -> None:
     """Say that it may not."""
-    _decide(data, tenant, agent, plan_id, "rejected", by, note, as_json=as_json)
+    _decide(place, tenant, agent, plan_id, "rejected", by, note, as_json=as_json)
 
 
 @ruche_command("deploy", example="ruche migration deploy support 3-0a1b2c3d4e --by ann")
 @click.argument("agent")
 @click.argument("plan_id")
 @_BY
-@_TENANT
-@_DATA
-@_JSON
-def deploy(agent: str, plan_id: str, by: str, tenant: str, data: Path | None, as_json: bool) -> None:
+@on_directory("Whose agent it is.")
+def deploy(agent: str, plan_id: str, by: str, tenant: str, place: Place, as_json: bool) -> None:
     """Publish what an approved plan leads to. Conversations move with their next message."""
     from ruche.engine.authoring.publish import next_version
     from ruche.engine.migrations import deployed, find_plan
     from ruche.plugins.errors import Conflict
     from ruche.storage.model.bundle import AgentBundle
 
-    with _opened(data) as store:
+    with place.opened() as (store, _):
         view = store.tenant(tenant)
         found = find_plan(view, agent, plan_id)
         record = next_version(AgentBundle.model_validate_json(found.target), view.agent(agent), _now())
@@ -158,15 +141,13 @@ def deploy(agent: str, plan_id: str, by: str, tenant: str, data: Path | None, as
 @ruche_command("status", example="ruche migration status support 3-0a1b2c3d4e")
 @click.argument("agent")
 @click.argument("plan_id")
-@_TENANT
-@_DATA
-@_JSON
-def status(agent: str, plan_id: str, tenant: str, data: Path | None, as_json: bool) -> None:
+@on_directory("Whose agent it is.")
+def status(agent: str, plan_id: str, tenant: str, place: Place, as_json: bool) -> None:
     """How many conversations have moved, and how many still wait for their next message."""
     from ruche.engine.migrations import find_plan
     from ruche.engine.migrations import status as status_of
 
-    with _opened(data) as store:
+    with place.opened() as (store, _):
         found = status_of(store.tenant(tenant), find_plan(store.tenant(tenant), agent, plan_id))
     click.echo(json.dumps(found) if as_json else
                f"{found['agent']} {found['id']} {found['state']}: {found['moved']} moved, {found['waiting']} waiting")
@@ -174,23 +155,6 @@ def status(agent: str, plan_id: str, tenant: str, data: Path | None, as_json: bo
 
 for _one in (plan, list_, show, policy, approve, reject, deploy, status):
     command.add_command(_one)
-
-
-@contextmanager
-def _opened(data: Path | None) -> Iterator[Store]:
-    import anyio
-
-    from ruche.engine.cli.verify import require_data
-    from ruche.engine.config import read_settings
-    from ruche.engine.host import open_store
-
-    settings = read_settings(None, data=data)
-    require_data(settings.data)
-    store = anyio.run(open_store, settings)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 def _keep(store: Store, tenant: str, plans: list[MigrationPlan], *records: Any) -> None:
@@ -201,11 +165,11 @@ def _keep(store: Store, tenant: str, plans: list[MigrationPlan], *records: Any) 
     store.apply()
 
 
-def _decide(data: Path | None, tenant: str, agent: str, plan_id: str, state: Any, by: str, note: str, *,
+def _decide(place: Place, tenant: str, agent: str, plan_id: str, state: Any, by: str, note: str, *,
             as_json: bool) -> None:
     from ruche.engine.migrations import decide, find_plan
 
-    with _opened(data) as store:
+    with place.opened() as (store, _):
         changed = decide(find_plan(store.tenant(tenant), agent, plan_id), state, by=by, note=note, at_ms=_now())
         _keep(store, tenant, [changed])
     _say(changed, as_json=as_json)

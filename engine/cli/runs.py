@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ruche.engine.cli.command import Group
+from ruche.engine.cli.directory import Place, on_directory
 
 if TYPE_CHECKING:
     from ruche.storage.model.run import Run
@@ -23,26 +24,15 @@ def command() -> None:
     """Look at recorded turns, and take them out as files."""
 
 
-def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every subcommand has."""
-    for option in (
-            click.option("--tenant", default="default", show_default=True, help="Whose runs."),
-            click.option("--data", type=click.Path(path_type=Path), help="Data directory (default: data)."),
-            click.option("--config", type=click.Path(path_type=Path), help="Settings file (default: ruche.toml)."),
-            click.option("--json", "as_json", is_flag=True, help="JSON.")):
-        function = option(function)
-    return function
-
-
 @command.command("list")
 @click.option("--session", help="Of one session, oldest first.")
 @click.option("--agent", help="Of one agent.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
-@_shared
-def list_runs(session: str | None, agent: str | None, limit: int, tenant: str, data: Path | None, config: Path | None,
+@on_directory("Whose runs.", json="JSON.")
+def list_runs(session: str | None, agent: str | None, limit: int, tenant: str, place: Place,
               as_json: bool) -> int:
     """List runs, newest first."""
-    with _view(tenant, data, config) as view:
+    with _view(tenant, place) as view:
         for run in view.runs(session=session, agent=agent, limit=limit, oldest_first=session is not None).items:
             short = _short(run)
             click.echo(json.dumps(short) if as_json else " ".join(
@@ -52,12 +42,12 @@ def list_runs(session: str | None, agent: str | None, limit: int, tenant: str, d
 
 @command.command("show")
 @click.argument("run")
-@_shared
-def show_run(run: str, tenant: str, data: Path | None, config: Path | None, as_json: bool) -> int:
+@on_directory("Whose runs.", json="JSON.")
+def show_run(run: str, tenant: str, place: Place, as_json: bool) -> int:
     """Show a whole run, in its canonical form with --json."""
     from ruche.plugins.errors import NotFound
 
-    with _view(tenant, data, config) as view:
+    with _view(tenant, place) as view:
         content = view.canonical_run(run)
     if content is None:
         raise NotFound(f"there is no run {run}")
@@ -69,34 +59,23 @@ def show_run(run: str, tenant: str, data: Path | None, config: Path | None, as_j
 @click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
 @click.option("--from", "since", type=click.DateTime(["%Y-%m-%d"]), help="First day, UTC.")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day that is left out, UTC.")
-@_shared
-def export_runs(target: Path, since: date | None, until: date | None, tenant: str, data: Path | None,
-                config: Path | None, as_json: bool) -> int:
+@on_directory("Whose runs.", json="JSON.")
+def export_runs(target: Path, since: date | None, until: date | None, tenant: str, place: Place,
+                as_json: bool) -> int:
     """Write each run to TO/YYYY-MM-DD/RUN.json. The files are readable as they are, and no erasure reaches them."""
     from ruche.storage.export import export
 
-    with _view(tenant, data, config) as view:
+    with _view(tenant, place) as view:
         done = export(view, target.absolute(), since_ms=_ms(since), until_ms=_ms(until))
     click.echo(json.dumps(done._asdict()) if as_json else f"{done.written} runs written, {done.unchanged} unchanged")
     return 0
 
 
 @contextmanager
-def _view(tenant: str, data: Path | None, config: Path | None) -> Iterator[TenantStore]:
-    """The tenant's door. Raises NotFound without a data directory, DataLocked while a server has it."""
-    import anyio
-
-    from ruche.engine.cli.verify import require_data
-    from ruche.engine.config import read_settings
-    from ruche.engine.host import open_store
-
-    settings = read_settings(config, data=data)
-    require_data(settings.data)
-    store = anyio.run(open_store, settings)
-    try:
+def _view(tenant: str, place: Place) -> Iterator[TenantStore]:
+    """The tenant's door."""
+    with place.opened() as (store, _):
         yield store.tenant(tenant)
-    finally:
-        store.close()
 
 
 def _short(run: Run) -> dict[str, Any]:
