@@ -225,16 +225,16 @@ async def preview_template(request: web.Request) -> web.Response:
 
 def _routes(part: Part) -> tuple[Route, ...]:
     many = f"/v1/agents/{{agent}}/{part.name}"
-    one = f"{many}/{{id}}"
+    one, noun = f"{many}/{{id}}", f"{'an' if part.noun[0] in 'aeiou' else 'a'} {part.noun}"
     return (
         Route("GET", many, _lister(part), f"List an agent's {part.name}", AUTHOR, answer=PartPage,
               query=("limit", "cursor")),
-        Route("POST", many, _creator(part), f"Add a {part.noun} to the draft", WRITE, body=part.model,
+        Route("POST", many, _creator(part), f"Add {noun} to the draft", WRITE, body=part.model,
               answer=part.model, status=201),
-        Route("GET", one, _reader(part), f"Read a {part.noun}", AUTHOR, answer=part.model),
-        Route("PUT", one, _replacer(part), f"Replace a {part.noun} in the draft", WRITE, body=part.model,
+        Route("GET", one, _reader(part), f"Read {noun}", AUTHOR, answer=part.model),
+        Route("PUT", one, _replacer(part), f"Replace {noun} in the draft", WRITE, body=part.model,
               answer=part.model),
-        Route("DELETE", one, _remover(part), f"Take a {part.noun} out of the draft", WRITE, status=204),
+        Route("DELETE", one, _remover(part), f"Take {noun} out of the draft", WRITE, status=204),
     )
 
 
