@@ -168,12 +168,12 @@ class Keyring:
         opened = self._opened.get(key_id)
         if opened is not None:
             return opened
-        line = self.lines.get(key_id)
-        if line is None or line.kind not in ("person", "gone"):
-            raise IntegrityError("a sealed value names a key that the keyring does not hold", key=key_id.hex())
-        if line.kind == "gone":
-            raise Erased("this was erased")
-        with self.lock:
+        with self.lock:  # who destroys it must not be overtaken
+            line = self.lines.get(key_id)
+            if line is None or line.kind not in ("person", "gone"):
+                raise IntegrityError("a sealed value names a key that the keyring does not hold", key=key_id.hex())
+            if line.kind == "gone":
+                raise Erased("this was erased")
             key = self.lines.unwrap(line)
             return self._opened.put(key_id, DataKey(key_id, key, line.owner[:32], line.owner[32:], self._charge))
 

@@ -7,7 +7,7 @@ no index of its own: those stay in its memory whole, 1 KB for a session and its 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import Unavailable
+from ruche.storage.fields import Protection, StoredField
 from ruche.storage.register import Numbers, Register
 
 _MIX: Final = 0x9E37_79B9_7F4A_7C15
@@ -32,6 +33,7 @@ class Seats:
         self.columns: Final = tuple(dict.fromkeys(columns))
         self._once = collection.model.once
         self._registers = {column: Register(scratch) for column in self.columns}
+        self._numbers = {column: _bits_of(collection.fields[column]) for column in self.columns}
         self._living = _Living()
         self._next = 0
 
@@ -52,13 +54,14 @@ class Seats:
         """What a transaction has put (seat, tenant tag, values) and removed (seats), once it is committed."""
         for seat in gone:
             self._living.remove(seat)
-        registers, living = list(self._registers.items()), self._living
-        lives = None if self._once else living.holds
-        for seat, tag, values in rows:
-            living.add(seat)
-            for column, register in registers:
-                register.add(mixed(tag, bits(values[column])), seat, lives)
-        for register in self._registers.values():
+        put = list(rows)
+        for seat, _, _ in put:
+            self._living.add(seat)
+        lives = None if self._once else self._living.holds
+        for column, register in self._registers.items():
+            add, number = register.add, self._numbers[column]
+            for seat, tag, values in put:
+                add((number(values[column]) ^ tag * _MIX) & _POSITIVE, seat, lives)
             register.spill(self._living.which)
 
     def of(self, column: int, tag: int, value: Any) -> list[int]:
@@ -132,6 +135,17 @@ def bits(value: Any) -> int:
     if isinstance(value, bytes | bytearray):
         return int.from_bytes(value[:8], "big")
     return (hash(value) if isinstance(value, str) else int(value)) & _MASK
+
+
+def _bits_of(field: StoredField) -> Callable[[Any], int]:
+    """`bits` for the values of one field, without asking what each is."""
+    match field.protection:
+        case Protection.HASH:
+            return lambda value: int.from_bytes(value[:8], "big")
+        case Protection.CLEAR if field.kind is str:
+            return lambda value: hash(value) & _MASK
+        case _:
+            return lambda value: int(value) & _MASK
 
 
 def many_bits(values: Sequence[Any]) -> NDArray[np.uint64]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import msgspec
@@ -222,3 +224,38 @@ def test_recent_keeps_what_was_used_last() -> None:
 def test_errors_are_the_engines_own() -> None:
     assert issubclass(Erased, RucheError)
     assert Erased("gone").status == 410
+
+
+def test_a_key_that_is_destroyed_while_it_is_being_opened_does_not_come_back(tmp_path: Path) -> None:
+    """Who looked for it just before, and waits for whoever destroys it, must not put it where it is found again."""
+
+    class Told:
+        """The keyring's lock, which tells that somebody waits for it."""
+
+        def __init__(self) -> None:
+            self.lock, self.asked = threading.RLock(), threading.Event()
+
+        def __enter__(self) -> None:
+            self.asked.set()
+            self.lock.acquire()
+
+        def __exit__(self, *error: object) -> None:
+            self.lock.release()
+
+    blob = filled(tmp_path / "keyring")
+    ring, found = reopened(tmp_path / "keyring"), list[object]()
+    ring.lock = told = Told()  # type: ignore[assignment]
+
+    def read() -> None:
+        with contextlib.suppress(Erased):
+            found.append(ring.opener(blob[1:9]))
+
+    with told.lock:
+        reader = threading.Thread(target=read)
+        reader.start()
+        told.asked.wait()
+        assert ring.destroy("acme", "bob")
+    reader.join()
+    assert not found
+    with pytest.raises(Erased):
+        ring.opener(blob[1:9])
