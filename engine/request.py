@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Required, TypedDict
 
+from ruche.engine.plain import is_utf8, json_bytes, unkeepable
 from ruche.plugins.errors import InvalidRequest
 from ruche.storage.model.conversation import SessionKey
 
@@ -85,15 +84,6 @@ def check_utf8(name: str, value: object) -> None:
         raise _invalid(name, "half of a surrogate pair, which is no text")
 
 
-def is_utf8(text: str) -> bool:
-    """Whether it can be written down at all."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _check_text(name: str, value: object, most: int, least: int = 1) -> None:
     check_utf8(name, value)
     if not least <= len(str(value)) <= most:
@@ -101,37 +91,11 @@ def _check_text(name: str, value: object, most: int, least: int = 1) -> None:
 
 
 def _check_metadata(metadata: object) -> None:
-    fault = _unkeepable(metadata, METADATA_DEPTH) if isinstance(metadata, dict) else "an object is wanted here"
-    if not fault and len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()) > METADATA_BYTES:
+    fault = unkeepable(metadata, METADATA_DEPTH) if isinstance(metadata, dict) else "an object is wanted here"
+    if not fault and json_bytes(metadata) > METADATA_BYTES:
         fault = "larger than 8 KB"
     if fault:
         raise _invalid("metadata", fault)
-
-
-def _unkeepable(value: object, depth: int) -> str:
-    """Why plain data cannot be kept as it is; never with its words, which may be a person's."""
-    match value:
-        case None | bool():
-            return ""
-        case str():
-            return "" if is_utf8(value) else "half of a surrogate pair, which is no text"
-        case int():
-            return "" if -(1 << 63) <= value < 1 << 63 else "a whole number of more than 64 bits"
-        case float():
-            return "" if isfinite(value) else "a number that is not finite"
-        case dict() | list() | tuple():
-            return _unkeepable_inside(value, depth - 1)
-    return f"a {type(value).__name__}, which is not plain data (text, numbers, booleans, lists, objects)"
-
-
-def _unkeepable_inside(value: dict[Any, Any] | list[Any] | tuple[Any, ...], depth: int) -> str:
-    if depth < 0:
-        return f"nested more than {METADATA_DEPTH} deep"
-    if isinstance(value, dict):
-        if not all(isinstance(name, str) for name in value):
-            return "a name that is not text"
-        value = [*value, *value.values()]
-    return next(filter(None, (_unkeepable(one, depth) for one in value)), "")
 
 
 def _invalid(path: str, fault: str) -> InvalidRequest:

@@ -9,6 +9,7 @@ import msgspec
 
 from ruche.engine.brain.calls import asked
 from ruche.engine.brain.identify import Identified
+from ruche.engine.plain import json_bytes, unkeepable
 from ruche.plugins.contracts import Effect, EffectOutcome, Stage, ToolGateway, ToolResult
 from ruche.plugins.tape import Tape
 from ruche.storage.model.run import digest
@@ -16,6 +17,11 @@ from ruche.storage.model.tool import Tool
 
 GRACE = 2.0
 """Seconds that a gateway may take beyond a tool's own deadline."""
+
+MAX_BYTES = 1_048_576
+"""Of what a tool gives back, as JSON: it is kept with the turn."""
+DEPTH = 64
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(ToolResult).decode
 
 Status = Literal["ok", "error", "timeout", "skipped", "cached", "unknown"]
 
@@ -106,11 +112,14 @@ class Invoker:
 async def _kept(called: Awaitable[ToolResult]) -> ToolResult:
     """The result, as far as it can be kept: a tool that gives no plain data costs its own result only."""
     result = await called
+    if not isinstance(result, ToolResult):
+        return ToolResult(status="error", error="it gave no result")
     try:
-        msgspec.msgpack.encode(result)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return ToolResult(status="error", error="its result is no plain data", ms=result.ms)
-    return result
+        fault = f"larger than {MAX_BYTES:,} bytes" if json_bytes(result.value) > MAX_BYTES else ""
+        fault = fault or unkeepable(result.value, DEPTH)
+        return ToolResult(status="error", error=f"its result is {fault}") if fault else _decode(_encode(result))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return ToolResult(status="error", error="its result is no plain data")
 
 
 def _ended(result: ToolResult, key: str, *, unsure: bool = False) -> Ran:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ruche.engine import Engine
-from ruche.plugins.contracts import Draft, Generated, Prompt, Spent, Verdict
+from ruche.plugins.contracts import Draft, Generated, Prompt, Spent, ToolResult, Verdict
 from ruche.plugins.embedders import HashingEmbedder
 from ruche.storage.model.rule import Rule
 
@@ -105,3 +105,49 @@ async def test_a_generator_that_gives_nonsense_costs_style_and_not_the_reply(tmp
             turn = await engine.chat(agent="hall", user="desk", message="When do you open?")
             assert (turn.reply, turn.status) == (AUTHORED, "complete")
         assert [run.reply for run in (await engine.runs("default")).items] == [AUTHORED, AUTHORED]
+
+
+class Gateway:
+    """Answers every call with what it was given."""
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    async def call(self, *_: Any) -> Any:
+        return self._result
+
+    async def close(self) -> None:
+        return None
+
+
+def deep(levels: int) -> Any:
+    value: Any = 3
+    for _ in range(levels):
+        value = {"left": [value]}
+    return value
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("result", [
+    None, "3", ToolResult(status="odd", value={"left": 3}), ToolResult(status="ok", value={"left": HALF}),  # type: ignore[arg-type]
+    ToolResult(status="ok", value={"left": b"3"}), ToolResult(status="ok", value={"left": float("nan")}),
+    ToolResult(status="ok", value={"left": object()}), ToolResult(status="ok", value={1: 3}),
+    ToolResult(status="ok", value={"left": 1 << 80}), ToolResult(status="ok", value={"left": {3}}),
+    ToolResult(status="ok", value={"left": "x" * 2_000_000}), ToolResult(status="ok", value=deep(200)),
+    ToolResult(status="ok", value=deep(3000)), ToolResult(status="ok", value={"left": 3}, ms="slow"),  # type: ignore[arg-type]
+    ToolResult(status="error", error=HALF)], ids=range(15))
+async def test_a_gateway_that_gives_nonsense_costs_its_own_call(tmp_path: Path, agents: Path, result: Any) -> None:
+    (agents / "hall" / "rules.yaml").write_text(
+        "- {id: stock, if: asks about the stock, examples: [how many are left], then: 'We have {{ left }}.', "
+        "tools: [stock]}\n")
+    (agents / "hall" / "tools.yaml").write_text(
+        "- {id: stock, description: How many are left, python: 'stock.py:stock', outputs: {left: left}, "
+        "parameters: {type: object, properties: {}}}\n")
+    (agents / "hall" / "stock.py").write_text("def stock():\n    return {'left': 3}\n")
+    async with Engine.open(tmp_path / "data", agents=agents, embedder=HashingEmbedder(),
+                           tools=Gateway(result)) as engine:
+        turn = await engine.chat(agent="hall", user="desk", message="How many are left?")
+        assert (turn.reply, turn.status) == ("I could not do that just now.", "complete")
+        [run] = (await engine.runs("default")).items
+        assert [(call.name, call.status) for call in run.tools] == [("stock", "error")]
+        assert (await engine.replay("default", run.id)).difference is None
