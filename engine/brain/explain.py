@@ -12,6 +12,7 @@ import msgspec
 
 from ruche.engine.brain.consult import intended
 from ruche.engine.brain.doubt import reconsider
+from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import learn
 from ruche.engine.brain.match import Matched, in_force, match, match_entered
@@ -203,7 +204,7 @@ def _scenarios(who: Identified, retrieved: Retrieved, moved: Orchestrated,
         yield ScenarioExplained(
             id=scenario.id, score=score, threshold=threshold, step=standing.instance.step if standing else "",
             status=standing.instance.status if standing else "", actions=standing.actions if standing else (),
-            reason=_standing(standing) if standing else _absent(scenario.spec.enabled, score, threshold),
+            reason=_standing(standing) if standing else _absent(scenario, score, threshold, moved.notes.get("cut")),
             transitions=tuple(_considered(standing)) if standing else ())
 
 
@@ -212,9 +213,11 @@ def _standing(standing: Standing) -> str:
     return "; ".join(dict.fromkeys(reasons)) or "in progress, the text does not move it"
 
 
-def _absent(enabled: bool, score: float, threshold: float) -> str:
-    if not enabled:
+def _absent(scenario: CompiledScenario, score: float, threshold: float, cut: dict[str, Any] | None) -> str:
+    if not scenario.spec.enabled:
         return "the scenario is disabled"
+    if cut is not None and scenario.id in cut["left_out"]:
+        return f"scored {score:.4f}; {cut['method']} left it out, the last that stood out had {cut['cutoff']:.4f}"
     if score < threshold:
         return f"scored {score:.4f}, less than {threshold:g}"
     return f"scored {score:.4f}; another scenario is likelier or in progress"

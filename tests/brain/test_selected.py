@@ -9,6 +9,7 @@ import pytest
 from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.run import Run
 from tests.brain.talk import bundle, talking
+from tests.brain.test_explain import explained
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,13 @@ async def test_the_scenario_that_stands_out_begins_and_the_other_is_named() -> N
         cut = run.decisions["orchestrate"]["cut"]
         assert (cut["method"], cut["left_out"]) == ("entropy", ["sell"])
         assert cut["cutoff"] > 0.9
+
+
+async def test_the_explanation_of_a_message_shows_what_was_cut() -> None:
+    async with talking(desk(intents=[{"id": "order", "description": ORDER}])) as talk:
+        told = await explained(talk, ORDER)
+        assert (told.intent, told.rivals) == ("order", ())
+        assert {one.id: "entropy left it out" in one.reason for one in told.scenarios} == {"order": False, "sell": True}
 
 
 async def test_a_distant_second_does_not_begin_in_place_of_a_first_that_may_not() -> None:
