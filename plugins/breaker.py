@@ -67,6 +67,10 @@ class Breaker:
             if len(self._failed) >= self._limit:
                 self._trip(now)
 
+    def rest(self, seconds: float) -> None:
+        """Whoever is called asks to be left alone so long: open at once, and until then."""
+        self._trip(self._clock() + max(0.0, seconds - self._cooldown))
+
     def abandoned(self) -> None:
         """Nobody waited for the call's end; it says nothing, so another trial may begin at once."""
         if self._trying:

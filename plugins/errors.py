@@ -70,9 +70,11 @@ class QuotaExceeded(RucheError):
 
 
 class ProviderFailed(RucheError):
-    """A model endpoint, embedder, reranker or tool failed. `retryable` may be set per instance."""
+    """A model endpoint, embedder, reranker or tool failed. `retryable` and `of_request` may be set per instance."""
 
     code, status = "PROVIDER_ERROR", 502
+    of_request: bool = False
+    """This one request is at fault, so that it says nothing about whoever refused it."""
 
 
 class DeadlineExceeded(RucheError):

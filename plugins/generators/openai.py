@@ -9,18 +9,22 @@ import email.utils
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 
 from ruche.plugins.contracts import Generated, Prompt, Spent
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
+from ruche.plugins.generators.dialect import Dialect
 from ruche.plugins.generators.prompt import messages
 
 MAX_BODY = 1_000_000
 MAX_EVENT = 65_536
+MAX_REFUSAL = 4_096
 MAX_TEXT = 65_536
 """Characters of a reply; a model that says more has lost its way."""
+_REFUSED = frozenset({400, 422})
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -42,6 +46,7 @@ class OpenAICompatible:
         self._timeout = aiohttp.ClientTimeout(total=seconds, connect=5.0, sock_read=quiet_seconds)
         self._extra = extra or {}
         self._session: aiohttp.ClientSession | None = None
+        self._dialect = Dialect()
 
     @property
     def name(self) -> str:
@@ -59,12 +64,8 @@ class OpenAICompatible:
         if schema is not None:
             body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema,
                                                                               "strict": True}}
-        try:
-            async with self._open().post(self._address, json=body, allow_redirects=False) as response:
-                _check_status(response)
-                return _generated(await _read_all(response), self._model)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(error) from None
+        async with self._posted(body) as response:
+            return _generated(await _read_all(response), self._model)
 
     async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
         """Pieces as they arrive. Raises ProviderFailed; leaving early closes the connection at once."""
@@ -72,16 +73,12 @@ class OpenAICompatible:
                 "temperature": prompt.temperature, "stream": True,
                 "stream_options": {"include_usage": True}, **self._extra}
         size = 0
-        try:
-            async with self._open().post(self._address, json=body, allow_redirects=False) as response:
-                _check_status(response)
-                async for piece in _pieces(response):
-                    size += len(piece)
-                    if size > MAX_TEXT:
-                        raise failure("the model's answer does not end", again=False)
-                    yield piece
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(error) from None
+        async with self._posted(body) as response:
+            async for piece in _pieces(response):
+                size += len(piece)
+                if size > MAX_TEXT:
+                    raise failure("the model's answer does not end", again=False, of_request=True)
+                yield piece
         if size == 0:
             raise failure("the model answered nothing", again=True)
 
@@ -90,6 +87,28 @@ class OpenAICompatible:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    @asynccontextmanager
+    async def _posted(self, body: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The response to a request, put as the endpoint understands it. Raises ProviderFailed."""
+        known = dialect = self._dialect
+        while True:
+            try:
+                async with self._open().post(self._address, json=dialect.worded(body),
+                                             allow_redirects=False) as response:
+                    if response.status == 200:
+                        if dialect is not known:
+                            self._dialect = dialect
+                        yield response
+                        return
+                    other = None
+                    if response.status in _REFUSED:
+                        other = dialect.without(await _refusal(response), body)
+                    if other is None:
+                        raise _refused(response)
+                    dialect = other
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise _unreachable(error) from None
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
@@ -101,10 +120,11 @@ class OpenAICompatible:
         return f"OpenAICompatible({self._address!r}, {self._model!r})"
 
 
-def failure(message: str, *, again: bool, after: float | None = None) -> ProviderFailed:
-    """A ProviderFailed with `retryable` set; `after` is the number of seconds that the endpoint asked to wait."""
+def failure(message: str, *, again: bool, after: float | None = None, of_request: bool = False) -> ProviderFailed:
+    """A ProviderFailed with `retryable` set; `after` is the number of seconds that the endpoint asked to wait,
+    `of_request` tells that another request may well be answered."""
     error = ProviderFailed(message, retry_after=after)
-    error.retryable = again  # type: ignore[misc]
+    error.retryable, error.of_request = again, of_request  # type: ignore[misc]
     return error
 
 
@@ -114,11 +134,15 @@ def _unreachable(error: Exception) -> ProviderFailed:
     return failure(f"the model endpoint cannot be reached ({type(error).__name__})", again=True)
 
 
-def _check_status(response: aiohttp.ClientResponse) -> None:
-    if response.status == 200:
-        return
-    raise failure(f"the model endpoint answered {response.status}", again=response.status in _AGAIN,
-                  after=_retry_after(response.headers.get("Retry-After", "")))
+def _refused(response: aiohttp.ClientResponse) -> ProviderFailed:
+    return failure(f"the model endpoint answered {response.status}", again=response.status in _AGAIN,
+                   after=_retry_after(response.headers.get("Retry-After", "")),
+                   of_request=response.status in _REFUSED or response.status == 413)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> str:
+    """The beginning of what an endpoint says about a request that it refuses; it is quoted nowhere."""
+    return (await response.content.read(MAX_REFUSAL)).decode(errors="replace")
 
 
 def _retry_after(text: str) -> float | None:
@@ -177,7 +201,7 @@ def _count(value: Any) -> int:
 
 def _check_choice(choice: Any) -> None:
     if isinstance(choice, dict) and choice.get("finish_reason") == "content_filter":
-        raise failure("the model endpoint's filter refused to answer", again=False)
+        raise failure("the model endpoint's filter refused to answer", again=False, of_request=True)
 
 
 async def _pieces(response: aiohttp.ClientResponse) -> AsyncIterator[str]:

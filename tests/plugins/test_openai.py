@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from email.utils import formatdate
 from time import time
 from typing import Any
 
+import anyio
 import pytest
 
-from bench.model_server import Answer, ModelServer
+from bench.model_server import Answer, ModelServer, Script
 from ruche.plugins.breaker import Breaker
 from ruche.plugins.contracts import Generated, Prompt
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.generators import Chain, Composer, OpenAICompatible
+from ruche.plugins.generators import chain as chains
 from ruche.plugins.generators.prompt import messages
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +30,7 @@ PROMPT = Prompt(instructions="Be kind.", language="fr", max_tokens=50, temperatu
 
 
 @asynccontextmanager
-async def endpoint(*script: Answer, **options: Any) -> AsyncIterator[tuple[ModelServer, OpenAICompatible]]:
+async def endpoint(*script: Script, **options: Any) -> AsyncIterator[tuple[ModelServer, OpenAICompatible]]:
     async with ModelServer(*script) as server:
         generator = OpenAICompatible(server.url, "tiny", "key-1", **options)
         try:
@@ -194,7 +196,7 @@ async def test_the_key_is_shown_nowhere() -> None:
 
 
 @asynccontextmanager
-async def chain(*scripts: tuple[Answer, ...], composer: bool = False,
+async def chain(*scripts: tuple[Script, ...], composer: bool = False,
                 **options: Any) -> AsyncIterator[tuple[list[ModelServer], Chain, list[float]]]:
     pauses: list[float] = []
 
@@ -284,3 +286,102 @@ async def test_a_chain_asks_for_a_shape_those_that_can_give_it_and_tries_again_l
     assert server.requests[1]["response_format"]["json_schema"]["schema"] == schema
     with pytest.raises(ProviderFailed, match="given shape"):
         await Chain([Composer()]).complete([], schema=schema)
+
+
+# --- what an endpoint understands, and who is at fault ----------------------------------------------------------------
+
+
+def refusing(*words: str) -> Callable[[dict[str, Any]], Answer]:
+    """An endpoint that refuses requests with any of these parameters, and says so."""
+    def answer(body: dict[str, Any]) -> Answer:
+        text = json.dumps(body)
+        bad = next((word for word in words if f'"{word}"' in text), None)
+        return Answer("{}") if bad is None else Answer(status=400, raw=f'{{"error": "unsupported: {bad}"}}'.encode())
+
+    return answer
+
+
+async def test_an_endpoint_without_json_schema_is_asked_for_any_object_and_that_is_remembered() -> None:
+    async with endpoint(refusing("json_schema")) as (server, generator):
+        for _ in range(2):
+            assert (await generator.complete([], schema={"type": "object"})).text == "{}"
+    forms = [body["response_format"]["type"] for body in server.requests]
+    assert forms == ["json_schema", "json_object", "json_object"]
+
+
+async def test_an_endpoint_that_knows_no_form_at_all_is_asked_in_words() -> None:
+    async with endpoint(refusing("response_format")) as (server, generator):
+        assert (await generator.complete([], schema={"type": "object"})).text == "{}"
+        assert "response_format" not in server.requests[-1]
+        await generator.complete([], schema={"type": "object"})
+    assert len(server.requests) == 4
+
+
+async def test_a_model_with_other_parameters_is_asked_with_them() -> None:
+    async with endpoint(refusing("max_tokens", "temperature")) as (server, generator):
+        await generator.complete([], max_tokens=9)
+        assert "".join([str(piece) async for piece in generator.stream(PROMPT) if isinstance(piece, str)]) == "{}"
+    assert server.requests[2]["max_completion_tokens"] == 9
+    assert server.requests[3]["max_completion_tokens"] == PROMPT.max_tokens
+    assert all("temperature" not in body for body in server.requests[2:])
+    assert len(server.requests) == 4
+
+
+async def test_what_is_refused_for_another_reason_is_a_failure_of_the_request_and_changes_nothing() -> None:
+    script = (*(Answer(status=400, raw=b"too long, says <somebody>"),) * 3, Answer("{}"))
+    async with endpoint(*script) as (server, generator):
+        with pytest.raises(ProviderFailed) as refusal:
+            await generator.complete([], schema={"type": "object"})
+        assert (refusal.value.of_request, refusal.value.retryable) == (True, False)
+        assert "somebody" not in refusal.value.message
+        await generator.complete([], schema={"type": "object"})
+    assert server.requests[-1]["response_format"]["type"] == "json_schema"
+
+
+async def test_a_request_that_is_refused_closes_the_endpoint_to_nobody_else() -> None:
+    script = (*(Answer("I cannot", finish="content_filter"),) * 3, *(Answer(status=413),) * 3, Answer("Well."))
+    async with chain(script, tries=1, breaker=lambda: Breaker(failures=1)) as (_, linked, _):
+        for _ in range(6):
+            with pytest.raises(ProviderFailed):
+                await linked.generate(PROMPT)
+        assert (await linked.generate(PROMPT)).text == "Well."
+
+
+async def test_an_endpoint_that_asks_for_a_long_pause_is_left_alone_by_all_for_a_minute_at_most() -> None:
+    clock = [0.0]
+    script = (Answer(status=429, headers={"Retry-After": "86400"}), Answer("Back."))
+    async with chain(script, (Answer("Other."),), breaker=lambda: Breaker(clock=lambda: clock[0])) as (
+            servers, linked, _):
+        for clock[0] in (0.0, 30.0, 59.0):
+            assert (await linked.generate(PROMPT)).text == "Other."
+        assert len(servers[0].requests) == 1
+        clock[0] = 61.0
+        assert (await linked.generate(PROMPT)).text == "Back."
+
+
+@pytest.mark.parametrize("asked", ["a shape", "a reply", "a stream"])
+async def test_an_endpoint_that_hangs_leaves_time_for_the_next_one(
+        asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SHAPED", "REPLY", "FIRST_PIECE"):
+        monkeypatch.setattr(chains, name, 0.05)
+    async with chain((Answer(hang=True),), (Answer("Other."),), tries=3) as (servers, linked, pauses):
+        if asked == "a stream":
+            text, error = await read(linked.stream(PROMPT))
+            assert (text, error) == ("Other.", None)
+        else:
+            made = linked.generate(PROMPT) if asked == "a reply" else linked.complete([], schema={})
+            assert (await made).text == "Other."
+    assert (len(servers[0].requests), pauses) == (1, [])
+
+
+@pytest.mark.parametrize(("slow", "state"), [(0.0, "open"), (60.0, "closed")])
+async def test_a_call_that_nobody_waits_for_any_longer_counts_by_how_long_it_took(
+        slow: float, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "SLOW", slow)
+    breaker = Breaker(failures=1)
+    async with chain((Answer(hang=True),), breaker=lambda: breaker) as (servers, linked, _), \
+            anyio.create_task_group() as group:
+        group.start_soon(linked.generate, PROMPT)
+        await servers[0].waiting.wait()
+        group.cancel_scope.cancel()
+    assert breaker.state == state
