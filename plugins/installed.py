@@ -18,6 +18,27 @@ GENERATORS = ("composer", "openai")
 """The built-in ones."""
 
 
+KINDS = ("enforcer", "embedder", "generator", "decider")
+"""Of entry points."""
+
+
+def examined(registry: Registry | None = None) -> tuple[list[str], list[str]]:
+    """(`kind:name` of all plugins that are installed, why some cannot be used). Imports every one of them."""
+    registry = registry or Registry()
+    found = registry.points()
+    faults = list(Installed(registry).notices)
+    for point in found:
+        kind, _, name = point.partition(":")
+        if kind not in KINDS or not name:
+            faults.append(f"the entry point {point} is of no kind: write KIND:NAME, with one of {', '.join(KINDS)}")
+        elif kind != "enforcer":
+            try:
+                registry.load(kind, name)
+            except ConfigurationError as error:
+                faults.append(error.message)
+    return found, faults
+
+
 class Installed:
     """Looked up once, at the start. Raises ConfigurationError when two parts have one name.
 

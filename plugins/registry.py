@@ -31,6 +31,10 @@ class Registry:
         found.update(name.split(":", 1)[1] for name in self._points if name.startswith(f"{kind}:"))
         return sorted(found)
 
+    def points(self) -> list[str]:
+        """The names of all entry points, as their packages write them, sorted; none is loaded."""
+        return sorted(self._points)
+
     def create(self, kind: str, name: str, *arguments: Any, **options: Any) -> Any:
         """Make a plugin. Raises ConfigurationError for an unknown name, with the known ones, and for a plugin that
         cannot be imported or made, with what it said."""

@@ -9,6 +9,8 @@ import click
 
 from ruche.engine.cli.command import command as ruche_command
 
+ONLINE = "; a server ships its own data: set backup_to under [storage], and POST /v1/admin/backup does it at once"
+
 
 @ruche_command("backup", example="ruche backup --data data --to /mnt/backup/ruche")
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="Folder to ship to.")
@@ -24,7 +26,7 @@ def command(folder: Path, keep_days: float | None, data: Path | None, config: Pa
     """
     from ruche.engine.cli.directory import Place
 
-    with Place(data, config).opened() as (store, _):
+    with Place(data, config).opened(ONLINE) as (store, _):
         done = store.backup.ship(folder, keep_days=keep_days)
     if as_json:
         click.echo(json.dumps(done._asdict()))

@@ -34,14 +34,18 @@ class Place:
         return settings
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[Store, Settings]]:
-        """The store while no server holds it. Raises DataLocked while one does."""
+    def opened(self, instead: str = "") -> Iterator[tuple[Store, Settings]]:
+        """The store while no server holds it. Raises DataLocked while one does; `instead` says what that one offers."""
         import anyio
 
         from ruche.engine.host import open_store
+        from ruche.plugins.errors import DataLocked
 
         settings = self.settings()
-        store = anyio.run(open_store, settings)
+        try:
+            store = anyio.run(open_store, settings)
+        except DataLocked as error:
+            raise DataLocked(f"{error.message}{instead}", **error.details) from None
         try:
             yield store, settings
         finally:

@@ -61,8 +61,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Everything that is looked at, in order. A look that fails is a finding, never an exception."""
     looks: tuple[tuple[str, Callable[[Settings], Finding]], ...] = (
         ("python", _python), ("libraries", _libraries), ("http parser", _parser), ("onnxruntime", _onnxruntime),
-        ("embedder", _embedder), ("reranker", _reranker), ("hnswlib", _hnswlib), ("event loop", _loop),
-        ("data directory", _data),
+        ("embedder", _embedder), ("reranker", _reranker), ("hnswlib", _hnswlib),
+        ("plugins", _plugins), ("event loop", _loop), ("data directory", _data),
         ("dead letters", _dead_letters), ("disk", _disk), ("clock", _clock))
     for name, look in looks:
         try:
@@ -144,6 +144,14 @@ def _hnswlib(_: Settings) -> Finding:
         return Finding("hnswlib", "ok", "not installed: exact search serves, which is quick up to about 25,000 texts "
                        "of an agent; pip install 'ruche-engine[ann]' needs a C++ compiler")
     return Finding("hnswlib", "ok", f"{_version('hnswlib')}, for agents that know 25,000 texts or more")
+
+
+def _plugins(_: Settings) -> Finding:
+    """Every one is imported; one that cannot be costs the agents that name it, and nobody else."""
+    from ruche.plugins.installed import examined
+
+    found, faults = examined()
+    return Finding("plugins", "warn" if faults else "ok", "; ".join(faults) or ", ".join(found) or "none installed")
 
 
 def _loop(_: Settings) -> Finding:

@@ -11,6 +11,7 @@ import pytest
 
 from ruche.engine import Engine
 from ruche.engine.authoring.load import load_folder
+from ruche.engine.cli.doctor import examine
 from ruche.engine.cli.main import main
 from ruche.engine.config import read_settings
 from ruche.engine.speakers import Speakers
@@ -241,3 +242,25 @@ def test_a_plugin_cannot_pass_for_the_composer(site: Site) -> None:
     site.install("masked_pkg", "class Letter:\n    name = 'composer'", generator_letter="Letter")
     with pytest.raises(ConfigurationError, match="calls itself composer"):
         Speakers(Registry(), {})(ModelUse(generator="letter"))
+
+
+def test_the_doctor_imports_every_plugin_and_says_which_cannot_be_used(site: Site,
+                                                                       tmp_path: Path) -> None:
+    site.install("good_pkg", ENFORCER.format(name="calm", prepare="return None"), enforcer_calm="calm")
+    site.install("bad_pkg", "import nothing_of_this_name\n", enforcer_wild="Wild", generator_poet="Poet",
+                 embedder_vague="Vague", decider_coin="toss", teapot_short="Stout")
+    findings = {one.name: one for one in examine(read_settings(environment={}, data=tmp_path / "data"))}
+    assert findings["plugins"].state == "warn"
+    for named in ("enforcer wild", "generator poet", "embedder vague", "decider coin", "entry point teapot:short"):
+        assert named in findings["plugins"].message
+    assert "calm" not in findings["plugins"].message
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_backup_beside_a_server_says_how_the_server_makes_one(tmp_path: Path,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    with (Engine.blocking(tmp_path / "data", settings=read_settings(environment={}), embedder=HashingEmbedder()),
+          pytest.raises(SystemExit) as ended):
+        main(["backup", "--to", str(tmp_path / "backup"), "--data", str(tmp_path / "data")])
+    assert ended.value.code == 4
+    assert "set backup_to under [storage], and POST /v1/admin/backup" in capsys.readouterr().err
