@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ruche.plugins.generators.answer import one_object
 from ruche.plugins.generators.prompt import as_data
-from ruche.plugins.generators.ways import KEY, PART, ScenarioShown, Word, plainly, read_word, word_schema
+from ruche.plugins.generators.ways import KEY, MOST_HOPS, PART, ScenarioShown, Word, plainly, read_word, word_schema
 from ruche.storage.model.conversation import Struct
 
 Sifting = Literal["applies", "not_related", "unsure"]
@@ -71,6 +71,10 @@ VALUES = """
 </data>"""
 
 
+_WORD = 16
+"""Tokens of a verdict with its quotes, beside half a token for each character of an id."""
+
+
 class RuleShown(Struct, frozen=True, kw_only=True):
     """A candidate as a model sees it."""
 
@@ -99,8 +103,11 @@ class Candidates(Struct, frozen=True, kw_only=True):
 
     @property
     def max_tokens(self) -> int:
-        """Enough for an id and a word on every rule, and for a path on every scenario."""
-        return min(128 + 24 * len(self.rules) + 160 * len(self.scenarios), 4_096)
+        """Enough for an id and a word on every rule, for naming rivals, and for a path on every scenario."""
+        named = [rule.id for rule in self.rules] + [*self.rivals]
+        paths = sum(_WORD * MOST_HOPS + sum(sorted(len(step.id) for step in one.steps)[-MOST_HOPS:]) // 2
+                    for one in self.scenarios)
+        return min(128 + sum(_WORD + len(name) // 2 for name in named) + paths, 4_096)
 
     @property
     def rivals(self) -> tuple[str, ...]:

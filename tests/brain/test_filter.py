@@ -165,3 +165,12 @@ async def test_an_explanation_asks_the_model_as_a_turn_does_and_tells_what_it_sa
         "a": ("dropped", "not_related"), "b": ("applied", ""), "c": ("dropped", "unsure")}
     assert explained.read == {"model_calls": 1}
     assert [entry.site for entry in tape.entries()] == ["clock", "threshold", "retrieve", "sift"]
+
+
+def test_there_is_room_for_an_answer_about_rules_with_long_names() -> None:
+    few = Candidates(rules=tuple(RuleShown(id=f"{number:03d}", condition="x") for number in range(20)))
+    long = Candidates(rules=tuple(RuleShown(id=f"{number:03d}" + "-of-the-house" * 6, condition="x")
+                                  for number in range(20)))
+    assert len(json.dumps({"rules": dict.fromkeys((rule.id for rule in long.rules), "not_related")})) / 2 < \
+        long.max_tokens
+    assert few.max_tokens < long.max_tokens <= 4_096
