@@ -22,6 +22,7 @@ from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, Ruc
 from ruche.storage.heads import read_heads
 from ruche.storage.keyfile import read_lines
 from ruche.storage.keyring import Keyring, KeySource
+from ruche.storage.mark import read_mark
 from ruche.storage.merkle import leaf_hash
 from ruche.storage.notary import KeyLine, read_history, read_notes
 from ruche.storage.rows import MODELS
@@ -146,12 +147,14 @@ class Evidence:
         path = self.directory / "keys" / "keyring"
         if not path.exists():
             return set(), set()
-        content = path.read_bytes()
+        known, content = _marked(path)
         try:
-            lines, _ = read_lines(content, path)
+            lines, end = read_lines(content, path)
         except RucheError as error:
             self._fault(error.message, "keys/keyring", 0)
             return set(), set()
+        if end < known or frames.frames_after(content, end):
+            self._fault("bytes were changed or are missing", "keys/keyring", end)
         kinds = {line.id: line.kind for line in lines}
         return ({one for one, kind in kinds.items() if kind == "person"},
                 {one for one, kind in kinds.items() if kind == "gone"})
@@ -171,14 +174,19 @@ class Evidence:
     def _read_journal(self) -> None:
         """What the tables do not hold yet, where there are keys, and bad bytes before the journal's end; at its end a
         crash may have cut short what nobody was told of."""
+        known, reached = read_mark(self.directory / "journal" / "mark"), self.tables.applied if self.tables else 0
         segments = sorted((self.directory / "journal").glob("*.seg"))
         for path in segments:
             content = path.read_bytes()
             found = frames.scan(content)
+            reached = max(reached, *(frame.sequence for frame in frames.whole_batches(found).frames), 0)
             if found.bad is not None and (path != segments[-1] or frames.frames_after(content, found.bad)):
                 self._fault("bytes were changed or are missing", f"journal/{path.name}", found.bad)
             if self.keyring is not None:
                 self._read_segment(path, content, frames.whole_batches(found).frames, self.keyring)
+        if known > reached:
+            self._fault(f"it ends at {reached}, but {known} was acknowledged",
+                        f"journal/{segments[-1].name if segments else 'mark'}")
 
     def _read_segment(self, path: Path, content: bytes, found: list[frames.Frame], keyring: Keyring) -> None:
         applied = self.tables.applied if self.tables is not None else 0
@@ -255,6 +263,14 @@ class Evidence:
         fault = Fault(what, file, offset)
         if fault not in self.faults:
             self.faults.append(fault)
+
+
+def _marked(path: Path) -> tuple[int, bytes]:
+    """A file that somebody may be writing, and how far it goes at least."""
+    while True:
+        known, content = read_mark(path.with_name("mark")), path.read_bytes()
+        if known <= len(content) or known == read_mark(path.with_name("mark")):
+            return known, content
 
 
 def blob_key(values: Values) -> bytes:

@@ -24,11 +24,7 @@ class Mark:
 
     def read(self) -> int:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
-        content = os.read(self._descriptor, _FORM.size)
-        if len(content) < _FORM.size:
-            return 0
-        number, crc = _FORM.unpack(content)
-        return int(number) if crc == zlib.crc32(content[:8]) else 0
+        return _number(os.read(self._descriptor, _FORM.size))
 
     def write(self, number: int) -> None:
         """Never fails: a mark that cannot be written stays behind."""
@@ -46,3 +42,18 @@ class Mark:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def read_mark(path: Path) -> int:
+    """The number of a mark that somebody else writes; 0 where there is none."""
+    try:
+        return _number(path.read_bytes()[:_FORM.size])
+    except OSError:
+        return 0
+
+
+def _number(content: bytes) -> int:
+    if len(content) < _FORM.size:
+        return 0
+    number, crc = _FORM.unpack(content)
+    return int(number) if crc == zlib.crc32(content[:8]) else 0

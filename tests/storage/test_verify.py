@@ -421,3 +421,37 @@ def test_random_changes_of_the_audit_files_are_noticed_or_harmless(data: Path) -
             assert found["inclusion"]["status"] == "pass"
         path.write_bytes(whole)
     assert failed(data) == set()
+
+
+@pytest.mark.parametrize("keys", [True, False])
+def test_a_keyring_with_a_changed_line_does_not_pass(data: Path, keys: bool) -> None:
+    path = data / "keys" / "keyring"
+    whole = path.read_bytes()
+    lines = frames.scan(whole).frames
+    for frame in (lines[len(lines) // 2], lines[-1]):
+        for at in (frame.start, frame.end - 1):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1:])
+            found = report(data, keys=keys)["bytes"]
+            assert found["status"] == "fail", at
+            assert any(one["file"] == "keys/keyring" and one["offset"] == frame.start for one in found["faults"])
+        path.write_bytes(whole[:frame.start])
+        assert report(data, keys=keys)["bytes"]["status"] == "fail"
+
+
+@pytest.mark.parametrize("keys", [True, False])
+def test_a_journal_that_ends_before_what_was_acknowledged_does_not_pass(
+        open_store: Opener, tmp_path: Path, keys: bool) -> None:
+    store, talk = open_store(), Conversation()
+    for turn in range(4):
+        store.append([accepted(f"m{turn}"), talk.turn(answered=(f"m{turn}",))])
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "data", copy)
+    assert failed(copy, keys=keys) == set()
+    [segment] = (copy / "journal").glob("*.seg")
+    content = segment.read_bytes()
+    found = frames.scan(content).frames
+    for end in (found[-1].start, found[-1].end - 3, found[2].start):
+        segment.write_bytes(content[:end])
+        assert "bytes" in failed(copy, keys=keys), end
+    segment.unlink()
+    assert "bytes" in failed(copy, keys=keys)
