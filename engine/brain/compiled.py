@@ -28,9 +28,9 @@ from ruche.engine.brain.parts import (
     unique,
 )
 from ruche.engine.brain.phones import region_of
+from ruche.engine.brain.sayings import saying
 from ruche.engine.brain.sources import authored
 from ruche.engine.brain.terms import Terms
-from ruche.engine.brain.words import saying
 from ruche.plugins.contracts import Enforcer
 from ruche.plugins.enforcers import built_in, prepare_rule
 from ruche.plugins.enforcers.grounding import known_facts

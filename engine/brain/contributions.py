@@ -14,9 +14,9 @@ from ruche.engine.brain.names import Names, holds
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, SureText
 from ruche.engine.brain.ranked import Applied
+from ruche.engine.brain.sayings import saying
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.walk import Standing, asks_freely, holds_back, lacks, missing
-from ruche.engine.brain.words import saying
 from ruche.plugins.sentences import sentences
 from ruche.plugins.templates import TemplateError
 from ruche.storage.model.conversation import Pending

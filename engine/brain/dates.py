@@ -1,4 +1,4 @@
-"""Dates and times as people write them, relative to a given day: digits, month names, weekdays, `in two weeks`.
+"""Dates as people write them, relative to a given day: digits, month names, weekdays, `in two weeks`.
 
 Without a year the next such day is meant. `3/5` is read month first in American time zones, day first elsewhere.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 from ruche.engine.brain.numbers import NUMBER, read
@@ -43,19 +43,20 @@ _RELATIVE = {
 }
 
 
-def _any(words: object) -> str:
-    return "|".join(sorted(map(re.escape, words), key=lambda word: (-len(word), word)))  # type: ignore[call-overload]
+def any_of(words: Iterable[str]) -> str:
+    """Source of a pattern that matches any of them, the longest first."""
+    return "|".join(sorted(map(re.escape, words), key=lambda word: (-len(word), word)))
 
 
-_NAME = _any(_MONTH)
+_NAME = any_of(_MONTH)
 _UNIT = r"(?P<unit>day|week|fortnight|month|year)s?"
 _ISO = re.compile(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 _NUMERIC = re.compile(r"(?<![\d./-])(\d{1,2})([./-])(\d{1,2})(?:\2(\d{4}|\d{2}))?(?![\d./-]*\d)")
 _DAY_FIRST = re.compile(rf"(?<!\w)(\d{{1,2}})(?:st|nd|rd|th|er|\.|º)?(?: +of| +de)? +({_NAME})\.?"
                         r"(?:,? +(?:de +)?(\d{4}))?(?!\w)")
 _MONTH_FIRST = re.compile(rf"(?<!\w)({_NAME})\.? +(?:the +)?(\d{{1,2}})(?:st|nd|rd|th)?(?:,? +(\d{{4}}))?(?!\w)")
-_NAMED = re.compile(rf"(?<!\w)({_any(_RELATIVE)})(?!\w)")
-_WEEKDAY_NAME = re.compile(rf"(?<!\w)(?:(?P<which>next|this|last|coming) +)?(?P<day>{_any(_WEEKDAY)})(?!\w)")
+_NAMED = re.compile(rf"(?<!\w)({any_of(_RELATIVE)})(?!\w)")
+_WEEKDAY_NAME = re.compile(rf"(?<!\w)(?:(?P<which>next|this|last|coming) +)?(?P<day>{any_of(_WEEKDAY)})(?!\w)")
 _IN = re.compile(rf"(?<!\w)in +(?P<count>{NUMBER}|an?) +{_UNIT}(?!\w)")
 _AGO = re.compile(rf"(?<!\w)(?P<count>{NUMBER}|an?) +{_UNIT} +ago(?!\w)")
 _NEXT = re.compile(rf"(?<!\w)(?P<which>next|last) +{_UNIT}(?!\w)")
@@ -63,14 +64,6 @@ _TO = r"\s*(?:to|until|till|through|thru|bis|au|al|-|–)\s*(?:the +)?"
 _LATER = re.compile(rf"{_TO}(\d{{1,2}})(?:st|nd|rd|th)?(?![\w:]|[./-]\d)")
 _ORDINALS = re.compile(rf"(?<!\w)(\d{{1,2}})(?:st|nd|rd|th){_TO}(\d{{1,2}})(?:st|nd|rd|th)(?!\w)")
 _DAY_ONLY = re.compile(r"(?<!\w)the +(\d{1,2})(?:st|nd|rd|th)(?!\w)")
-
-_CLOCK = re.compile(r"(?<![\d:.])(\d{1,2})[:.h](\d{2}) *(a\.?m\.?|p\.?m\.?)?(?![\d:])")
-_HOUR = re.compile(rf"(?<![\w:.])({NUMBER}) *(?P<half>a\.?m\.?|p\.?m\.?|o'?clock|uhr|h)(?![\w])")
-_PAST = re.compile(rf"(?<!\w)(?P<part>half|quarter|\d{{1,2}}) +(?P<way>past|to) +(?P<hour>{NUMBER})"
-                   r" *(?P<half>a\.?m\.?|p\.?m\.?)?(?!\w)")
-_NAMED_TIMES = {"noon": "12:00", "midday": "12:00", "midi": "12:00", "mittag": "12:00",
-                "midnight": "00:00", "minuit": "00:00", "mitternacht": "00:00"}
-_NOON = re.compile(rf"(?<!\w)({_any(_NAMED_TIMES)})(?!\w)")
 
 Span = tuple[int, int, str]
 
@@ -94,26 +87,11 @@ def find_dates(text: str, today: date, *, month_first: bool) -> list[Span]:
     single = [(m.start(), m.end(), _coming(int(m[1]), today)) for m in _DAY_ONLY.finditer(text)]
     kept: list[Span] = []
     for group in (full, ranges, bare, single):  # a day alone counts only where no fuller date claims it
-        kept = _apart([(start, end, day.isoformat()) for start, end, day in group if day is not None], kept)
+        kept = apart([(start, end, day.isoformat()) for start, end, day in group if day is not None], kept)
     return kept
 
 
-def find_times(text: str) -> list[Span]:
-    """(start, end, `HH:MM`) of every time of day in lower-case `text`, in order, without overlaps."""
-    found: list[tuple[int, int, str | None]] = []
-    found += [(m.start(), m.end(), _time(int(m[1]), int(m[2]), m[3])) for m in _CLOCK.finditer(text)]
-    found += [(m.start(), m.end(), _time(_whole(m[1]), 0, m["half"])) for m in _HOUR.finditer(text)]
-    found += [(m.start(), m.end(), _past(m)) for m in _PAST.finditer(text)]
-    found += [(m.start(), m.end(), _NAMED_TIMES[m[1]]) for m in _NOON.finditer(text)]
-    return _apart([(start, end, moment) for start, end, moment in found if moment is not None])
-
-
-def bare_hour(text: str) -> str | None:
-    """`7` as an answer to a question for a time."""
-    return _time(_whole(text), 0, None)
-
-
-def _apart(found: list[Span], before: Sequence[Span] = ()) -> list[Span]:
+def apart(found: list[Span], before: Sequence[Span] = ()) -> list[Span]:
     """In order; what was found before stays, and of overlapping finds the longer one."""
     kept = list(before)
     for start, end, value in sorted(found, key=lambda span: (span[0] - span[1], span[0], span[2])):
@@ -158,10 +136,11 @@ def _weekday(match: re.Match[str], today: date) -> date:
 
 
 def _count(text: str) -> int:
-    return 1 if text in ("a", "an") else _whole(text)
+    return 1 if text in ("a", "an") else whole(text)
 
 
-def _whole(text: str) -> int:
+def whole(text: str) -> int:
+    """A whole number in figures or words, -1 where it is none that dates and times are made of."""
     value = read(text)
     return int(value) if value is not None and abs(value) < 10_000 else -1
 
@@ -199,21 +178,3 @@ def _coming(day: int, today: date) -> date | None:
         if found is not None and found >= today:
             return found
     return None
-
-
-def _time(hour: int, minute: int, half: str | None) -> str | None:
-    mark = (half or "")[:1] if half and half[:1] in "ap" else ""
-    if mark and not 1 <= hour <= 12:
-        return None
-    if mark:
-        hour = hour % 12 + (12 if mark == "p" else 0)
-    return f"{hour:02d}:{minute:02d}" if 0 <= hour <= 23 and 0 <= minute <= 59 else None
-
-
-def _past(match: re.Match[str]) -> str | None:
-    part = match["part"]
-    minutes = int(part) if part.isdigit() else {"half": 30, "quarter": 15}[part]
-    hour = _whole(match["hour"])
-    if match["way"] == "to":
-        hour, minutes = hour - 1, 60 - minutes
-    return _time(hour, minutes, match["half"])

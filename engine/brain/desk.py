@@ -40,6 +40,8 @@ class Desk:
         """True once the message meant something to a scenario in progress."""
         self.words: dict[str, Word] = {}
         """Where scenarios go, by a model's word."""
+        self.began = 0.0
+        """What the message scored for the scenario that it began or took up again."""
 
     @property
     def view(self) -> View:

@@ -14,8 +14,8 @@ import msgspec
 from ruche.engine.brain.contributions import Speaker
 from ruche.engine.brain.gate import Gate, Judged
 from ruche.engine.brain.match import Matched
+from ruche.engine.brain.sayings import LAST_REFUSALS
 from ruche.engine.brain.speak import Spoken, Voice
-from ruche.engine.brain.words import LAST_REFUSALS
 from ruche.plugins.contracts import Stage
 from ruche.storage.model.turn import Enforcement, Risk, Usage
 

@@ -10,6 +10,7 @@ from ruche.engine.brain.doubt import AHEAD
 from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.guided import SAYS, led_in, linked
 from ruche.engine.brain.learn import forget, learn_more
+from ruche.engine.brain.match import Matched
 from ruche.engine.brain.onward import taken_up
 from ruche.engine.brain.recall import recalled
 from ruche.engine.brain.sense import sense_for
@@ -20,15 +21,17 @@ from ruche.storage.model.conversation import ScenarioInstance
 MAX_SCENARIOS = 5
 RIVAL = 0.05
 """By which a new scenario must resemble the message more than one in progress does."""
+APART = 0.3
+"""By which a rule must exceed a scenario to answer in its place."""
 EVIDENCE, MOST_EVIDENCE = 0.05, 0.2
 """What each value for a field that only one scenario collects adds to that scenario's score."""
 
 
-def begun(desk: Desk, wanted: tuple[str, ...], barred: frozenset[str]) -> None:
+def begun(desk: Desk, matched: Matched) -> None:
     """The likeliest scenario that is not in progress begins, or returns when it was resting. One that a rule brings
-    goes before what the message is like; one that is barred does neither."""
-    closed = barred | {one.scenario.id for one in desk.standings if one.instance.status != "paused"}
-    for name in wanted:
+    goes before what the message is like; one that is barred does neither, nor one that a rule answers far better."""
+    closed = matched.barred | {one.scenario.id for one in desk.standings if one.instance.status != "paused"}
+    for name in matched.begins:
         scenario = desk.who.agent.scenarios[name]
         if scenario.spec.enabled and name not in closed:
             return _take_up(desk, scenario, "a rule brought it")
@@ -38,12 +41,16 @@ def begun(desk: Desk, wanted: tuple[str, ...], barred: frozenset[str]) -> None:
     for score, name, told in _clear(desk, needed):
         found = desk.who.agent.scenarios.get(name)
         if found is None or not found.spec.enabled or name in closed:
-            if name in barred:
+            if name in matched.barred:
                 desk.notes.setdefault("barred", []).append(name)
             continue
         if name in desk.words:
             desk.notes.setdefault("not_begun", []).append(name)
             continue
+        if not told and (rule := _answer(desk, matched, score)):
+            desk.notes["outdone"] = f"{name} scored {score:.4f}, and the rule {rule} answers the message"
+            break
+        desk.began = score
         values = f" with {told} of its fields named" if told else ""
         _take_up(desk, found, f"the message scored {score:.4f}{values}, at least {needed:g}")
         break
@@ -59,6 +66,13 @@ def _by_word(desk: Desk, closed: frozenset[str] | set[str]) -> bool:
             _take_up(desk, found, SAYS, word.path)
             return True
     return False
+
+
+def _answer(desk: Desk, matched: Matched, score: float) -> str:
+    """The rule for everywhere that the message asks for, far more clearly than for a scenario of this score."""
+    least = max(desk.retrieved.threshold + AHEAD, score + APART)
+    return next((one.id for one in matched.rules
+                 if one.score >= least and one.rule.rule.scope == "GLOBAL" and not one.rule.rule.hard), "")
 
 
 def _claim(desk: Desk) -> float:

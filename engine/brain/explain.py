@@ -13,6 +13,7 @@ import msgspec
 from ruche.engine.brain.consult import intended
 from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.graphs import CompiledScenario
+from ruche.engine.brain.heed import heeded
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import learn
 from ruche.engine.brain.match import Matched, in_force, match, match_entered
@@ -34,7 +35,7 @@ class RuleExplained(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. `candidate` tells that it was among the likeliest, which alone are looked at; scores are from 0 to 1.
 
     `filter` names what dropped it: disabled, scope, cooldown, max_fires, threshold, when, selection, not_related,
-    unsure, unclear, a relationship.
+    unsure, unclear, weaker, a relationship.
     """
 
     id: str
@@ -106,6 +107,7 @@ async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selecto
     matched = await match(who, retrieved, names, selector, sifter)
     moved = orchestrate(who, sensed, knowledge, retrieved, names, matched, changes)
     matched = await match_entered(who, retrieved, moved.names, selector, matched, moved.positions(), sifter)
+    matched = heeded(who, sensed, retrieved, moved, matched)
     everything = await _everything(who, retrieval)
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
@@ -171,6 +173,7 @@ def _dropped(notes: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from ((name, reason) for name in ids)
     yield from ((name, "selection") for name in notes.get("cut", ()))
     yield from ((name, "unclear") for name in notes.get("unclear", ()))
+    yield from ((name, "weaker") for name in notes.get("weaker", ()))
     yield from notes.get("related", {}).get("removed", {}).items()
     if "entered" in notes:
         yield from _dropped(notes["entered"])
@@ -179,6 +182,9 @@ def _dropped(notes: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _reason(by: str, hit: Hit, retrieved: Retrieved, notes: dict[str, Any]) -> str:
     if by == "threshold":
         return f"scored {hit.score:.4f}, less than {retrieved.threshold:g}"
+    if by == "weaker":
+        return (f"scored {hit.score:.4f}, less than {notes['bar']:g}, which a rule must reach where the message begins "
+                "or serves a scenario")
     if by == "selection":
         cut = f"below the gap at {notes['cutoff']:.4f}" if "cutoff" in notes else "behind as many as may apply"
         return f"scored {hit.score:.4f}, {cut}"

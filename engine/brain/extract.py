@@ -12,13 +12,14 @@ from typing import Any
 
 from ruche.engine.brain.accounts import account_numbers
 from ruche.engine.brain.candidates import Candidate, Source, Wanted
-from ruche.engine.brain.dates import bare_hour, find_dates, find_times
+from ruche.engine.brain.dates import find_dates
 from ruche.engine.brain.fields import CompiledField, matches
 from ruche.engine.brain.numbers import find_numbers, plain
-from ruche.engine.brain.phones import find_phones
+from ruche.engine.brain.phones import LONG_NUMBER, find_phones
 from ruche.engine.brain.places import place_name
 from ruche.engine.brain.spelling import close
 from ruche.engine.brain.strings import free_text, person_name
+from ruche.engine.brain.times import bare_hour, find_times
 
 Value = tuple[int, int, Any, float]
 """(start, end, value, confidence)"""
@@ -46,6 +47,8 @@ def extract(source: Source, wanted: Wanted) -> tuple[Candidate, ...]:
     asked = {way_of(field) for field in wanted.asked}
     taken: list[tuple[int, int]] = []
     found: list[Candidate] = []
+    if any(way in groups and (groups[way].asked or groups[way].open) for way in ("date", "time")):
+        asked.discard("number")  # `at seven` is no room number
     for way in sorted(groups, key=lambda name: (name not in asked, _ORDER.index(name))):
         for field, (start, end, value, confidence) in _FINDERS[way](source, groups[way], taken):
             taken.append((start, end))
@@ -157,16 +160,18 @@ def _numbers(source: Source, wanted: Wanted, taken: Taken) -> Found:
 def _cued(source: Source, values: list[Value], fields: tuple[CompiledField, ...]) -> Found:
     done: set[str] = set()
     for value in values:
-        beside = _beside(source.lower, value[0], value[1])
-        field = next((item for item in fields if item.name not in done and item.cues & beside), None)
+        before, after = _beside(source.lower, value[0], value[1])
+        field = next((item for item in fields if item.name not in done and (
+            before in item.cues or after in item.cues or before in item.cues_before or after in item.cues_after)), None)
         if field is not None:
             done.add(field.name)
             yield field, value
 
 
-def _beside(lower: str, start: int, end: int) -> set[str]:
+def _beside(lower: str, start: int, end: int) -> tuple[str, str]:
+    """(the word before, the word behind)"""
     before, after = lower[max(0, start - 40):start].split()[-1:], lower[end:end + 40].split()[:1]
-    return {word.strip(".,!?;:") for word in (*before, *after)}
+    return "".join(before).strip(".,!?;:"), "".join(after).strip(".,!?;:")
 
 
 def _allowed(source: Source, wanted: Wanted, taken: Taken) -> Found:
@@ -182,9 +187,20 @@ def _patterns(source: Source, wanted: Wanted, taken: Taken) -> Found:
     used = list(taken)
     for field in (*wanted.asked, *wanted.open, *wanted.others):
         value = _matching(source.text, field, used, asked=field in wanted.asked)
-        if value is not None:
+        if value is not None and not _part(source, value):
             used.append((value[0], value[1]))
             yield field, value
+
+
+def _part(source: Source, value: Value) -> bool:
+    """True for a piece of a date or of a longer number: the year of a birthday is no code of four figures."""
+    start, end, piece, _ = value
+    if not piece.isdigit():
+        return False
+    dates = find_dates(source.lower, source.place.today, month_first=source.place.month_first)
+    numbers = ((match.start(), match.end()) for match in LONG_NUMBER.finditer(source.text))
+    return any(first <= start and end <= last and last - first > end - start
+               for first, last in (*(span[:2] for span in dates), *numbers))
 
 
 def _matching(text: str, field: CompiledField, used: Taken, *, asked: bool) -> Value | None:

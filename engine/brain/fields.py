@@ -33,6 +33,9 @@ class CompiledField(msgspec.Struct, frozen=True, kw_only=True):
     """The name as words: `check in date`."""
     cues: frozenset[str]
     """Words beside a number that make it this field's value."""
+    cues_before: frozenset[str]
+    cues_after: frozenset[str]
+    """Those that do so on the side where they stand in the author's examples."""
     kept: bool
     """True when the value belongs to the person's profile, False when to the session."""
     person: bool
@@ -58,10 +61,12 @@ def compile_field(spec: InterlocutorField) -> CompiledField:
     except ConfigurationError as error:
         raise ConfigurationError(f"field {spec.name}: {error.message}") from None
     words = spec.name.split("_")
+    before, after = _example_cues(spec)
     return CompiledField(
         spec=spec, pattern=pattern, allowed=_allowed(spec.allowed), label=" ".join(words),
-        cues=_cues(spec, words), kept=spec.persist and spec.scope in ("IDENTITY", "BUSINESS"),
-        person=_is_person(words), place=_is_place(spec, words), way=_way(words))
+        cues=_cues(spec, words), cues_before=before, cues_after=after,
+        kept=spec.persist and spec.scope in ("IDENTITY", "BUSINESS"), person=_is_person(words),
+        place=_is_place(spec, words), way=_way(words))
 
 
 _PLACES = frozenset({"city", "town", "location", "area", "place", "destination", "origin", "region", "country",
@@ -109,12 +114,17 @@ def _cues(spec: InterlocutorField, words: list[str]) -> frozenset[str]:
         return frozenset()
     cues = {word for word in words if word not in _GENERIC}
     cues |= {word for word in spec.description.lower().split() if len(word) > 3 and word.endswith("s")} - _GENERIC
-    cues |= {word[:-1] for word in cues if word.endswith("s")} | {f"{word}s" for word in cues}
-    for example in spec.examples:
-        lower = example.lower()
+    return frozenset(cues | {word[:-1] for word in cues if word.endswith("s")} | {f"{word}s" for word in cues})
+
+
+def _example_cues(spec: InterlocutorField) -> tuple[frozenset[str], frozenset[str]]:
+    """(words before the numbers of its examples, words behind them)"""
+    before, after = set[str](), set[str]()
+    for lower in (example.lower() for example in spec.examples if spec.type == "number"):
         for start, end, _ in find_numbers(lower):
-            cues.update(lower[:start].split()[-1:], lower[end:].split()[:1])
-    return frozenset(cue.strip(".,!?") for cue in cues)
+            before.update(word.strip(".,!?") for word in lower[:start].split()[-1:])
+            after.update(word.strip(".,!?") for word in lower[end:].split()[:1])
+    return frozenset(before), frozenset(after)
 
 
 def told(value: FieldValue | None) -> bool:

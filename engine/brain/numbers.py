@@ -23,6 +23,7 @@ _OTHER = {
     "sette": 7, "otto": 8, "nove": 9, "dieci": 10, "venti": 20, "twee": 2, "drie": 3, "vijf": 5, "zes": 6, "zeven": 7,
     "negen": 9, "tien": 10, "dois": 2, "duas": 2, "três": 3, "quatro": 4, "oito": 8, "dez": 10, "vinte": 20,
 }
+_ARTICLES = frozenset({"un", "une", "ein", "eine", "einen", "uno", "una"})
 _WORDS = {**_UNITS, **_TENS, **_SCALES, **_SPECIAL, **_OTHER}
 
 _DIGITS = r"[-+]?\d{1,3}(?:[ ,.'\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?(?!\d)|[-+]?\d+(?:[.,]\d+)?"
@@ -36,7 +37,14 @@ _GROUPED = re.compile(r"[-+]?\d{1,3}(?:[ ,.'\u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?
 
 
 def find_numbers(text: str) -> list[tuple[int, int, float]]:
-    """(start, end, value) of every number in lower-case `text`, in order."""
+    """(start, end, value) of every number in lower-case `text`, in order. A word that is an article as well counts
+    where no other number is there: `einen Tisch für zwei`."""
+    found = _numbers(text)
+    counted = [one for one in found if text[one[0]:one[1]] not in _ARTICLES]
+    return counted or found
+
+
+def _numbers(text: str) -> list[tuple[int, int, float]]:
     found = []
     for match in _FIND.finditer(text):
         scale = {"k": 1e3, "m": 1e6}.get(match["scale"] or "", 1.0)

@@ -10,7 +10,7 @@ from ruche.engine.brain.desk import Desk
 from ruche.engine.brain.guided import led, unheeded
 from ruche.engine.brain.learn import reopened
 from ruche.engine.brain.names import Names
-from ruche.engine.brain.relocate import ASKED_AGAIN, circling, relocated
+from ruche.engine.brain.relocate import ASKED_AGAIN, circling, put_aside, relocated
 from ruche.engine.brain.results import status_name
 from ruche.engine.brain.settle import ended
 from ruche.engine.brain.transitions import View, choose
@@ -32,10 +32,16 @@ def gone_on(desk: Desk, answered: bool) -> None:
         desk.end(focus, "CANCEL", "cancelled on request", "cancelled")
     elif focus is not None and signals.pause and not desk.served:
         desk.end(focus, "PAUSE", "rests on request", "paused")
+    elif focus is not None and signals.bye and not desk.served:
+        desk.end(focus, "PAUSE", "rests: the person takes leave", "bye")
     elif focus is None and signals.resume and standings:
         standings[0] = resumed(standings[0], "taken up again on request", desk.who.number)
         desk.served = True
     elif focus is not None and signals.back and not _led(desk, focus) and _go_back(desk, focus):
+        desk.served = True
+    elif focus is None and standings and _gives(desk, standings[0]):
+        again = resumed(standings[0], "what it waits for was said", desk.who.number)
+        standings[0] = _onward(desk, again, True, answered)
         desk.served = True
     else:
         for place, one in enumerate(standings):
@@ -73,6 +79,12 @@ def taken_up(desk: Desk, standing: Standing, why: str, path: tuple[str, ...]) ->
     view = msgspec.structs.replace(desk.view, words=False)
     moved = led(desk, standing, path, view) if path else None
     return standing if moved is None else walk(moved, view, desk.known, desk.who.number, desk.reopen)
+
+
+def _gives(desk: Desk, standing: Standing) -> bool:
+    """True when the message holds what a scenario that rests had asked for."""
+    wanted = {field.name for field in standing.step.collects}
+    return standing.instance.status == "paused" and any(name in wanted for name in desk.knowledge.learned)
 
 
 def resumed(standing: Standing, why: str, turn: int) -> Standing:
@@ -140,14 +152,14 @@ def _stayed(desk: Desk, standing: Standing, answered: bool) -> Standing:
         return standing
     why = standing.choices[-1].why if standing.choices else "waits for an answer"
     standing = msgspec.structs.replace(standing, returned=True, actions=(*standing.actions, ("CONTINUE", why)))
-    if desk.served or answered or desk.knowledge.learned:
+    if desk.served or answered or desk.knowledge.learned or desk.sensed.signals.thanks:
         return standing
     turn, visits = desk.who.number, standing.instance.visits
     again = sum(visit.step == standing.instance.step and visit.reason == ASKED_AGAIN and turn - visit.turn < WITHIN
                 for visit in visits)
     if again >= AGAIN:
-        set_right = relocated(desk, standing, f"asked {again + 1} times without an answer")
-        return set_right or ended(standing, "PAUSE", f"asked {again + 1} times without an answer")
+        why = f"asked {again + 1} times without an answer"
+        return relocated(desk, standing, why) or put_aside(desk, standing, why)
     visit = StepVisit(step=standing.instance.step, turn=turn, reason=ASKED_AGAIN)
     return msgspec.structs.replace(standing, instance=msgspec.structs.replace(
         standing.instance, visits=(*visits, visit)[-50:]))
@@ -168,7 +180,8 @@ def _confirmed(desk: Desk, standing: Standing, focus: bool) -> Standing:
     if answer != "no":
         return standing
     desk.served = True
-    return _declined(desk, standing)
+    said = any(field.name in desk.knowledge.learned for field in standing.scenario.collects)
+    return standing if said else _declined(desk, standing)  # a no with a value is about that value
 
 
 def _declined(desk: Desk, standing: Standing) -> Standing:

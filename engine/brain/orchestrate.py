@@ -36,6 +36,12 @@ class Orchestrated(msgspec.Struct, frozen=True, kw_only=True):
     sayings: tuple[str, ...] = ()
     """The engine's own sentences that are due, such as `cancelled`; `NAME:FIELD` where one names a field."""
     notes: dict[str, Any] = {}
+    served: bool = False
+    """The message meant something to a scenario that was in progress."""
+    answered: bool = False
+    """It answered what the agent had asked."""
+    began: float = 0.0
+    """What it scored for the scenario that it began or took up again."""
 
     @property
     def active(self) -> tuple[Standing, ...]:
@@ -64,11 +70,23 @@ def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved
         desk.load(changes)
         gone_on(desk, bool(matched.rules))
     if retrieved.hits.scenarios or matched.begins:
-        begun(desk, matched.begins, matched.barred)
+        begun(desk, matched)
     standings = nested(who, desk.ledger, desk.view, tuple(desk.standings), desk.notes)
     return Orchestrated(standings=standings, knowledge=desk.knowledge, names=desk.ledger.names,
                         view=msgspec.structs.replace(desk.view, names=desk.ledger.names),
-                        sayings=tuple(dict.fromkeys(desk.sayings)), notes=desk.notes)
+                        sayings=tuple(dict.fromkeys(desk.sayings)), notes=desk.notes, served=desk.served,
+                        answered=desk.answered, began=desk.began)
+
+
+def waiting(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved: Retrieved, names: Names,
+            changes: Changes | None = None) -> Orchestrated:
+    """Everything where it is, while a person is waited for: what is said meanwhile is for them."""
+    view = View(names=names, threshold=retrieved.scenario_threshold, intent="", intent_score=0.0, answer="", scores={},
+                words=False)
+    desk = Desk(who, sensed, retrieved, knowledge, view)
+    desk.load(changes)
+    return Orchestrated(standings=tuple(desk.standings), knowledge=desk.knowledge, names=desk.ledger.names, view=view,
+                        notes=desk.notes)
 
 
 def follow(who: Identified, before: Orchestrated, knowledge: Knowledge, names: Names, standings: tuple[Standing, ...],

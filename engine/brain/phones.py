@@ -7,7 +7,8 @@ import re
 
 MOST = 5
 """Numbers looked at in one message."""
-_MAYBE = re.compile(r"(?<![\w.])\+?\(?\d[\d\s().\-/]{5,20}\d(?![\w])")
+LONG_NUMBER = re.compile(r"(?<![\w.])\+?\(?\d[\d\s().\-/]{5,20}\d(?![\w])")
+"""What may be a telephone number: figures with little between them."""
 _REGIONS = {"en": "US", "fr": "FR", "de": "DE", "es": "ES", "it": "IT", "nl": "NL", "pt": "PT"}
 _ZONES = {
     "Europe/London": "GB", "Europe/Dublin": "IE", "Europe/Paris": "FR", "Europe/Berlin": "DE", "Europe/Vienna": "AT",
@@ -25,7 +26,7 @@ def region_of(timezone: str, language: str) -> str:
 def find_phones(text: str, region: str, *, asked: bool) -> list[tuple[int, int, str, float]]:
     """(start, end, E.164, confidence). Unasked a number must be valid; asked for, a possible one will do."""
     found = []
-    for match in itertools.islice(_MAYBE.finditer(text), MOST):
+    for match in itertools.islice(LONG_NUMBER.finditer(text), MOST):
         number, valid = _parse(match[0], region)
         if number and (valid or asked):
             found.append((match.start(), match.end(), number, 1.0 if valid else 0.7))

@@ -27,6 +27,7 @@ from ruche.engine.brain.parts import CompiledRule
 from ruche.engine.brain.quote import of_knowledge
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.signals import words_of
 from ruche.plugins.generators.composer import compose
 from ruche.storage.model.conversation import Pending
 from ruche.storage.model.handoff import is_away
@@ -34,6 +35,8 @@ from ruche.storage.model.turn import ResponseType
 
 HANDOFF = "handoff"
 """Subject of the question whether a person shall take over."""
+REPEAT = 3
+"""Words up to which a question asks no more than to hear the last one again: `what was that?`."""
 OFFER_AFTER = 2
 """Unmatched turns in a row after which a person is offered."""
 
@@ -85,10 +88,14 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
         if knows and retrieved is not None and _unanswered(matched, orchestrated, sensed):
             found = [*of_knowledge(speaker, retrieved), *found]
         stated, asked = greeting(speaker, sensed)
-        unmatched = not found and not ((stated or asked) and sensed.signals.hello)
+        found = [*_polite(speaker, sensed, found), *found]
+        greets = (stated or asked) if sensed.signals.hello else found and asked
+        unmatched = not (_says(found, model=model) or greets)
         if unmatched:
-            found = _unmatched(speaker, orchestrated)
-        found = [*stated, *found] if _speaks(found, model=model) else [*stated, *asked, *found]
+            found = [*found, *_unmatched(speaker, sensed, orchestrated)]
+        if not matched.rules and _overheard(speaker, sensed, found, orchestrated):
+            unmatched, found = True, [*found, _not_known(speaker)]
+        found = [*stated, *found] if _says(found, model=model) else [*stated, *asked, *found]
     return _planned(speaker, found, orchestrated, acted, matched, sensed.tone, model=model,
                     unmatched=unmatched)
 
@@ -100,6 +107,20 @@ def _unanswered(matched: Matched, orchestrated: Orchestrated, sensed: Sensed) ->
                 or signals.answer or signals.hello or signals.back
                 or any(one.entered or one.instance.status not in ("active", "paused")
                        for one in orchestrated.standings))
+
+
+def _polite(speaker: Speaker, sensed: Sensed, found: list[Contribution]) -> list[Contribution]:
+    """A word back to somebody who thanks or takes leave, where nothing else is said to them."""
+    said = "bye" if sensed.signals.bye else "welcome" if sensed.signals.thanks else ""
+    confirmed = sensed.signals.answer and speaker.who.turn.session.pending is not None
+    if not said or confirmed or any(one.kind in ("INFORM", "ACTION_HINT") for one in found):
+        return []
+    return own_sentences(speaker, (said,))
+
+
+def _says(found: list[Contribution], *, model: bool) -> bool:
+    """True when these make a reply, or decide what kind of reply it is."""
+    return _speaks(found, model=model) or any(one.effect != "ANSWER" for one in found)
 
 
 def _speaks(found: list[Contribution], *, model: bool) -> bool:
@@ -119,15 +140,15 @@ def _handed_over(speaker: Speaker, sensed: Sensed) -> list[Contribution]:
                          effect="HANDOFF")]
 
 
-def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contribution]:
+def _unmatched(speaker: Speaker, sensed: Sensed, orchestrated: Orchestrated) -> list[Contribution]:
     """Nothing answers: say so, and from the second time on offer a person; an answer that was taken is thanked for."""
     session, agent = speaker.who.turn.session, speaker.who.agent.bundle.agent
     moved = any(one.actions for one in orchestrated.standings)
     if moved or (orchestrated.knowledge.learned and "?" not in speaker.who.text):
         return own_sentences(speaker, ("noted",))
-    if session.pending is not None and session.pending.subject == HANDOFF:
+    if session.pending is not None and session.pending.subject == HANDOFF and sensed.signals.answer == "no":
         return own_sentences(speaker, ("declined",))
-    found = [Contribution(kind="INFORM", text=speaker.sure(speaker.who.agent.unmatched), priority=10)]
+    found = [_not_known(speaker)]
     if agent.handoff.enabled and session.unmatched_streak + 1 >= OFFER_AFTER:
         pending = Pending(kind="confirmation", subject=HANDOFF, turn=speaker.who.number)
         found.append(Contribution(kind="CONFIRM", text=speaker.own("person"), priority=PRIORITY["CONFIRM"],
@@ -135,11 +156,26 @@ def _unmatched(speaker: Speaker, orchestrated: Orchestrated) -> list[Contributio
     return found
 
 
+def _not_known(speaker: Speaker) -> Contribution:
+    return Contribution(kind="INFORM", text=speaker.sure(speaker.who.agent.unmatched), priority=10)
+
+
+def _overheard(speaker: Speaker, sensed: Sensed, found: list[Contribution], orchestrated: Orchestrated) -> bool:
+    """True when somebody asked something and would be answered by the agent's own last question alone."""
+    signals = sensed.signals
+    return (speaker.who.text.rstrip().endswith("?") and bool(found) and not orchestrated.served
+            and not orchestrated.began and not orchestrated.knowledge.learned and not (signals.hello or signals.answer)
+            and all(one.kind in ("ASK", "CONFIRM") and one.scenario is not None for one in found)
+            and len(words_of(speaker.who.text)) > REPEAT)
+
+
 def _planned(speaker: Speaker, found: list[Contribution], orchestrated: Orchestrated, acted: Acted, matched: Matched,
              tone: str, *, model: bool, unmatched: bool) -> Planned:
     contributions = tuple(sorted(found, key=lambda one: -one.priority))
     effect = _effect(contributions)
     handed = effect == "HANDOFF" and speaker.who.agent.bundle.agent.handoff.enabled
+    if handed:  # whoever takes over asks what is still to be asked
+        contributions = tuple(one for one in contributions if one.kind not in ("ASK", "CONFIRM"))
     passing = speaker.sure(speaker.who.agent.handoff) if handed else ""
     if handed and all(one.text != passing for one in contributions):
         contributions = (*contributions, Contribution(kind="INFORM", text=passing, priority=PRIORITY["INFORM"]))

@@ -28,8 +28,9 @@ def relocated(desk: Desk, standing: Standing, why: str) -> Standing | None:
         return None
     here, near = standing.instance.step, within_steps(standing.scenario, standing.instance.step, HOPS)
     edges = tuple(edge for step in standing.scenario.steps.values() for edge in step.next
-                  if edge.by_words and edge.to != here and step.id != here and open_way(standing, edge.to)
-                  and (edge.to in near or standing.scenario.steps[edge.to].spec.reachable_from_anywhere))
+                  if edge.by_words and not edge.polarity and edge.to != here and step.id != here
+                  and (edge.to in near or standing.scenario.steps[edge.to].spec.reachable_from_anywhere)
+                  and open_way(standing, edge.to))
     choice = choose(standing.step, msgspec.structs.replace(desk.view, words=True), edges)
     if choice.taken is None:
         return None
@@ -48,4 +49,10 @@ def circling(desk: Desk, standing: Standing) -> Standing:
     if len(visits) < CIRCLE or desk.answered or desk.sensed.signals.answer:
         return standing
     why = f"came to {step} {len(visits)} times within {WITHIN} turns"
-    return relocated(desk, standing, why) or ended(standing, "PAUSE", why)
+    return relocated(desk, standing, why) or put_aside(desk, standing, why)
+
+
+def put_aside(desk: Desk, standing: Standing, why: str) -> Standing:
+    """The scenario resting, and the person told so."""
+    desk.say("stuck")
+    return ended(standing, "PAUSE", why)

@@ -13,8 +13,10 @@ from ruche.engine.brain.candidates import Candidate, Source, Wanted
 from ruche.engine.brain.extract import extract
 from ruche.engine.brain.fields import CompiledField, told
 from ruche.engine.brain.identify import Identified
+from ruche.engine.brain.instead import instead
 from ruche.engine.brain.language import detect
 from ruche.engine.brain.signals import Signals, read_signals, words_of
+from ruche.engine.brain.strings import says_name
 from ruche.storage.model.turn import Usage
 
 _PLAIN_TO_SEE = ("date", "time", "email", "phone")
@@ -60,9 +62,12 @@ def sense(who: Identified, language: str | None = None) -> Sensed:
         return Sensed(language=language, signals=signals, source=None)
     source = Source(text=who.text[:READ], lower=lower[:READ], words=words, answer=signals.answer,
                     place=agent.place(who.local.date()), statement=_statement(who, signals))
-    wanted = wanted_of(who, signals, lower)
-    return Sensed(language=language, signals=signals, source=source, candidates=extract(source, wanted),
-                  asked=() if _denied(who, signals) else tuple(field.name for field in wanted.asked))
+    wanted, denied = wanted_of(who, signals, lower), _denied(who, signals)
+    candidates = extract(source, wanted)
+    if denied and not candidates:
+        candidates = instead(who, source, wanted.open, language)
+    return Sensed(language=language, signals=signals, source=source, candidates=candidates,
+                  asked=() if denied else tuple(field.name for field in wanted.asked))
 
 
 def _confirming(who: Identified) -> bool:
@@ -92,7 +97,7 @@ def without(sensed: Sensed, candidates: tuple[Candidate, ...]) -> Sensed:
 
 
 def _statement(who: Identified, signals: Signals) -> bool:
-    return not (who.text.rstrip().endswith("?") or signals.cancel or signals.back or signals.hello or
+    return not (who.text.rstrip().endswith("?") or signals.says_nothing or
                 (signals.answer and len(who.text.split()) <= 2))
 
 
@@ -144,7 +149,7 @@ def _reopened(who: Identified) -> set[str]:
 
 
 def _named(field: CompiledField, lower: str) -> bool:
-    return field.label in lower or (len(field.name) > 3 and field.name in lower)
+    return field.label in lower or (len(field.name) > 3 and field.name in lower) or (field.person and says_name(lower))
 
 
 def _mentioned_first(fields: list[CompiledField], lower: str) -> tuple[CompiledField, ...]:

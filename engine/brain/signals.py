@@ -1,4 +1,4 @@
-"""What a message signals beside its content: yes, no, stop, go back, a correction, a mere greeting."""
+"""What a message signals beside its content: yes, no, stop, go back, a correction, a mere greeting, thanks, goodbye."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ import re
 
 import msgspec
 
-from ruche.engine.brain.words import BACK, CANCEL, CORRECTION, HELLO, NO, PAUSE, RESUME, YES
+from ruche.engine.brain.words import (
+    BACK,
+    BESIDE_THANKS,
+    BYE,
+    CANCEL,
+    CORRECTION,
+    HELLO,
+    NO,
+    PAUSE,
+    RESUME,
+    THANKS,
+    UNSURE,
+    YES,
+)
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 _POLITE = frozenset({"please", "thanks", "thank", "you", "thx", "merci", "bitte", "danke", "gracias", "grazie",
@@ -25,6 +38,18 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
     correction: bool = False
     hello: bool = False
     """The message greets and says nothing else."""
+    thanks: bool = False
+    """It thanks and says nothing else."""
+    bye: bool = False
+    """It takes leave, and may thank besides."""
+    unsure: bool = False
+    """It says that the person does not know."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """True when the message is nobody's free text."""
+        return (self.cancel or self.back or self.pause or self.resume or self.hello or self.thanks or self.bye
+                or self.unsure)
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -38,13 +63,18 @@ def read_signals(words: tuple[str, ...], language: str, cancel: frozenset[str] =
     core = tuple(word for word in words if word not in _POLITE)
     short = len(core) <= _SHORT
     said = " ".join(core)
+    grateful = [word for word in words if word in THANKS[code]]
+    rest = tuple(word for word in words if word not in THANKS[code] and word not in BESIDE_THANKS[code])
     return Signals(
         answer=_answer(core, code) if short else "",
         cancel=short and (_says(said, CANCEL[code], whole=len(core) > 3) or _contains(said, cancel)),
         back=short and _says(said, BACK[code], whole=True),
         pause=short and said in PAUSE[code], resume=short and said in RESUME[code],
         correction=_contains(said, CORRECTION[code]),
-        hello=bool(core) and said in HELLO[code])
+        hello=bool(core) and said in HELLO[code],
+        thanks=bool(grateful) and short and not rest,
+        unsure=short and _contains(said, UNSURE[code]),
+        bye=short and (said in BYE[code] or " ".join(rest) in BYE[code]))
 
 
 def phrase(text: str) -> str:
@@ -55,6 +85,8 @@ def phrase(text: str) -> str:
 def _answer(words: tuple[str, ...], code: str) -> str:
     for length in (4, 3, 2, 1):
         start = " ".join(words[:length])
+        if len(words) >= length and start in UNSURE[code]:
+            return ""
         if len(words) >= length and start in NO[code]:
             return "no"
         if len(words) >= length and start in YES[code]:

@@ -36,6 +36,11 @@ _TAIL = re.compile(r"[\s.,!;]+(?:please|thanks|thank you)?[\s.,!;]*$", re.IGNORE
 Value = tuple[int, int, str, float]
 
 
+def says_name(text: str) -> bool:
+    """True when words that say so introduce a name: `my name is`."""
+    return _SAID.search(text) is not None
+
+
 def person_name(text: str, *, asked: bool, hinted: bool = True) -> Value | None:
     """(start, end, name, confidence): introduced by words that say so, wherever they stand, by words that hint at it,
     or the whole short message when `asked`."""

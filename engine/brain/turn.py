@@ -22,6 +22,7 @@ from ruche.engine.brain.endpoint import Mute
 from ruche.engine.brain.enforce import enforce
 from ruche.engine.brain.explain import Explained, explain
 from ruche.engine.brain.gate import Gate
+from ruche.engine.brain.heed import heeded
 from ruche.engine.brain.identify import Identified, identify
 from ruche.engine.brain.invoke import Invoker
 from ruche.engine.brain.judge import Judge
@@ -29,7 +30,7 @@ from ruche.engine.brain.learn import learn
 from ruche.engine.brain.match import Matched, match, match_entered
 from ruche.engine.brain.memory import recall, to_be_learnt
 from ruche.engine.brain.names import names_of
-from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate
+from ruche.engine.brain.orchestrate import Orchestrated, follow, orchestrate, waiting
 from ruche.engine.brain.outside import Evaluated, judged
 from ruche.engine.brain.plan import Planned, plan
 from ruche.engine.brain.private import Private
@@ -58,7 +59,7 @@ from ruche.plugins.errors import ConfigurationError
 from ruche.plugins.selectors import selector_for
 from ruche.plugins.tape import Tape
 from ruche.storage.model.agent import ModelUse
-from ruche.storage.model.handoff import is_taken
+from ruche.storage.model.handoff import is_away, is_taken
 from ruche.storage.model.migration import Changes
 from ruche.storage.model.turn import Usage
 
@@ -142,19 +143,25 @@ class PhasedBrain:
         watch.ended("retrieve")
         sifter = (None if agent.sifter is None or who.orders else
                   Sifter(who, agent.sifter, self._generators, tape, budget))
-        matched = await match(who, retrieved, names, self._selector, sifter)
         changes = await self._changed(who, tape)
-        watch.ended("match")
-        orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, matched, changes)
-        matched = await match_entered(who, retrieved, orchestrated.names, self._selector, matched,
-                                      orchestrated.positions(), sifter)
-        watch.ended("orchestrate")
-        if newer.came("orchestrate", _usage(sensed, Usage(), sifter)):
-            return None
-        orchestrated, acted = await self._act(who, sensed, retrieved, orchestrated, matched, invoker)
-        matched = await match_entered(who, retrieved, acted.names, self._selector, matched,
-                                      orchestrated.positions(), sifter)
-        watch.ended("act")
+        if agent.bundle.agent.handoff.enabled and is_away(turn.session, who.now_ms):
+            matched, orchestrated = Matched(), waiting(who, sensed, knowledge, retrieved, names, changes)
+            acted = Acted(knowledge=orchestrated.knowledge, names=orchestrated.names,
+                          standings=orchestrated.standings, calls=orchestrated.knowledge.calls)
+        else:
+            matched = await match(who, retrieved, names, self._selector, sifter)
+            watch.ended("match")
+            orchestrated = orchestrate(who, sensed, knowledge, retrieved, names, matched, changes)
+            matched = await match_entered(who, retrieved, orchestrated.names, self._selector, matched,
+                                          orchestrated.positions(), sifter)
+            watch.ended("orchestrate")
+            if newer.came("orchestrate", _usage(sensed, Usage(), sifter)):
+                return None
+            matched = heeded(who, sensed, retrieved, orchestrated, matched)
+            orchestrated, acted = await self._act(who, sensed, retrieved, orchestrated, matched, invoker)
+            matched = await match_entered(who, retrieved, acted.names, self._selector, matched,
+                                          orchestrated.positions(), sifter)
+            watch.ended("act")
         planned = plan(who, sensed, matched, orchestrated, acted, retrieved)
         watch.ended("plan")
         judge = None if agent.judge is None else Judge(who, acted.knowledge.known, agent.judge, self._generators, tape,

@@ -248,11 +248,12 @@ def open_demands(step: CompiledStep, known: Known, names: Names) -> Iterator[Dem
 
 
 def _anywhere(standing: Standing) -> tuple[CompiledTransition, ...]:
-    """Worded edges from elsewhere to steps that are reachable from anywhere, unless a checkpoint stands between."""
+    """Worded edges from elsewhere to steps that are reachable from anywhere, unless a checkpoint stands between. A
+    yes or a no answers the question that was asked, and no other."""
     here = standing.instance.step
     return tuple(edge for step in standing.scenario.steps.values() if step.id != here for edge in step.next
-                 if edge.by_words and edge.to != here and standing.scenario.steps[edge.to].spec.reachable_from_anywhere
-                 and open_way(standing, edge.to))
+                 if edge.by_words and not edge.polarity and edge.to != here
+                 and standing.scenario.steps[edge.to].spec.reachable_from_anywhere and open_way(standing, edge.to))
 
 
 def within_steps(scenario: CompiledScenario, start: str, hops: int) -> set[str]:

@@ -1,7 +1,4 @@
-"""What the engine itself understands and says, per language: yes, no, stop, back, hello, and its few own sentences.
-
-An agent's own texts come first everywhere; these stand in where the author wrote none.
-"""
+"""What the engine itself understands, per language: yes, no, stop, back, hello, thanks, and the little words."""
 
 from __future__ import annotations
 
@@ -9,7 +6,8 @@ _YES = {
     "en": "yes|yeah|yep|yup|sure|ok|okay|correct|right|exactly|absolutely|definitely|certainly|please do|go ahead|"
           "of course|sounds good|that is right|that's right|that is correct|that's correct|i agree|i confirm|do it|"
           "perfect|that's perfect|that is perfect|that works|sounds great|that sounds good|that sounds great|ye|yea|"
-          "that would be great|looks good|that's fine|that is fine|that's great|that is great|works for me",
+          "that would be great|looks good|no problem|no worries|why not|go for it|let's do it|"
+          "let's do that|fine|all right|alright|that's fine|that is fine|that's great|that is great|works for me",
     "fr": "oui|ouais|d'accord|bien sûr|exactement|c'est ça|volontiers|allez-y|tout à fait",
     "de": "ja|jawohl|genau|richtig|stimmt|gerne|natürlich|in ordnung|einverstanden|klar",
     "es": "sí|si|claro|vale|de acuerdo|correcto|exacto|por supuesto|adelante",
@@ -56,6 +54,37 @@ _HELLO = {
 }
 
 
+_UNSURE = {
+    "en": "no idea|no clue|don't know|do not know|not sure|i don't know|i do not know|not certain|no matter",
+    "fr": "pas sûr|pas sûre", "de": "nicht sicher|nicht genau", "es": "no sé|no lo sé|no se|no estoy seguro|"
+    "no estoy segura|no tengo ni idea|ni idea", "it": "non so|non lo so|non sono sicuro|non sono sicura",
+    "nl": "niet zeker|niet precies", "pt": "não sei|nao sei|não tenho certeza|não faço ideia",
+}
+_THANKS = {
+    "en": "thanks|thank|thx|cheers|ty", "fr": "merci", "de": "danke|dankeschön|dank", "es": "gracias",
+    "it": "grazie", "nl": "bedankt|dank|dankjewel|dankuwel", "pt": "obrigado|obrigada",
+}
+_BESIDE_THANKS = {
+    "en": "you|very|much|so|a|lot|many|for|your|the|help|all|ok|okay|great|perfect|that|that's|is|was|it|then|again|"
+          "everything|lovely|wonderful|nice|cool|alright|oh|kindly|good|super|now|indeed|appreciated",
+    "fr": "beaucoup|bien|à|vous|toi|mille|pour|votre|aide|tout|c'est|parfait|super|ok|d'accord|de|l'aide",
+    "de": "schön|sehr|vielen|ihnen|dir|euch|für|ihre|die|hilfe|alles|das|ist|war's|perfekt|super|gut|ok|okay|besten|"
+          "na|dann|herzlichen|recht",
+    "es": "muchas|mil|por|su|tu|la|ayuda|todo|eso|es|perfecto|muy|amable|ok|vale|bien",
+    "it": "mille|tante|molte|per|l'aiuto|il|suo|aiuto|tutto|perfetto|ok|bene|è",
+    "nl": "je|u|wel|heel|erg|zeer|voor|de|uw|je|hulp|alles|perfect|ok|hartelijk|hoor|prima",
+    "pt": "muito|pela|por|sua|ajuda|tudo|é|isso|perfeito|ok|bem",
+}
+_BYE = {
+    "en": "bye|goodbye|bye bye|good bye|see you|see you later|see you then|see you soon|good night|have a nice day|"
+          "have a good day",
+    "fr": "au revoir|à bientôt|bonne journée|bonne soirée|bonne nuit|adieu",
+    "de": "tschüss|tschüß|tschüs|auf wiedersehen|wiedersehen|bis dann|bis bald|bis später|gute nacht|schönen tag noch|"
+          "schönen tag|schönen abend",
+    "es": "adiós|adios|hasta luego|hasta pronto|hasta mañana|que tenga un buen día",
+    "it": "arrivederci|a presto|addio|buonanotte|buona giornata", "nl": "tot ziens|doei|dag hoor|fijne dag|tot dan",
+    "pt": "tchau|adeus|até logo|até mais|até breve|tenha um bom dia",
+}
 _PAUSE = {
     "en": "not now|later|maybe later|let us do that later|let's do that later|pause|hold on|not right now|another time",
     "fr": "pas maintenant|plus tard|une autre fois|pause", "de": "nicht jetzt|später|ein andermal|pause",
@@ -82,8 +111,8 @@ SECOND = frozenset((
     "autre", "segundo", "segunda", "otro", "otra", "secondo", "seconda", "altro", "altra", "tweede", "outro", "outra"))
 """By which the first and the second of two are chosen, in any language."""
 
-YES, NO, CANCEL, BACK, CORRECTION, HELLO, PAUSE, RESUME = map(
-    _sets, (_YES, _NO, _CANCEL, _BACK, _CORRECTION, _HELLO, _PAUSE, _RESUME))
+YES, NO, UNSURE, CANCEL, BACK, CORRECTION, HELLO, PAUSE, RESUME, THANKS, BESIDE_THANKS, BYE = map(
+    _sets, (_YES, _NO, _UNSURE, _CANCEL, _BACK, _CORRECTION, _HELLO, _PAUSE, _RESUME, _THANKS, _BESIDE_THANKS, _BYE))
 
 STOPWORDS = _sets({
     "en": "the|a|an|is|are|was|were|am|be|been|being|i|you|he|she|it|we|they|my|your|his|her|its|our|their|me|him|"
@@ -138,82 +167,3 @@ STOPWORDS = _sets({
           "algo|nada|tudo|todos",
 })
 """Little words by which a language is told, more of them than would be needed: a message has few."""
-
-_SAYINGS = {
-    "en": {"ask": "Could you tell me your {field}?", "confirm": "Shall I go ahead with this?",
-           "invalid": "I could not use that as your {field}.", "cancelled": "All right, I have stopped that.",
-           "failed": "I could not do that just now.", "unknown": "I cannot tell whether that went through.",
-           "person": "Would you like me to pass you on to a person?", "declined": "All right, I will not do that.",
-           "later": "One moment: I read your last message first.",
-           "noted": "Thank you, I have noted that.",
-           "which": "Do you mean {first} or {second}?",
-           "paused": "All right, we can go on with that later.",
-           "blocked": "I cannot do that without your {field}.",
-           "corrected": "I have changed that."},
-    "fr": {"ask": "Pouvez-vous m'indiquer : {field} ?", "confirm": "Dois-je continuer ?",
-           "invalid": "Je n'ai pas pu utiliser cette réponse pour : {field}.", "cancelled": "Très bien, j'ai arrêté.",
-           "failed": "Je n'ai pas pu le faire pour l'instant.", "unknown": "Je ne sais pas si cela a abouti.",
-           "person": "Voulez-vous parler à une personne ?", "declined": "Très bien, je ne le ferai pas.",
-           "later": "Un instant : je lis d'abord votre dernier message.",
-           "noted": "Merci, c'est noté.",
-           "which": "Voulez-vous parler de {first} ou de {second} ?",
-           "paused": "Très bien, nous pourrons reprendre plus tard.",
-           "blocked": "Je ne peux pas le faire sans : {field}.",
-           "corrected": "C'est corrigé."},
-    "de": {"ask": "Können Sie mir das bitte nennen: {field}?", "confirm": "Soll ich das ausführen?",
-           "invalid": "Damit konnte ich nichts anfangen: {field}.", "cancelled": "In Ordnung, ich habe abgebrochen.",
-           "failed": "Das ging gerade nicht.", "unknown": "Ich weiß nicht, ob das durchgegangen ist.",
-           "person": "Möchten Sie mit einem Menschen sprechen?", "declined": "In Ordnung, ich lasse es.",
-           "later": "Einen Moment: Ich lese erst Ihre letzte Nachricht.",
-           "noted": "Danke, das habe ich notiert.",
-           "which": "Meinen Sie {first} oder {second}?",
-           "paused": "In Ordnung, damit können wir später weitermachen.",
-           "blocked": "Das geht nicht ohne: {field}.",
-           "corrected": "Das habe ich geändert."},
-    "es": {"ask": "¿Puede indicarme su {field}?", "confirm": "¿Quiere que continúe?",
-           "invalid": "No he podido usar eso como {field}.", "cancelled": "De acuerdo, lo he detenido.",
-           "failed": "No he podido hacerlo ahora.", "unknown": "No puedo saber si se ha realizado.",
-           "person": "¿Quiere hablar con una persona?", "declined": "De acuerdo, no lo haré.",
-           "later": "Un momento: leo primero su último mensaje.",
-           "noted": "Gracias, lo he anotado.",
-           "which": "¿Se refiere a {first} o a {second}?",
-           "paused": "De acuerdo, podemos seguir más tarde.",
-           "blocked": "No puedo hacerlo sin su {field}.",
-           "corrected": "Lo he cambiado."},
-    "it": {"ask": "Può indicarmi: {field}?", "confirm": "Devo procedere?", "invalid": "Non posso usarlo come {field}.",
-           "cancelled": "Va bene, ho interrotto.", "failed": "Ora non è stato possibile.",
-           "unknown": "Non so dire se sia andato a buon fine.", "person": "Vuole parlare con una persona?",
-           "declined": "Va bene, non lo farò.", "later": "Un momento: leggo prima il suo ultimo messaggio.",
-           "noted": "Grazie, l'ho annotato.",
-           "which": "Intende {first} o {second}?",
-           "paused": "Va bene, possiamo continuare più tardi.",
-           "blocked": "Non posso farlo senza: {field}.",
-           "corrected": "L'ho cambiato."},
-    "nl": {"ask": "Kunt u mij dit geven: {field}?", "confirm": "Zal ik dit doen?",
-           "invalid": "Dat kon ik niet gebruiken als {field}.", "cancelled": "Goed, ik ben gestopt.",
-           "failed": "Dat lukte nu niet.", "unknown": "Ik weet niet of dat gelukt is.",
-           "person": "Wilt u met een medewerker spreken?", "declined": "Goed, ik doe het niet.",
-           "later": "Een moment: ik lees eerst uw laatste bericht.",
-           "noted": "Dank u, dat heb ik genoteerd.",
-           "which": "Bedoelt u {first} of {second}?",
-           "paused": "Goed, we kunnen later verdergaan.",
-           "blocked": "Dat kan ik niet zonder uw {field}.",
-           "corrected": "Dat heb ik gewijzigd."},
-    "pt": {"ask": "Pode indicar: {field}?", "confirm": "Devo continuar?", "invalid": "Não pude usar isso como {field}.",
-           "cancelled": "Certo, parei.", "failed": "Não foi possível agora.", "unknown": "Não sei se foi concluído.",
-           "person": "Quer falar com uma pessoa?", "declined": "Certo, não o farei.",
-           "later": "Um momento: primeiro leio a sua última mensagem.",
-           "noted": "Obrigado, está anotado.",
-           "which": "Refere-se a {first} ou a {second}?",
-           "paused": "Certo, podemos continuar mais tarde.",
-           "blocked": "Não posso fazer isso sem: {field}.",
-           "corrected": "Já alterei."},
-}
-
-LAST_REFUSALS = ("I cannot answer that.", "This cannot be answered here.")
-"""Sent when an agent's own refusal breaks one of its hard rules; each is checked like any other reply."""
-
-
-def saying(name: str, language: str, **values: str) -> str:
-    """One of the engine's own sentences; English where a language has none."""
-    return _SAYINGS.get(language[:2], _SAYINGS["en"])[name].format(**values)

@@ -6,17 +6,19 @@ from datetime import date
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ruche.engine.brain.candidates import Candidate, Place, Source, Wanted
-from ruche.engine.brain.dates import find_dates, find_times
+from ruche.engine.brain.dates import find_dates
 from ruche.engine.brain.extract import extract
 from ruche.engine.brain.fields import CompiledField, compile_field, fault_of
 from ruche.engine.brain.numbers import find_numbers
 from ruche.engine.brain.signals import read_signals, words_of
 from ruche.engine.brain.spelling import distance
+from ruche.engine.brain.times import find_times
 from ruche.storage.model.field import InterlocutorField
 
 FRIDAY = date(2026, 11, 20)
@@ -81,9 +83,55 @@ def test_what_is_no_date_is_not_read_as_one(text: str) -> None:
 @pytest.mark.parametrize(("text", "time"), [
     ("14:30", "14:30"), ("2:30 pm", "14:30"), ("2pm", "14:00"), ("12 am", "00:00"), ("12 pm", "12:00"),
     ("noon", "12:00"), ("midnight", "00:00"), ("half past 7", "07:30"), ("quarter to five pm", "16:45"),
-    ("seven o'clock", "07:00"), ("14h30", "14:30"), ("18 uhr", "18:00")])
+    ("seven o'clock", "07:00"), ("14h30", "14:30"), ("18 uhr", "18:00"), ("can I come at 10 for a filling", "10:00"),
+    ("tomorrow at ten thirty", "10:30"), ("um 7 geweckt werden", "07:00"), ("nein, um halb acht", "07:30"),
+    ("viertel vor neun", "08:45"), ("a las ocho y media", "08:30"), ("à huit heures", "08:00"),
+    ("at 8 tonight", "20:00"), ("um 7 uhr abends", "19:00"), ("half past seven in the evening", "19:30")])
 def test_a_time_of_day_is_read(text: str, time: str) -> None:
     assert [value for _, _, value in find_times(text)] == [time]
+
+
+@pytest.mark.parametrize("text", ["at 10 downing street", "i pay at 5 dollars", "um 10 euro teurer", "at 1,000",
+                                  "at 20.11.2026", "at last", "at one thousand"])
+def test_what_is_no_time_of_day_is_not_read_as_one(text: str) -> None:
+    assert find_times(text) == []
+
+
+@pytest.mark.parametrize(("text", "numbers"), [
+    ("einen tisch für zwei", [2]), ("une table pour deux", [2]), ("eine person", [1]), ("un", [1])])
+def test_a_word_that_is_an_article_too_counts_only_where_nothing_else_does(text: str, numbers: list[float]) -> None:
+    assert [value for _, _, value in find_numbers(text)] == numbers
+
+
+@pytest.mark.parametrize("text", ["born 1 May 1980", "call me at 020 7946 0123", "it is 2026-11-20"])
+def test_part_of_a_date_or_of_a_telephone_number_is_no_code(text: str) -> None:
+    code = compile_field(InterlocutorField(name="last_digits", pattern="[0-9]{4}"))
+    source = Source(text=text, lower=text.lower(), words=words_of(text.lower()), answer="", statement=True,
+                    place=Place(today=FRIDAY, region="GB"))
+    assert extract(source, Wanted(asked=(code,))) == ()
+    assert extract(msgspec.structs.replace(source, text="1980, please", lower="1980, please"),
+                   Wanted(asked=(code,)))[0].value == "1980"
+
+
+def test_a_time_is_not_taken_for_the_number_that_was_asked_for() -> None:
+    room = compile_field(InterlocutorField(name="room", type="number"))
+    moment = compile_field(InterlocutorField(name="moment", type="time"))
+    text = "at half past seven, room 311"
+    source = Source(text=text, lower=text, words=words_of(text), answer="", statement=True, place=Place(today=FRIDAY))
+    assert {one.field: one.value for one in extract(source, Wanted(asked=(room,), open=(moment,)))} == {
+        "moment": "07:30", "room": 311}
+
+
+def test_the_words_of_an_example_announce_a_number_on_their_own_side_only() -> None:
+    people = compile_field(InterlocutorField(name="people", type="number", examples=("for four",)))
+    assert (people.cues_before, people.cues_after) == (frozenset({"for"}), frozenset())
+
+    def read(text: str) -> list[Any]:
+        source = Source(text=text, lower=text, words=words_of(text), answer="", statement=True,
+                        place=Place(today=FRIDAY))
+        return [one.value for one in extract(source, Wanted(open=(people,)))]
+
+    assert (read("a table for 4"), read("gate 7 for everybody"), read("4 people")) == ([4], [], [4])
 
 
 @pytest.mark.parametrize(("text", "number"), [

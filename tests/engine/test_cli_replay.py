@@ -87,7 +87,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
                 _ended(e, taken.session_id, taken.turn_id)
 
     say("table", "frontdesk", "api", *TABLE[:1])
-    say("other", "frontdesk", "widget", "my name is Rosa Feld, what is my balance?")
+    say("other", "frontdesk", "widget", "my name is Omar Haddad, what is my balance?")
     say("table", "frontdesk", "api", *TABLE[1:])
     say("table", "frontdesk", "api", "My PIN is 4071", turn_seconds=1e-6)
     say("table", "frontdesk", "api", "My PIN is 4071", "colourless green ideas")
