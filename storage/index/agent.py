@@ -15,6 +15,7 @@ from ruche.storage.index.head import Head, drawn, fit_head, scaled_to
 from ruche.storage.index.hybrid import DOCUMENTS, LONG_QUERIES, LONG_QUERY, RULES, Blend
 from ruche.storage.index.kept import KeptHead, data_hash, halved, kept_heads, restored
 from ruche.storage.index.lexical import QUERY_CHARACTERS, LexicalIndex
+from ruche.storage.index.lift import Lift
 from ruche.storage.index.logistic import sigmoid
 from ruche.storage.index.passages import Passage
 from ruche.storage.index.proposing import proposed
@@ -141,6 +142,7 @@ class _Shelf:
         self._threshold = teaching.threshold if teaching is not None else 0.0
         self.data = ""
         self.head = None if self._single or teaching is None else self._kept_or_taught(kind, entries, teaching)
+        self._lift = self._lifting(len(entries), teaching)
         self.each = self._untaught is not None or (self.head is not None and self.head.intercepts is not None)
 
     def search(self, vector: NDArray[np.float32], text: str, asked: list[str], limit: int,
@@ -189,6 +191,8 @@ class _Shelf:
             scores = scaled_to(sigmoid(told), 0.5, self._threshold)
         elif self.head is not None:
             scores = self.head.scores(seen, cosines, lexical, scores, allowed)
+        elif self._lift is not None:
+            scores = self._lift(scores, allowed)
         places = top_places(scores, limit)
         parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
         ids = places if allowed is None else allowed[places]
@@ -200,6 +204,12 @@ class _Shelf:
             return None
         return Untaught([entries[start].text for start in self._starts.tolist()], self._matrix[self._starts],
                         teaching.telling, teaching.background, teaching.general)
+
+    def _lifting(self, texts: int, teaching: Teaching | None) -> Lift | None:
+        """Where one item alone has examples, which teach no head, and each message means one item."""
+        if self._single or teaching is None or self.head is not None or teaching.several:
+            return None
+        return Lift(np.diff(self._starts, append=texts) - 1, teaching.threshold)
 
     def _kept_or_taught(self, kind: str, entries: list[Passage], teaching: Teaching) -> Head | None:
         self.data = data_hash(teaching.embedder, kind, [(entry.id, entry.text) for entry in entries], teaching.several,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.grams import SIZE, gram_row
+from ruche.storage.index.lift import Lift
 from ruche.storage.index.logistic import STRENGTH, Matrix, fit_each, fit_one, logit, sigmoid
 from ruche.storage.index.ranking import Scores
 from ruche.storage.index.vectors import Rows, dots
@@ -36,15 +37,6 @@ WORDS, WORDS_EXAMPLES, WORDS_GROWTH, WORDS_MOST = 0.2, 10.0, 0.3, 0.5
 """Weight of the words beside the cosine, up to so many examples an item, and the power of the examples by which it
 grows. The more examples, the better their words tell: on visible banking77 rows 0.2 is best from 1 to 10, 0.3 to 0.4
 for 30, 0.4 for 100 (+0.9 points over 0.1); on clinc150 0.2 for 3 to 30. """
-
-LIFT, LIFT_GROWTH, LIFT_RAMP = 0.09, 0.1, 0.1
-"""What a rule without examples is given beside rules that have some, above the threshold: at 1 example each, per
-tenfold of them, and the likeness over which it is reached.
-
-People write like examples, not like conditions, so that the rules with examples took the messages of the others: on
-visible rows of banking77 and clinc150, 15 to 150 rules of which 3 or 6 in ten had 1, 3 or 10 examples, the right rule
-was matched for 68.9 % of the messages, now for 73.6; in each of the 24 settings as often or more often.
-"""
 
 READING, READING_STRENGTH = 20, 60.0
 """Examples an item, on average, from which a head of rules that may fire together reads words and their order as well,
@@ -80,13 +72,13 @@ class Head:
     threshold: float
     words: float = field(init=False)
     """The weight of the words of an item's texts, where the cosine has 1."""
-    lift: float = field(init=False)
-    """What items without examples are given at most, where one is meant."""
+    lift: Lift = field(init=False)
+    """Of the items without examples, where one is meant."""
 
     def __post_init__(self) -> None:
         mean = float(self.counts[self.taught].mean()) if self.taught.any() else 0.0
         object.__setattr__(self, "words", min(WORDS * max(1.0, mean / WORDS_EXAMPLES) ** WORDS_GROWTH, WORDS_MOST))
-        object.__setattr__(self, "lift", LIFT + LIFT_GROWTH * math.log10(max(mean, 1.0)))
+        object.__setattr__(self, "lift", Lift(self.counts, self.threshold))
 
     def seen(self, vector: Rows, text: str) -> Rows:
         """What the head looks at of a message."""
@@ -118,7 +110,7 @@ class Head:
         taught = self.taught if allowed is None else self.taught[allowed]
         if self.intercepts is None:
             found = scaled_to(self.unscaled(seen, cosines, lexical, allowed), self.line, self.threshold)
-            likeness = self.lifted(likeness)
+            likeness = self.lift(likeness, allowed)
         else:
             sure = scaled_to(sigmoid(self._logits(seen, allowed)), self.line, self.threshold)
             found = self.share * sure + (1.0 - self.share) * likeness
@@ -129,12 +121,6 @@ class Head:
         """Where one item is meant: logits over `own`, blended with the likeness."""
         likeness = (cosines + self.words * lexical) / (1.0 + self.words)
         result: Scores = self.share / self.own * self._logits(seen, allowed) + (1.0 - self.share) * likeness
-        return result
-
-    def lifted(self, likeness: Scores) -> Scores:
-        """Higher where it is above the threshold: what matched before matches, and nothing else does."""
-        above = np.clip((likeness - self.threshold) / LIFT_RAMP, 0.0, 1.0)
-        result: Scores = np.minimum(likeness + self.lift * above, np.maximum(likeness, 1.0))
         return result
 
     def _logits(self, seen: Rows, allowed: Places | None) -> Scores:

@@ -11,6 +11,7 @@ from ruche.plugins.embedders import HashingEmbedder
 from ruche.storage.index.agent import AgentIndex, Found, Teaching
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.head import WORDS, WORDS_MOST, Head, scaled_to
+from ruche.storage.index.lift import Lift
 from ruche.storage.index.logistic import MOST_STEPS, fit_each, fit_one, sigmoid, steps_for
 from ruche.storage.index.passages import Passage
 
@@ -75,23 +76,35 @@ def test_a_rule_without_examples_stands_its_ground_beside_rules_that_have_some()
 @settings(deadline=None)
 @given(st.lists(st.floats(-1.0, 1.0), min_size=1, max_size=20), st.integers(1, 200))
 def test_lifting_keeps_the_order_and_the_line(likeness: list[float], examples: int) -> None:
-    head = Head(weights=np.zeros((1, 4), dtype=np.float32), intercepts=None, counts=np.array([examples]), share=0.5,
-                own=1.0, line=0.4, threshold=0.35)
     values = np.sort(np.array(likeness))
-    lifted = head.lifted(values)
+    lift = Lift(np.array([0] * len(values) + [examples]), 0.35)
+    lifted = lift(np.append(values, 0.9))
+    assert lifted[-1] == 0.9
+    assert lift(values[:1], np.array([0])) == lifted[:1]
+    lifted = lifted[:-1]
     assert (np.diff(lifted) >= 0.0).all()
     assert ((lifted >= 0.35) == (values >= 0.35)).all()
     assert (lifted[values < 0.35] == values[values < 0.35]).all()
     assert (lifted <= 1.0).all()
 
 
-@pytest.mark.parametrize("rules", [
-    {name: texts[:1] for name, texts in RULES.items()},
-    {**{name: texts[:1] for name, texts in RULES.items()}, "refund": RULES["refund"]},
-])
-def test_without_examples_on_two_rules_nothing_changes(rules: dict[str, tuple[str, ...]]) -> None:
+PLAIN = {name: texts[:1] for name, texts in RULES.items()}
+
+
+def test_without_examples_nothing_changes() -> None:
     for text in ("give me the money", "when do you open", ""):
-        assert found(index(rules), text) == found(index(rules, taught=False), text)
+        assert found(index(PLAIN), text) == found(index(PLAIN, taught=False), text)
+
+
+def test_one_rule_with_examples_does_not_take_the_messages_of_the_others() -> None:
+    rules = {**PLAIN, "refund": (*RULES["refund"], "where is my money, it has not come yet, tell me where it is")}
+    text = "where is my parcel, it has not come yet"
+    assert found(index(rules, taught=False), text).ids[0] == "refund"
+    assert found(index(rules), text).ids[0] == "parcel"
+    before, now = (scores(one, "when do you open") for one in (index(rules, taught=False), index(rules)))
+    assert now["refund"] == before["refund"]
+    assert {name for name, score in now.items() if score >= EMBEDDER.rule_threshold} == \
+        {name for name, score in before.items() if score >= EMBEDDER.rule_threshold}
 
 
 def test_only_rules_and_intents_learn() -> None:
