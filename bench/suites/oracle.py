@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from bench.model_server import Answer
 from bench.suites.cases import Case
 from ruche.engine.brain.sense import READ
-from ruche.engine.brain.sift import SHOWN
+from ruche.engine.brain.sift import MESSAGE, SHOWN
 from ruche.plugins.generators.prompt import as_data
 from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.scenario import Scenario
@@ -90,7 +90,7 @@ class Oracle:
             for role, text in (("person", "\n".join(exchange.said)), ("agent", exchange.reply)):
                 if text:
                     yield {"role": role, "text": text[:SHOWN]}
-        yield {"role": "person", "text": self._case.message[:SHOWN]}
+        yield {"role": "person", "text": self._case.message[:MESSAGE]}
 
     def _rules(self, shown: list[Body], schema: Body) -> Iterator[str]:
         found = {one["id"]: one for one in shown}

@@ -20,13 +20,13 @@ from ruche.engine.brain.parts import CompiledStep, CompiledTransition
 from ruche.engine.brain.transitions import View
 from ruche.engine.brain.walk import (
     Standing,
+    anywhere,
     asks_freely,
     enter,
     lacks,
     may_pass,
     missing,
     not_wanted,
-    open_way,
     remembering,
     unfinished,
     waits,
@@ -81,24 +81,28 @@ def unheeded(desk: Desk, scenario: str, why: str) -> None:
 def _first(desk: Desk, standing: Standing, path: tuple[str, ...], view: View, *, confirmed: bool,
            blocked: bool) -> Standing:
     """Over the first of its steps: one that follows, one that was gone through, or one that is open from anywhere."""
-    scenario, step = standing.scenario, standing.step
-    target = scenario.steps[path[0]]
+    step, target = standing.step, standing.scenario.steps[path[0]]
     waiting = waits(standing, desk.known, view.names, confirmed)
-    edge, why = _edge(step, target, msgspec.structs.replace(view, satisfied=not (waiting or blocked)))
-    if edge is not None and standing.instance.back is None and not (unfinished(standing) and not waiting):
-        if edge.spec.reopen:
-            standing = remembering(standing, desk.ledger.names)
-            desk.reopen(edge, view, desk.known)
-        return _arrive(desk, standing, target, path[1:], SAYS)
-    if any(one.id == target.id for one in behind(standing)):
+    if standing.instance.back is not None or (unfinished(standing) and not waiting):
+        raise Refused("the step has work to do first")
+    edge, why = _edge(step.next, step, target, msgspec.structs.replace(view, satisfied=not (waiting or blocked)))
+    if edge is None and any(one.id == target.id for one in behind(standing)):
         return _back(desk, standing, target, path[1:])
-    if target.spec.reachable_from_anywhere and not blocked and open_way(standing, target.id):
-        return _arrive(desk, standing, target, path[1:], SAYS)
-    raise Refused(why or "the step has work to do first")
+    if edge is None and not blocked:
+        edge, _ = _edge(anywhere(standing), step, target, view)
+    if edge is None:
+        raise Refused(why)
+    if edge.spec.reopen:
+        standing = remembering(standing, desk.ledger.names)
+        desk.reopen(edge, view, desk.known)
+    return _arrive(desk, standing, target, path[1:], SAYS)
 
 
 def _back(desk: Desk, standing: Standing, target: CompiledStep, rest: tuple[str, ...]) -> Standing:
-    """To a step that was gone through, whose answer is asked anew where the path ends there."""
+    """To a step that was gone through, whose answer is asked anew where the path ends there. What was done is not done
+    again but by the ways that lead to it."""
+    if target.spec.tools or target.spec.scenario is not None:
+        raise Refused(f"what {target.id} does is done")
     if not rest:
         given = desk.knowledge.learned
         desk.ledger.know(reopened(desk.knowledge, tuple(
@@ -119,7 +123,7 @@ def _arrive(desk: Desk, standing: Standing, at: CompiledStep, rest: tuple[str, .
         if kept:
             why = f"{why}, as far as {at.id}: {kept}"
             break
-        edge, fault = _edge(at, standing.scenario.steps[name], onward)
+        edge, fault = _edge(at.next, at, standing.scenario.steps[name], onward)
         if edge is None or edge.spec.reopen or name in seen:
             raise Refused(fault or f"{name} is not come to in passing")
         standing = (enter(standing, at, turn, why) if _speaks(at, been) else
@@ -130,10 +134,11 @@ def _arrive(desk: Desk, standing: Standing, at: CompiledStep, rest: tuple[str, .
     return msgspec.structs.replace(entered, why=(*standing.why, why), silent=not_wanted(at, desk.view, desk.known))
 
 
-def _edge(step: CompiledStep, target: CompiledStep, view: View) -> tuple[CompiledTransition | None, str]:
-    """The way from a step to one that follows it, where nothing certain forbids it; else why there is none."""
+def _edge(edges: tuple[CompiledTransition, ...], step: CompiledStep, target: CompiledStep,
+          view: View) -> tuple[CompiledTransition | None, str]:
+    """The first of the edges to the target that nothing certain forbids; else why there is none."""
     faults = []
-    for edge in step.next:
+    for edge in edges:
         if edge.to == target.id:
             fault = _forbids(edge, view)
             if not fault:

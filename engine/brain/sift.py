@@ -37,8 +37,8 @@ MOST_CALLS = 2
 """In one turn: for the rules of where it began, and once for those of the steps that it entered."""
 MOST_RULES = 20
 MOST_TOOLS = 20
-SHOWN, TOLD = 1_000, 8_000
-"""Characters of each text that the model sees, and of all of them: the latest. The message itself is always seen."""
+MESSAGE, SHOWN, TOLD = 4_000, 1_000, 8_000
+"""Characters that the model sees of the message, of each text before it, and of all of those: the latest."""
 
 
 class Sifter:
@@ -92,7 +92,7 @@ class Sifter:
         """What was said, as a model may see it: the message, and before it as much as fits."""
         seen, agent = seeing(self._who), self._who.agent
         hide = Private(agent.fields, {**names["profile"], **names["session"]}).hide if agent.personal else _open
-        kept, left = [("person", hide(self._who.text[:SHOWN]))], TOLD
+        kept, left = [("person", hide(self._who.text[:MESSAGE]))], TOLD
         for exchange in reversed(self._who.turn.session.history):
             for role, text in (("agent", exchange.reply), ("person", "\n".join(exchange.said))):
                 shown = hide(seen(text)[:SHOWN])

@@ -192,8 +192,8 @@ def _leave(standing: Standing, view: View, known: Known, *, blocked: bool) -> Ch
     choice = choose(standing.step, view)
     if choice.taken is not None:
         return choice
-    anywhere = _anywhere(standing) if view.words else ()
-    elsewhere = choose(standing.step, view, anywhere) if anywhere else choice
+    edges = anywhere(standing) if view.words else ()
+    elsewhere = choose(standing.step, view, edges) if edges else choice
     if elsewhere.taken is not None:
         return elsewhere
     return foreseen(standing.scenario, standing.instance, view, choice)
@@ -247,7 +247,7 @@ def open_demands(step: CompiledStep, known: Known, names: Names) -> Iterator[Dem
             yield one
 
 
-def _anywhere(standing: Standing) -> tuple[CompiledTransition, ...]:
+def anywhere(standing: Standing) -> tuple[CompiledTransition, ...]:
     """Worded edges from elsewhere to steps that are reachable from anywhere, unless a checkpoint stands between. A
     yes or a no answers the question that was asked, and no other."""
     here = standing.instance.step

@@ -167,6 +167,22 @@ async def test_nobody_is_led_behind_a_checkpoint() -> None:
     assert talk.step != "trip/where"
 
 
+async def test_what_a_tool_did_is_not_done_again_by_a_word() -> None:
+    steps = changed("near", tools=[{"tool": "note"}], description="notes it")
+    run, talk = await said(word("go", "near"), "where", "near", "when", steps=steps, text="hmm",
+                           tools=[{"id": "note", "python": "t.py:note"}])
+    assert "what near does is done" in refused(run)
+    assert (talk.step, talk.tools.calls) == ("trip/seats", [])  # as without a model
+
+
+@pytest.mark.parametrize(("when", "step"), [("true", "trip/sum"), ("false", "trip/where")])
+async def test_a_step_that_is_open_from_anywhere_is_come_to_where_its_condition_holds(when: str, step: str) -> None:
+    steps = changed("seats", next=[{"to": "sum", "if": "it is clear", "when": when}])
+    steps = [{**one, "reachable_from_anywhere": one["id"] == "sum"} for one in steps]
+    _, talk = await said(word("go", "sum"), "where", steps=steps, text="hmm")
+    assert talk.step == step
+
+
 async def test_a_plain_no_is_not_overruled() -> None:
     steps = changed("where", next=[{"to": "near", "if": "the person says yes"}, {"to": "far", "if": "it is far away"}])
     run, talk = await said(word("go", "near"), "where", steps=steps, text="no")
