@@ -1,6 +1,7 @@
 // The page: signs in, holds the conversation, shows what each turn did.
 
 import { byId, make, milliseconds } from "/dom.js";
+import { explainView, sessionsView } from "/look.js";
 import { desk, personView, queueView, reviewForm } from "/operate.js";
 import { Refused, ask, converse, post } from "/stream.js";
 import { describeTurn, waterfall } from "/trace.js";
@@ -11,7 +12,8 @@ const empty = byId("empty");
 const agents = new Map();
 const turns = []; // { turn, reply }: what was answered, oldest first
 const sent = [];
-const VIEWS = ["turn", "person", "reviews"];
+const VIEWS = ["turn", "explain", "sessions", "person", "reviews"];
+const TITLES = { explain: "What would match", sessions: "Conversations", person: "Person", reviews: "To review" };
 let me = null;
 let atDesk = () => {};
 let shown = -1;
@@ -22,7 +24,7 @@ async function start() {
   try {
     me = await signIn();
     if (operates()) atDesk = desk(byId("desk"), (text) => bubble("agent", text));
-    else for (const name of ["person", "reviews"]) byId(`view-${name}`).hidden = true;
+    else for (const name of VIEWS.slice(1)) byId(`view-${name}`).hidden = true;
     const items = (await ask("/v1/agents")).items.filter((one) => one.version); // a draft serves nobody yet
     if (!items.length) return explain("No agent is published.", "Start the server with --agents and a folder.");
     byId("agent").append(...items.map((one) => make("option", { value: one.id }, one.name)));
@@ -36,8 +38,10 @@ async function start() {
 // What went wrong at the start, and what to do about it.
 function trouble(error) {
   if (!(error instanceof Refused)) return ["The server cannot be reached.", "Is ruche serve running? Then load this page again."];
-  if (error.wrongCode) return ["The one-time code is wrong.", "Open the link that ruche serve prints; it works once."];
-  if (error.status === 401) return ["This link cannot be used again.", "Start ruche serve again and open the link it prints."];
+  if (error.wrongCode) return ["The one-time code is wrong.", "Open the link that ruche serve prints, whole as it is; it works once."];
+  if (error.usedCode) return ["This link does not work any more.",
+    "It works once, for twelve hours, until the server stops. Start ruche serve again and open the link it prints."];
+  if (error.status === 401) return ["You are not signed in.", "Open the link that ruche serve prints when it starts."];
   return ["The server refused.", error.message];
 }
 
@@ -53,7 +57,10 @@ async function signIn() {
       if (error.status !== 401) throw error;
     }
   }
-  return ask("/v1/identity");
+  try { return await ask("/v1/identity"); } catch (error) {
+    error.usedCode = Boolean(code) && error.status === 401;
+    throw error;
+  }
 }
 
 function explain(title, text) {
@@ -173,7 +180,9 @@ function chips(turn, number) {
     make("span", { class: `dot risk-${risk.toLowerCase()}`, title: risk }), words.join(" · "));
 }
 
-function fail(reply, error) {
+function fail(reply, refused) {
+  const error = refused.status === 401
+    ? new Error("You are signed out. Open the link that ruche serve prints when it starts.") : refused;
   reply.classList.remove("thinking");
   reply.classList.add("failed");
   reply.removeAttribute("aria-hidden");
@@ -196,6 +205,8 @@ function show(number) {
 }
 
 function press(chosen) {
+  byId("steps").hidden = chosen !== "turn";
+  byId("trace-title").classList.toggle("hidden", chosen !== "turn"); // the pressed button says it
   for (const name of VIEWS) byId(`view-${name}`).setAttribute("aria-pressed", String(name === chosen));
 }
 
@@ -206,13 +217,33 @@ async function view(name) {
     return;
   }
   press(name);
-  byId("trace-title").textContent = name === "person" ? "Person" : "To review";
+  byId("trace-title").textContent = TITLES[name];
   try {
-    const parts = await (name === "person" ? personView(me.subject) : queueView());
+    const parts = await made(name);
+    if (byId(`view-${name}`).getAttribute("aria-pressed") !== "true") return; // another one was asked for meanwhile
     byId("trace").replaceChildren(...parts.filter(Boolean));
+    byId("trace").scrollTop = 0;
   } catch (error) {
     byId("trace").replaceChildren(make("p", { class: "bad" }, error.message));
   }
+}
+
+function made(name) {
+  if (name === "person") return personView(me.subject);
+  if (name === "reviews") return queueView();
+  if (name === "sessions") return sessionsView(lookAt);
+  return explainView({ id: byId("agent").value });
+}
+
+// A turn of any conversation, in the place of the list that it was found in.
+async function lookAt(turn, agentId) {
+  if (!agents.has(agentId)) {
+    try { agents.set(agentId, await ask(`/v1/agents/${encodeURIComponent(agentId)}`)); } catch { agents.set(agentId, null); }
+  }
+  byId("trace").replaceChildren(make("button", { type: "button", onclick: () => view("sessions") }, "← Conversations"),
+    ...describeTurn(turn, agents.get(agentId)), reviewForm(turn));
+  byId("trace").scrollTop = 0;
+  if (agents.get(agentId) === null) agents.delete(agentId);
 }
 
 function steer() {
@@ -265,7 +296,7 @@ field.addEventListener("keydown", (event) => {
 });
 
 const LETTERS = { j: () => show(shown + 1), k: () => show(shown - 1), n: newSession, t: () => view("turn"),
-                  p: () => view("person"), r: () => view("reviews"), "/": () => field.focus(), "?": () => byId("keys").showModal() };
+                  e: () => view("explain"), s: () => view("sessions"), p: () => view("person"), r: () => view("reviews"), "/": () => field.focus(), "?": () => byId("keys").showModal() };
 
 document.addEventListener("keydown", (event) => {
   if (event.target === field || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;

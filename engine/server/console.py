@@ -15,8 +15,8 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 
 """The page runs its own scripts only, reaches its own server only, and is framed by nobody (item 13)."""
 
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-FILES = ("index.html", "console.css", "console.js", "stream.js", "trace.js", "operate.js", "graph.js", "dom.js",
-         "icon.svg")
+FILES = ("index.html", "console.css", "console.js", "stream.js", "trace.js", "operate.js", "look.js", "graph.js",
+         "dom.js", "icon.svg")
 
 
 def _serve(name: str) -> Handler:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from ruche.engine import Engine
+from ruche.engine import Engine, observe
 from ruche.engine.config import LogSettings, Settings, read_settings
 from ruche.engine.observe import configure
 from ruche.engine.server.mint import mint
@@ -122,7 +122,7 @@ def served(data: Path, agents: Path, log: TextIO, parts: Mapping[str, Any] | Non
     chosen = read_settings(data=data, agents=agents, environment={}, **{
         "models": {"embedder": "hashing"}, **settings, "server": {"port": 0, **settings.get("server", {})}})
     news: queue.Queue[Any] = queue.Queue()
-    handlers, level = logging.root.handlers[:], logging.root.level
+    handlers, level, sink = logging.root.handlers[:], logging.root.level, dict(vars(observe._sink))
     configure(LogSettings(), log)
     thread = threading.Thread(target=lambda: asyncio.run(_serve(chosen, news, parts or {})))
     thread.start()
@@ -137,7 +137,7 @@ def served(data: Path, agents: Path, log: TextIO, parts: Mapping[str, Any] | Non
             stop()
     finally:
         thread.join(30)
-        configure(LogSettings())
+        vars(observe._sink).update(sink)  # a server around this one goes on with its own log
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
 

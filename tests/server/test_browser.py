@@ -242,8 +242,73 @@ def test_what_is_kept_of_a_person_is_shown(page: Page) -> None:
     expect(page.locator("#trace")).to_contain_text("Phases")
 
 
+def look_for(page: Page, person: str) -> None:
+    """The conversations of one person, in a list that is made anew."""
+    page.click("#view-explain")
+    page.click("#view-sessions")
+    page.fill("#trace input[type=search]", person)
+    page.press("#trace input[type=search]", "Enter")
+    expect(page.locator("#trace section.block")).to_have_count(1)
+
+
+def test_conversations_of_everybody_are_listed_opened_and_explained(page: Page, house: Served) -> None:
+    token = house.token(sub="zoe-of-the-list")
+    for text in ("Is there a cloakroom?", "Are there lockers?"):
+        house.chat(text, token)
+    look_for(page, "zoe-of-the-list")
+    cards = page.locator("#trace section.block")
+    expect(cards).to_contain_text("2 turns")
+    cards.get_by_role("button", name="Open").click()
+    expect(cards.locator(".transcript li")).to_have_count(2)
+    expect(cards.locator(".transcript li").first).to_contain_text("Is there a cloakroom?")
+    cards.locator(".transcript .chips").last.click()
+    expect(page.locator("#trace")).to_contain_text("Phases")
+    page.get_by_role("button", name="← Conversations").click()
+    expect(page.locator("#trace section.block")).not_to_have_count(0)
+
+
+def test_a_person_takes_over_out_of_the_list(page: Page, house: Served) -> None:
+    house.chat("Is there a cloakroom?", house.token(sub="yan-of-the-list"))
+    look_for(page, "yan-of-the-list")
+    card = page.locator("#trace section.block")
+    card.get_by_role("button", name="Open").click()
+    card.get_by_role("button", name="Take over").click()
+    expect(card).to_contain_text("console has this conversation.")
+    card.get_by_role("textbox").fill("A colleague is on the way.")
+    card.get_by_role("button", name="Say it").click()
+    expect(card.locator(".transcript li").last).to_have_text("A colleague is on the way.")
+    card.get_by_role("button", name="Give back").click()
+    expect(card.get_by_role("button", name="Take over")).to_be_visible()
+
+
+def test_a_text_is_explained_with_every_score_and_without_being_said(page: Page) -> None:
+    choose(page, "frontdesk")
+    page.click("#new")
+    page.click("#view-explain")
+    page.fill("#trace input", "what is my bank balanse")
+    page.press("#trace input", "Enter")
+    expect(page.locator("#trace tbody tr").first).to_contain_text("A balance is stated")
+    expect(page.locator("#trace")).to_contain_text("balanse read as balance")
+    assert page.locator("#log .bubble").count() == 0
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_nothing_sticks_out_of_a_narrow_screen(page: Page, width: int) -> None:
+    choose(page, "frontdesk")
+    say(page, "I want to know my bank balance please")
+    page.set_viewport_size({"width": width, "height": 800})
+    try:
+        for name in ("turn", "explain", "sessions", "person", "reviews"):
+            page.click(f"#view-{name}")
+            expect(page.locator(f"#view-{name}")).to_have_attribute("aria-pressed", "true")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 720})
+
+
 @pytest.mark.parametrize(("code", "says"), [("x" * 300, "The one-time code is wrong."),
-                                            ("x" * 20, "This link cannot be used again.")], ids=["no code", "used"])
+                                            ("x" * 20, "This link does not work any more."),
+                                            ("", "You are not signed in.")], ids=["no code", "used", "none"])
 def test_a_code_that_is_wrong_is_called_so(page: Page, relay: Relay, code: str, says: str) -> None:
     browser = page.context.browser
     assert browser is not None
