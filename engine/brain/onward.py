@@ -60,17 +60,20 @@ def _led(desk: Desk, place: int) -> bool:
 
 
 def _put_off(desk: Desk, place: int) -> bool:
-    """True where a model says that the scenario is over or has to wait, and no confirmation is being answered."""
-    word = desk.words.get(desk.standings[place].scenario.id)
-    answering = desk.sensed.signals.answer and _awaited(desk.who.turn.session.pending, desk.standings[place].instance)
-    if word is None or word.move not in _PUT_OFF or answering:
+    """True where a model says that the scenario is over or has to wait, and no confirmation is being answered. One that
+    has something to undo only rests: that is undone for the person's own words alone."""
+    instance = desk.standings[place].instance
+    word = desk.words.get(instance.scenario)
+    answering = desk.sensed.signals.answer and _awaited(desk.who.turn.session.pending, instance)
+    if word is None or word.move not in ("leave", "rest") or answering:
         return False
-    desk.end(place, *_PUT_OFF[word.move])
+    if word.move == "rest":
+        desk.end(place, "PAUSE", "the model says that something else comes first", "paused")
+    elif instance.held:
+        desk.end(place, "PAUSE", "the model says that it is over; what was done stays done", "paused")
+    else:
+        desk.end(place, "CANCEL", "the model says that it is settled or no longer wanted", "cancelled")
     return True
-
-
-_PUT_OFF = {"leave": ("CANCEL", "the model says that it is settled or no longer wanted", "cancelled"),
-            "rest": ("PAUSE", "the model says that something else comes first", "paused")}
 
 
 def taken_up(desk: Desk, standing: Standing, why: str, path: tuple[str, ...]) -> Standing:

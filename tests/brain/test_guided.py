@@ -106,6 +106,16 @@ async def test_a_scenario_is_left_or_rests_by_a_word(move: str, action: str, sta
     assert [one.status for one in talk.session.scenarios] == ([status] if status else [])
 
 
+async def test_what_was_done_is_not_undone_by_a_word() -> None:
+    tools = [{"id": "note", "python": "t.py:note", "policy": "COMPENSATABLE", "compensation": "strike"},
+             {"id": "strike", "python": "t.py:strike"}]
+    async with guided(word("leave"), tools=tools) as (talk, _):
+        standing(talk, "where", "far", "when", held=("note",))
+        run = await talk.say("hmm")
+    assert ([one.action for one in run.scenarios], talk.tools.calls) == (["PAUSE"], [])
+    assert "what was done stays done" in run.scenarios[0].why
+
+
 async def test_a_scenario_begins_by_a_word_and_goes_on_as_far_as_it_says() -> None:
     async with guided(word("go", "where", "near", "when")) as (talk, _):
         run = await talk.say("hmm")
