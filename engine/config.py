@@ -95,6 +95,8 @@ class ModelSettings(Section):
     """Where a rule matches with `folder`; calibrated on unrelated sentences when absent."""
     embedder_prefix: str = ""
     """Stands in front of every text for `folder`, where a model was trained so."""
+    reranker: str = ""
+    """A plugin's name; without one, `reranker_path` decides."""
     reranker_path: Path | None = None
     """A cross-encoder's folder; without one sentences are compared, which needs no further weights."""
     reranker_sha256: str | None = None

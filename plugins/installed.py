@@ -18,7 +18,7 @@ GENERATORS = ("composer", "openai")
 """The built-in ones."""
 
 
-KINDS = ("enforcer", "embedder", "generator", "decider")
+KINDS = ("enforcer", "embedder", "generator", "reranker", "decider")
 """Of entry points."""
 
 
