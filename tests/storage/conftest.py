@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ruche.storage.store import Store
-from tests.storage.records import StaticKey
+from tests.storage.records import NOW_MS, StaticKey
+from tests.storage.talks import talk_a_lot
 
 Opener = Callable[..., Store]
 
@@ -28,3 +29,13 @@ def open_store(tmp_path: Path) -> Iterator[Opener]:
     yield opener
     for store in opened:
         store.close()
+
+
+@pytest.fixture
+def data(open_store: Opener, tmp_path: Path) -> Path:
+    """Two tenants, runs and advisories over two days, an erased person, closed in order."""
+    store = open_store()
+    talk_a_lot(store)
+    store.audit.erase("rival", "p1", reason="asked", by="officer", at_ms=NOW_MS)
+    store.close()
+    return tmp_path / "data"

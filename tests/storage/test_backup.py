@@ -28,10 +28,10 @@ from ruche.storage.platform import Disk
 from ruche.storage.restore import Restore, Restored, prove
 from ruche.storage.store import Store
 from tests.storage.conftest import Opener
+from tests.storage.contents import everything, filled
 from tests.storage.disks import Died, Fault, FaultyDisk, at
 from tests.storage.records import Conversation, StaticKey, accepted, session_key
-from tests.storage.test_recovery import SMALL, is_whole, long_talk
-from tests.storage.test_store import everything, filled
+from tests.storage.talks import SMALL, is_whole, long_talk
 
 
 def restored(tmp_path: Path, name: str = "back", key: bytes | None = None, **options: int) -> Restored:

@@ -42,8 +42,8 @@ from ruche.storage.model.record import EpisodeKept
 from ruche.storage.store import Store
 from ruche.storage.tenant import TenantStore
 from tests.storage.conftest import Opener
+from tests.storage.contents import everything, filled
 from tests.storage.records import NOW_MS, Conversation, session_key
-from tests.storage.test_store import everything, filled
 
 ROOT = Path(__file__).parents[2]
 RAW: set[type] = {

@@ -14,8 +14,8 @@ from ruche.storage.platform import Disk
 from ruche.storage.store import Store
 from ruche.storage.verifying import Verifier
 from tests.storage.conftest import Opener
+from tests.storage.contents import RESERVED, advisory
 from tests.storage.records import NOW_MS, Conversation, StaticKey, accepted, session_key
-from tests.storage.test_store import RESERVED, advisory
 
 DAY = 86_400_000
 START = NOW_MS - NOW_MS % DAY + DAY // 2

@@ -13,7 +13,7 @@ from ruche.storage.errors import ConfigurationError, DataLocked, Erased, Integri
 from ruche.storage.salvage import Gap, salvage
 from tests.storage.conftest import Opener
 from tests.storage.records import Conversation, StaticKey, session_key
-from tests.storage.test_recovery import SMALL
+from tests.storage.talks import SMALL
 
 Damage = Callable[[Path], None]
 

@@ -21,7 +21,7 @@ from ruche.storage.platform import Disk
 from ruche.storage.register import Register
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation, accepted, profile, session_key
-from tests.storage.test_recovery import SMALL
+from tests.storage.talks import SMALL
 
 Entries = list[tuple[int, int]]
 NUMBERS = st.integers(0, 40) | st.integers(0, (1 << 63) - 1)

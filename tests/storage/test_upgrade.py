@@ -15,7 +15,7 @@ from ruche.storage.platform import Disk
 from ruche.storage.upgrade import FORMAT
 from tests.storage.conftest import Opener
 from tests.storage.records import Conversation
-from tests.storage.test_recovery import SMALL
+from tests.storage.talks import SMALL
 
 
 def newer_engine(monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
