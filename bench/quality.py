@@ -71,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", choices=MODELS, default="none",
                         help="for matching and journeys: a scripted model behind a real endpoint, one that knows the "
                              "labels or one that answers wrongly on purpose")
+    chosen = parser.parse_known_args(arguments)[0]
+    if chosen.model != "none" and chosen.suite not in ("matching", "journeys"):
+        parser.error(f"no scripted model knows the labels of {chosen.suite}; --model goes with matching and journeys")
     options, result = measured(parser, arguments, measure, quick=200, rows="rows")
     shown = [*result["metrics"].items(), ("n", result["n"]), ("ms_per_query_p50", result["ms_per_query_p50"])]
     said = "" if options.model == "none" else f" and a {options.model} model"

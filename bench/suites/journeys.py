@@ -4,16 +4,16 @@ message is said. The engine has its embedder, and a scripted model where one is 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from bench.suites.asking import Asking, sampled, share
+from bench.suites.asking import Asking, sampled
 from bench.suites.cases import Case, Part, read_journeys
 from bench.suites.oracle import Label
-from bench.suites.scripted import Posed, hostile, perfect, settled
+from bench.suites.posed import Posed, alone
+from bench.suites.scripted import hostile, perfect
 from ruche.storage.model.conversation import ScenarioInstance, SessionState, StepVisit
 from ruche.storage.model.run import Run
 
@@ -35,20 +35,9 @@ async def run(asking: Asking, folder: Path, train: Path | None, limit: int | Non
     cases = [posed(journey, case) for journey, case in sampled(read_journeys(folder), limit, seed)]
     if asking.model == "hostile":
         return await hostile(asking, cases)
-    return await perfect(asking, cases) if asking.model == "perfect" else await _alone(asking, cases)
-
-
-async def _alone(asking: Asking, cases: list[Posed]) -> dict[str, Any]:
-    passed: Counter[str] = Counter()
-    total: Counter[str] = Counter()
-    for number, one in enumerate(cases):
-        total[one.case.family] += 1
-        passed[one.case.family] += await settled(asking, one, number + 1) == one.wanted
-    metrics: dict[str, Any] = {"n": len(cases), "passed": share(passed.total(), total.total())}
-    metrics |= {family: share(passed[family], total[family]) for family in sorted(total)}
-    notes = [f"{family}: {passed[family]} of {total[family]} pass; the rest needs a model, because {WHY[family]}"
-             for family in sorted(total) if passed[family] < total[family]]
-    return {**metrics, "notes": notes}
+    if asking.model == "perfect":
+        return await perfect(asking, cases)
+    return (await alone(asking, cases, WHY.__getitem__))[0]
 
 
 def posed(journey: Part, case: Case) -> Posed:

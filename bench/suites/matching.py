@@ -7,7 +7,6 @@ for.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import msgspec
 from bench.suites.asking import Asking, sampled, share
 from bench.suites.cases import Case, Part, read_guidelines
 from bench.suites.oracle import Label
-from bench.suites.scripted import Posed, hostile, perfect, settled
+from bench.suites.posed import Posed, alone
+from bench.suites.scripted import hostile, perfect
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.run import Run
 
@@ -41,21 +41,11 @@ async def run(asking: Asking, folder: Path, train: Path | None, limit: int | Non
 
 
 async def _alone(asking: Asking, cases: list[Posed]) -> dict[str, Any]:
-    passed: Counter[str] = Counter()
-    total: Counter[str] = Counter()
-    hits: Counter[str] = Counter()
-    for number, one in enumerate(cases):
-        got = await settled(asking, one, number + 1)
-        total[one.case.family] += 1
-        passed[one.case.family] += got == one.wanted
-        hits.update(right=len(got & one.wanted), found=len(got), wanted=len(one.wanted))
-    metrics: dict[str, Any] = {"n": len(cases), "passed": share(passed.total(), total.total()),
-                               "rule_f1": share(2 * hits["right"], hits["found"] + hits["wanted"])}
-    metrics |= {family: share(passed[family], total[family]) for family in sorted(total)}
-    notes = [f"{family}: {passed[family]} of {total[family]} pass; the rest needs a model, because "
-             f"{WHY.get(family, 'the condition is met by meaning that a sentence vector does not hold')}"
-             for family in sorted(total) if passed[family] < total[family]]
-    return {**metrics, "notes": notes}
+    metrics, decided = await alone(asking, cases, lambda family: WHY.get(
+        family, "the condition is met by meaning that a sentence vector does not hold"))
+    right = sum(len(got & one.wanted) for got, one in zip(decided, cases, strict=True))
+    found, wanted = sum(map(len, decided)), sum(len(one.wanted) for one in cases)
+    return {**metrics, "rule_f1": share(2 * right, found + wanted)}
 
 
 def posed(guidelines: dict[str, Part], case: Case) -> Posed:

@@ -6,69 +6,43 @@ A suite says what a case's agent, label and outcome are; here it is asked, answe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from bench.model_server import ModelServer, Script
 from bench.suites.asking import Asking, share
-from bench.suites.cases import Case
 from bench.suites.hostile import ATTACKS, BANNED, GUARD, SILENT, SPOKEN, Attacker
-from bench.suites.oracle import Label, Oracle
+from bench.suites.oracle import Oracle
+from bench.suites.posed import Posed, shares, turn
 from bench.suites.talking import Room
 from ruche.engine.speakers import Speakers
 from ruche.plugins.registry import Registry
 from ruche.storage.model.bundle import AgentBundle
-from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.run import Run
 
 MODELS = ("none", "perfect", "hostile")
 """Who speaks and reads for the agent: its own composer, a model that knows the labels, one that answers wrongly."""
 
 
-class Posed(NamedTuple):
-    """A case as it is put to the engine."""
-
-    case: Case
-    bundle: dict[str, Any]
-    session: Callable[[SessionState], SessionState]
-    """Puts the session where the case begins."""
-    label: Label
-    outcome: Callable[[Run], Any]
-    """What the turn decided, as the label has it."""
-    wanted: Any
-    known: frozenset[Any]
-    """Everything that an outcome may be made of."""
-
-
-async def settled(asking: Asking, posed: Posed, version: int) -> Any:
-    """What the embedded default decides."""
-    room = await Room.open(asking.retriever, AgentBundle.model_validate(posed.bundle), asking.times, version)
-    return (await turn(room, posed))[1]
-
-
 async def perfect(asking: Asking, posed: list[Posed]) -> dict[str, Any]:
     """Per cent of each family that is decided exactly as a model says that knows the labels, and per cent of the cases
     whose prompts held all that it needs."""
-    passed: Counter[str] = Counter()
-    total: Counter[str] = Counter()
-    whole, calls, notes = 0, Counter[str](), []
+    right, whole, calls, notes = [], 0, Counter[str](), []
     for number, one in enumerate(posed):
         bundle = with_model(one.bundle)
         oracle = Oracle(AgentBundle.model_validate(bundle), one.case, one.label)
         async with asked(asking, bundle, oracle, number + 1) as room:
             _, got = await turn(room, one)
         lacking = [*oracle.lacking, *([] if oracle.calls["sift"] else ["sift: the call itself"])]
-        total[one.case.family] += 1
-        passed[one.case.family] += got == one.wanted
+        right.append(got == one.wanted)
         whole += not lacking
         calls.update(oracle.calls)
         if got != one.wanted or lacking:
             notes.append(f"{one.case.name}: wanted {_plainly(one.wanted)}, decided {_plainly(got)}; the prompts lack: "
                          f"{', '.join(lacking) or 'nothing'}")
-    return {"n": len(posed), "passed": share(passed.total(), total.total()), "prompts_whole": share(whole, len(posed)),
-            **{family: share(passed[family], total[family]) for family in sorted(total)},
-            **{f"{kind}_calls": made for kind, made in sorted(calls.items())}, "notes": notes}
+    return {"n": len(posed), "passed": share(sum(right), len(right)), "prompts_whole": share(whole, len(posed)),
+            **shares(posed, right), **{f"{kind}_calls": made for kind, made in sorted(calls.items())}, "notes": notes}
 
 
 async def hostile(asking: Asking, posed: list[Posed]) -> dict[str, Any]:
@@ -113,13 +87,6 @@ async def _attacked(asking: Asking, posed: Posed, bundle: dict[str, Any], attack
 
     async with asked(asking, bundle, answer, version) as room:
         return await turn(room, posed)
-
-
-async def turn(room: Room, posed: Posed) -> tuple[Run, Any]:
-    talk = room.talk()
-    talk.session = posed.session(talk.session)
-    run = await talk.say(posed.case.message)
-    return run, posed.outcome(run)
 
 
 def with_model(bundle: dict[str, Any]) -> dict[str, Any]:

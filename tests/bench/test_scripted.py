@@ -19,7 +19,7 @@ from bench.suites.asking import Asking
 from bench.suites.cases import read_guidelines, read_journeys
 from bench.suites.hostile import ATTACKS, SPOKEN
 from bench.suites.oracle import Oracle, kind_of
-from bench.suites.scripted import Posed
+from bench.suites.posed import Posed, turn
 from ruche.actors.retriever import Retriever
 from ruche.actors.system import ActorSystem
 from ruche.plugins.embedders.hashing import HashingEmbedder
@@ -146,7 +146,7 @@ def asked(posed: list[Posed]) -> list[tuple[Posed, list[dict[str, Any]]]]:
                     return oracle(body)
 
                 async with scripted.asked(asking, bundle, answer, number + 1) as room:
-                    await scripted.turn(room, one)
+                    await turn(room, one)
                 found.append((one, bodies))
         return found
 
@@ -208,3 +208,10 @@ def test_two_sides_of_a_conversation_that_are_mixed_up_are_noticed(house: Path) 
         body["messages"][-1]["content"] = text.replace('"agent", "text": "Ten', '"person", "text": "Ten')
     assert swapped != bodies
     assert any("the conversation" in found for found in lost(one, swapped, "sift", str))
+
+
+def test_a_scripted_model_goes_with_suites_whose_labels_it_can_know(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["rules", "--data", str(tmp_path), "--model", "perfect"])
+    assert "goes with matching and journeys" in capsys.readouterr().err
