@@ -174,7 +174,7 @@ def test_every_method_of_a_tenants_view_answers_another_tenants_ids_like_unknown
     store = open_store()
     filled(store)
     store.append([EpisodeKept(tenant="acme", at_ms=NOW_MS, kind="episode", id="e1", interlocutor="ada", body=b"{}"),
-                  IdentityLinked(tenant="acme", at_ms=NOW_MS, interlocutor="ada", identity="e1", linked=True, by="eve")])
+                  IdentityLinked(tenant="acme", at_ms=NOW_MS, interlocutor="ada", identity="e1", linked=True, by="o")])
     assert store.tenant("acme").names_of("e1") == ("ada", "e1")
     ids = {"key": session_key(), "session_id": "s1", "interlocutor": "ada", "run_id": "s1-t00000", "turn_id": "t9",
            "idempotency_key": "k1", "agent_id": "desk", "kind": "episode", "id": "e1"}
