@@ -176,13 +176,13 @@ def _ms(at: datetime | None) -> int | None:
     return None if at is None else round(at.timestamp() * 1000)
 
 
-ROUTES = answered_once((
-    Route("POST", "/v1/memory/index", index_memory, "File a text into a person's memory", MEMORISE, body=IndexRequest,
-          answer=IndexDone, status=201),
+ROUTES = (
+    *answered_once((Route("POST", "/v1/memory/index", index_memory, "File a text into a person's memory", MEMORISE,
+                          body=IndexRequest, answer=IndexDone, status=201),)),
     Route("POST", "/v1/memory/query", query_memory, "Ask a person's memory", MEMORISE, body=QueryRequest,
           answer=QueryAnswer),
     Route("DELETE", "/v1/memory/documents/{document}", drop_document, "Take a text out of a person's memory", MEMORISE,
           status=204, query=("interlocutor",)),
     *(Route("GET", f"/v1/memory/{name}", _lister(kind), f"List {name} that other programs remembered", ADMINISTER,
             answer=EpisodePage, query=("interlocutor", "limit", "cursor")) for name, kind in _SHOWN),
-))
+)

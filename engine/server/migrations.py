@@ -67,6 +67,13 @@ async def list_plans(request: web.Request) -> web.Response:
     return answer(PlanList(items=[_shown(one) for one in await engine.migrations.plans(tenant, agent)]))
 
 
+async def list_all(request: web.Request) -> web.Response:
+    """Of every agent of the tenant, the newest first."""
+    query(request)
+    found = await request.app[ENGINE].migrations.plans(request[IDENTITY].tenant)
+    return answer(PlanList(items=[_shown(one) for one in found]))
+
+
 async def show_summary(request: web.Request) -> web.Response:
     """Each step's move, and how many conversations stand there now."""
     query(request)
@@ -134,6 +141,7 @@ _PLANS = "/v1/agents/{agent}/migrations"
 ROUTES = answered_once((
     Route("POST", _PLANS, make_plan, "Plan what becomes of running conversations when the draft is published", WRITE,
           answer=PlanShown, status=201),
+    Route("GET", "/v1/migrations", list_all, "List all plans for running conversations", AUTHOR, answer=PlanList),
     Route("GET", _PLANS, list_plans, "List an agent's plans for running conversations", AUTHOR, answer=PlanList),
     Route("GET", f"{_PLANS}/{{id}}/summary", show_summary, "Show what a plan does at each step", AUTHOR),
     Route("GET", f"{_PLANS}/{{id}}/status", show_status, "Show how far a deployed plan has come", AUTHOR),

@@ -165,7 +165,7 @@ def _field(value: FieldValue, *, masked: bool) -> FieldShown:
         expires_at=None if value.expires_ms is None else rfc3339(value.expires_ms), earlier=len(value.history))
 
 
-ROUTES = answered_once((
+ROUTES = (
     Route("GET", "/v1/interlocutors/{id}", read_person, "What is known of a person", OVERSEE, answer=PersonShown),
     Route("PATCH", "/v1/interlocutors/{id}", amend_person, "Enter or take out values of a person", OVERSEE,
           body=AmendRequest, answer=PersonShown),
@@ -173,10 +173,10 @@ ROUTES = answered_once((
           answer=MemoriesShown, query=("limit",)),
     Route("GET", "/v1/interlocutors/{id}/identities", list_identities, "The other names that a person comes by",
           OVERSEE, answer=IdentitiesShown),
-    Route("POST", "/v1/interlocutors/{id}/identities", link_identity, "Link another name to a person", ADMINISTER,
-          body=IdentityRequest, answer=IdentityShown, status=201),
+    *answered_once((Route("POST", "/v1/interlocutors/{id}/identities", link_identity, "Link another name to a person",
+                          ADMINISTER, body=IdentityRequest, answer=IdentityShown, status=201),)),
     Route("DELETE", "/v1/interlocutors/{id}/identities/{identity}", unlink_identity, "Unlink a name from a person",
           ADMINISTER, status=204),
     Route("POST", "/v1/interlocutors/{id}/export", export_person, "Hand out everything about a person", ADMINISTER,
           media="application/zip"),
-))
+)

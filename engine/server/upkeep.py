@@ -6,6 +6,7 @@ from aiohttp import web
 
 from ruche.engine.server.answers import Shown, answer
 from ruche.engine.server.context import ENGINE
+from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import query
 from ruche.engine.server.routes import ADMINISTER, Route
 
@@ -52,8 +53,8 @@ async def let_go(request: web.Request) -> web.Response:
     return answer(SweptShown(days=list(done.days), held=list(done.held), rows=done.rows))
 
 
-ROUTES = (
+ROUTES = answered_once((
     Route("POST", "/v1/admin/backup", ship_backup, "Bring the backup up to now", ADMINISTER, answer=BackupShown),
     Route("GET", "/v1/admin/retention", show_retention, "How long what is kept", ADMINISTER, answer=RetentionShown),
     Route("POST", "/v1/admin/retention", let_go, "Let go of what is too old now", ADMINISTER, answer=SweptShown),
-)
+))

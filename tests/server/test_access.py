@@ -101,6 +101,7 @@ ALLOWED = {
     "POST /v1/agents/{agent}/rollback": "agent_author operator admin",
     **{f"GET /v1/agents/{{agent}}/migrations{rest}": "agent_author operator admin"
        for rest in ("", "/{id}/summary", "/{id}/status")},
+    "GET /v1/migrations": "agent_author operator admin",
     "POST /v1/agents/{agent}/migrations": "agent_author admin",
     "PUT /v1/agents/{agent}/migrations/{id}/policies": "agent_author admin",
     **{f"POST /v1/agents/{{agent}}/migrations/{{id}}/{what}": "operator admin"

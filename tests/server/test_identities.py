@@ -223,6 +223,20 @@ def test_a_message_that_is_sent_again_after_its_name_was_linked_or_unlinked_is_a
     assert say(once) == first
 
 
+def test_an_export_is_not_remembered_under_its_key_and_a_link_is(house: Served) -> None:
+    tell(house, "nia")
+    admin, once = house.token("admin"), {"Idempotency-Key": "nia"}
+    made = [house.request("POST", "/v1/interlocutors/nia/identities", {"identity": "kiosk-15"}, admin, once)
+            for _ in range(2)]
+    assert made[0].json == made[1].json
+    other = house.request("POST", "/v1/interlocutors/nia/identities", {"identity": "kiosk-16"}, admin, once)
+    assert (other.status, other.code) == (409, "IDEMPOTENCY_MISMATCH")
+    export = {"Idempotency-Key": "export"}
+    assert house.request("POST", "/v1/interlocutors/nia/export", None, admin, export).status == 200
+    house.request("DELETE", "/v1/interlocutors/nia", token=admin)
+    assert house.request("POST", "/v1/interlocutors/nia/export", None, admin, export).status == 404
+
+
 def test_links_are_there_after_a_restart(tmp_path: Path) -> None:
     data, agents = desk(tmp_path)
     with served(data, agents, io.StringIO()) as site:

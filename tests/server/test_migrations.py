@@ -38,6 +38,10 @@ def test_a_plan_goes_from_the_draft_to_the_version_that_serves(house: Served) ->
     made = pen("POST", "/migrations")
     assert (made.status, made.json["state"], made.json["from_version"]) == (201, "pending", 1)
     plan = f"/migrations/{made.json['id']}"
+    everywhere = house.request("GET", "/v1/migrations", token=pen.token).json["items"]
+    assert [(one["id"], one["agent"]) for one in everywhere] == [(made.json["id"], "tours")]
+    stranger = house.token("operator", tenant="rival")
+    assert house.request("GET", "/v1/migrations", token=stranger).json["items"] == []
     shown = pen("GET", f"{plan}/summary").json
     assert (shown["conversations"], shown["scenarios"][0]["scenario"]) == (1, "trip")
     assert chief("POST", f"{plan}/deploy").status == 409
