@@ -44,7 +44,7 @@ def begun(desk: Desk, matched: Matched) -> None:
             if name in matched.barred:
                 desk.notes.setdefault("barred", []).append(name)
             continue
-        if name in desk.words:
+        if name in desk.words and desk.words[name].move != "go":
             desk.notes.setdefault("not_begun", []).append(name)
             continue
         if not told and (rule := _answer(desk, matched, score)):

@@ -69,7 +69,7 @@ def orchestrate(who: Identified, sensed: Sensed, knowledge: Knowledge, retrieved
     if who.instances:
         desk.load(changes)
         gone_on(desk, bool(matched.rules))
-    if retrieved.hits.scenarios or matched.begins:
+    if retrieved.hits.scenarios or matched.begins or matched.words:
         begun(desk, matched)
     standings = nested(who, desk.ledger, desk.view, tuple(desk.standings), desk.notes)
     return Orchestrated(standings=standings, knowledge=desk.knowledge, names=desk.ledger.names,

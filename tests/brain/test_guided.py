@@ -130,6 +130,13 @@ async def test_a_scenario_that_rests_is_taken_up_by_a_word() -> None:
     assert (talk.step, run.reply) == ("trip/when", "Which day?")
 
 
+async def test_a_word_that_cannot_be_followed_leaves_it_to_likeness_whether_a_scenario_begins() -> None:
+    async with guided(word("go", "where", "sum")) as (talk, _):
+        run = await talk.say("somebody wants to travel")
+    assert talk.step == "trip/where"
+    assert "no transition leads from where to sum" in refused(run)
+
+
 async def test_a_scenario_that_a_model_does_not_want_does_not_begin() -> None:
     async with guided(word("stay")) as (talk, _):
         run = await talk.say("somebody wants to travel")
