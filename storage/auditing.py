@@ -10,6 +10,7 @@ import msgspec
 
 from ruche.storage import merkle
 from ruche.storage.collection import Collection, Values
+from ruche.storage.entries import entry
 from ruche.storage.errors import Conflict, NotFound
 from ruche.storage.fields import Id, Stored
 from ruche.storage.keyring import Keyring, Tenant
@@ -18,7 +19,6 @@ from ruche.storage.model.record import AdvisoryAdded, AnyRecord, HoldSet, Person
 from ruche.storage.model.run import canonical
 from ruche.storage.overlay import Change
 from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, PersonRow, RunRow
-from ruche.storage.runs import entry
 from ruche.storage.vault import DataKey, key_id
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -11,6 +11,7 @@ from ruche.storage import platform, vault
 from ruche.storage.checkpoints import PublicKey
 from ruche.storage.collection import Values
 from ruche.storage.datafiles import DataFiles
+from ruche.storage.entries import Place
 from ruche.storage.errors import Conflict, Erased, IntegrityError, NotFound, StorageFull, StorageStopped
 from ruche.storage.expiry import Days, expired
 from ruche.storage.feed import Feed
@@ -24,7 +25,6 @@ from ruche.storage.query import Query
 from ruche.storage.quiet import Quiet
 from ruche.storage.retention import Dropped, Retention, Rules
 from ruche.storage.rows import AdvisoryRow, ErasureRow, HoldRow, PersonRow, RunRow
-from ruche.storage.runs import Place
 
 KEY_BACKUP_DAYS: Final = 30
 """How long a backup of the keyring may be kept: only when the last one is gone, an erasure is complete."""

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidTag
 from ruche.storage import frames, vault
 from ruche.storage.checkpoints import Checkpoint, Note, read_checkpoint, read_note
 from ruche.storage.collection import Collection, Values, collections
+from ruche.storage.entries import Entry, Order, Place, entries_of_heads, entry, entry_of
 from ruche.storage.errors import ConfigurationError, Erased, IntegrityError, RucheError
 from ruche.storage.heads import read_heads
 from ruche.storage.keyfile import read_lines
@@ -26,7 +27,7 @@ from ruche.storage.mark import read_mark
 from ruche.storage.merkle import leaf_hash
 from ruche.storage.notary import KeyLine, read_history, read_notes
 from ruche.storage.rows import MODELS
-from ruche.storage.runs import KIND, Entry, Order, Place, entries_of_heads, entry, entry_of
+from ruche.storage.runs import KIND
 from ruche.storage.segment import open_frame, segment_cipher
 from ruche.storage.tablefacts import TableFacts, read_tables
 

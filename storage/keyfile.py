@@ -18,7 +18,7 @@ from ruche.storage.errors import IntegrityError, StorageStopped
 from ruche.storage.keyline import LineReader, Place, WrappedKey, read_line, written_line
 from ruche.storage.mark import Mark
 
-_KIND: Final = b"K"
+KIND: Final = b"K"
 _PIECE: Final = 1 << 22
 Extent = tuple[Place, Place]
 """Where a line begins and ends."""
@@ -104,7 +104,7 @@ class KeyFile:
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
-            frames.read_header(file.read(frames.HEADER.size), _KIND, self.path)
+            frames.read_header(file.read(frames.HEADER.size), KIND, self.path)
             found = frames.read_along(file, self.path, at)
             while (frame := _sound(found)) is not None:
                 yield frame
@@ -133,7 +133,7 @@ class KeyFile:
         """These lines and no others, in one step. Raises StorageFull (the old file is left) or StorageStopped."""
         counted = itertools.count(1)
         pieces = (written_line(line, next(counted)) for line in lines)
-        self._replace(_together(itertools.chain([frames.header(_KIND, frames.new_salt(), 1)], pieces)))
+        self._replace(_together(itertools.chain([frames.header(KIND, frames.new_salt(), 1)], pieces)))
         self._count = self._sequence = next(counted) - 1
         self._queued.clear()
 
@@ -163,7 +163,7 @@ class KeyFile:
         """The content but for some extents, under another header. Raises IntegrityError before anything else."""
         if _hashed(self.path, 0, self._end, hashlib.sha256()).digest() != self._hash.digest():
             raise self._damaged(_first_bad(self.path))
-        yield frames.header(_KIND, frames.new_salt(), 1)
+        yield frames.header(KIND, frames.new_salt(), 1)
         at = frames.HEADER.size
         for begin, end in (*gone, (self._end, self._end)):
             yield from _pieces(self.path, at, begin)
@@ -239,28 +239,9 @@ class KeyFile:
 
 def read_lines(content: bytes, path: Path) -> tuple[Sequence[WrappedKey], int]:
     """The lines of a keyring file and where its good part ends."""
-    frames.read_header(content, _KIND, path)
+    frames.read_header(content, KIND, path)
     found = frames.scan(content)
     return [read_line(frame) for frame in found.frames], found.end
-
-
-def salvaged_lines(path: Path) -> int:
-    """Write a damaged keyring anew with the lines that are sound; how many damaged places there were. Keys that stood
-    there are gone. Raises IntegrityError when the file's beginning is damaged."""
-    content = path.read_bytes()
-    frames.read_header(content, _KIND, path)
-    found, mark = frames.scan(content), Mark(path.with_name("mark"), platform.Disk())
-    known = mark.read()
-    mark.close()
-    later = frames.frames_after(content, found.bad) if found.bad is not None else []
-    if found.end >= known and not later:
-        return 0  # whole, or torn where nobody was told of it
-    sound = found.frames + later
-    gaps = sum(one.end != following.start for one, following in itertools.pairwise(sound))
-    lines = [written_line(read_line(frame), number) for number, frame in enumerate(sound, 1)]
-    platform.write_atomically(path, b"".join([content[:frames.HEADER.size], *lines]))
-    path.with_name("mark").unlink(missing_ok=True)
-    return max(1, gaps)
 
 
 def checked(content: bytes, known: Extents, path: Path) -> bytes:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from ruche.storage import platform
+from ruche.storage.entries import Order
 from ruche.storage.errors import StorageStopped
-from ruche.storage.runs import Order
 from ruche.storage.treefile import HASH, TreeFile, hashes
 
 _OPEN_TREES: Final = 64

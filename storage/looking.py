@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ruche.storage.entries import Entry
 from ruche.storage.errors import IntegrityError
 from ruche.storage.evidence import Evidence, Fault, blob_key
 from ruche.storage.model.canonical import as_written
 from ruche.storage.model.handoff import PERSON
 from ruche.storage.model.record import AdvisoryAdded
 from ruche.storage.model.run import IMPORTED, Run, canonical, genesis
-from ruche.storage.runs import Entry
 
 _run = msgspec.json.Decoder(Run).decode
 _advisory = msgspec.msgpack.Decoder(AdvisoryAdded).decode

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 from ruche.storage import vault
 from ruche.storage.collection import Collection
 from ruche.storage.datafiles import DataFiles
+from ruche.storage.entries import Entry, entry
 from ruche.storage.errors import ConfigurationError, Erased
 from ruche.storage.heads import COLUMN, Heads, SessionHead
 from ruche.storage.rows import ErasureRow, EventsRow, RunRow, SessionRow
-from ruche.storage.runs import Entry, entry
 
 _DAY_MS: Final = 86_400_000
 _AGED: Final = ("runs", "sessions", "idempotency", "effects", "dead_letters", "episodes", "utterances")

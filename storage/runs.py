@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from ruche.storage import frames, merkle, platform
 from ruche.storage.collection import Collection, Values
+from ruche.storage.entries import Entry, Order, Place, day_of, entries_of_heads, entry, entry_of
 from ruche.storage.errors import IntegrityError, StorageStopped
 from ruche.storage.heads import Heads, SessionHead, read_heads, write_heads
 
@@ -27,41 +28,7 @@ _EPOCH: Final = date(1970, 1, 1)
 _DAY_MS: Final = 86_400_000
 _OPEN_FILES: Final = 4
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
-
-
-class Place(NamedTuple):
-    """Where an entry's frame lies: days since 1970, byte offset, length."""
-
-    day: int
-    place: int
-    length: int
-
-
-Order = tuple[int, int]
-"""Journal sequence of an entry, and how many entries of that frame came before it: the order of the audit logs."""
-
-
-class Entry(NamedTuple):
-    """A frame of a day file: journal sequence, tenant tag, table number, schema, stored values, place and leaf hash;
-    `part` counts the entries of the same journal frame before it.
-
-    Of a day that was dropped only sequence, tag, table and leaf are left; `values` is None.
-    """
-
-    sequence: int
-    tag: int
-    number: int
-    schema: int
-    values: Values | None
-    place: Place
-    leaf: bytes
-    part: int = 0
-
-    @property
-    def order(self) -> Order:
-        return self.sequence, self.part
 
 
 class _Open:
@@ -90,7 +57,7 @@ class DayFiles:
         self._open: dict[int, _Open] = {}
         self._known: dict[int, int] = {}
         self._replaying = True
-        self.dropped = {_day(path) for path in directory.glob("*.heads")}
+        self.dropped = {day_of(path) for path in directory.glob("*.heads")}
         """Days whose entries are gone, their heads left."""
         self._read_heads: dict[int, dict[tuple[int, str], SessionHead]] = {}
         for day in self.dropped:
@@ -161,7 +128,7 @@ class DayFiles:
 
     def days(self) -> list[int]:
         """Days that have a file, oldest first."""
-        return sorted(_day(path) for path in self._directory.glob("*.day"))
+        return sorted(day_of(path) for path in self._directory.glob("*.day"))
 
     def body(self, place: Place) -> bytes:
         """The sealed bytes of the entry at a place. Raises IntegrityError naming file and offset."""
@@ -287,36 +254,6 @@ class DayFiles:
         return _Open(descriptor, end, {
             (frame.sequence, frame.batch - 1): Place(day, start + frame.start, frame.end - frame.start)
             for frame in found.frames + later})
-
-
-def entry(tag: int, collection: Collection, values: Values) -> bytes:
-    """The bytes that the audit log is over: who, which table in which version, and the row as it is stored."""
-    return _encode((tag, collection.number, collection.model.schema, *values))
-
-
-def entry_of(day: int, frame: frames.Frame) -> Entry:
-    """Raises IntegrityError for a body that is no entry."""
-    place = Place(day, frame.start, frame.end - frame.start)
-    try:
-        tag, number, schema, *values = _decode(frame.body)
-    except (msgspec.DecodeError, ValueError, TypeError):
-        raise IntegrityError(f"the entry at byte {frame.start} is not one that this engine writes",
-                             offset=frame.start) from None
-    return Entry(frame.sequence, tag, number, schema, tuple(values), place, merkle.leaf_hash(frame.body),
-                 frame.batch - 1)
-
-
-def entries_of_heads(path: Path) -> list[Entry]:
-    """What is left of a dropped day. Raises IntegrityError."""
-    place = Place(_day(path), 0, 0)
-    heads = read_heads(path)
-    parts = heads.parts or (0,) * len(heads.entries)
-    return [Entry(sequence, tag, number, 0, None, place, leaf, part)
-            for (sequence, tag, number, leaf), part in zip(heads.entries, parts, strict=True)]
-
-
-def _day(path: Path) -> int:
-    return (date.fromisoformat(path.stem) - _EPOCH).days
 
 
 def _read_from(descriptor: int, at: int) -> bytes:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ruche.storage import frames, platform, segment
 from ruche.storage.errors import ConfigurationError, IntegrityError
-from ruche.storage.keyfile import salvaged_lines
+from ruche.storage.keyfile import KIND
+from ruche.storage.keyline import read_line, written_line
 from ruche.storage.keyring import Keyring, KeySource
 from ruche.storage.mark import Mark
 from ruche.storage.restore import prove
@@ -91,7 +92,7 @@ def _copied(source: Path, building: Path) -> None:
 
 
 def _mended(building: Path, keys: KeySource) -> Salvaged:
-    lost_keys = salvaged_lines(building / "keys" / "keyring")
+    lost_keys = _mend_keys(building / "keys" / "keyring")
     aside = tuple(_set_aside(building))
     ring = Keyring(building / "keys" / "keyring", keys.root_key())
     try:
@@ -107,6 +108,25 @@ def _mended(building: Path, keys: KeySource) -> Salvaged:
         sessions, runs, problems = prove(store)
     return Salvaged(tuple(gap._replace(covered=gap.last <= base) for gap in gaps), lost_keys, aside, entries, sessions,
                     runs, tuple(problems))
+
+
+def _mend_keys(path: Path) -> int:
+    """Write a damaged keyring anew with the lines that are sound; how many damaged places there were. Keys that stood
+    there are gone. Raises IntegrityError when the file's beginning is damaged."""
+    content = path.read_bytes()
+    frames.read_header(content, KIND, path)
+    found, mark = frames.scan(content), Mark(path.with_name("mark"), platform.Disk())
+    known = mark.read()
+    mark.close()
+    later = frames.frames_after(content, found.bad) if found.bad is not None else []
+    if found.end >= known and not later:
+        return 0  # whole, or torn where nobody was told of it
+    sound = found.frames + later
+    gaps = sum(one.end != following.start for one, following in itertools.pairwise(sound))
+    lines = [written_line(read_line(frame), number) for number, frame in enumerate(sound, 1)]
+    platform.write_atomically(path, b"".join([content[:frames.HEADER.size], *lines]))
+    path.with_name("mark").unlink(missing_ok=True)
+    return max(1, gaps)
 
 
 def _opened(building: Path, keys: KeySource) -> Store:

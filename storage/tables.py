@@ -17,6 +17,7 @@ import duckdb
 
 from ruche.storage.collection import Collection, Values
 from ruche.storage.connection import Appender, Connection
+from ruche.storage.entries import Entry, Order, Place
 from ruche.storage.errors import Unavailable
 from ruche.storage.filling import fill
 from ruche.storage.log import AuditLog
@@ -25,7 +26,7 @@ from ruche.storage.platform import memory_mb
 from ruche.storage.query import Query
 from ruche.storage.question import Question, names_of
 from ruche.storage.reading import Reading
-from ruche.storage.runs import DayFiles, Entry, Order, Place
+from ruche.storage.runs import DayFiles
 from ruche.storage.seats import Seats
 from ruche.storage.sieve import Sieves
 from ruche.storage.sweeping import Sweeping

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from ruche.storage import merkle
 from ruche.storage.advisories import KINDS, NotAllowed, Override, State, body, check, fold
+from ruche.storage.entries import entry
 from ruche.storage.errors import Conflict, NotFound
 from ruche.storage.fields import Clear, Id, Sealed, Stored
 from ruche.storage.model.record import AdvisoryAdded
-from ruche.storage.runs import entry
 from tests.storage.conftest import Opener
 from tests.storage.records import NOW_MS, Conversation
 
