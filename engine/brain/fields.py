@@ -94,7 +94,9 @@ def _way(words: list[str]) -> str:
 
 def _allowed(values: tuple[str, ...]) -> dict[str, str]:
     found = {phrase(value): value for value in values}
-    return {**found, **_short_names(found)}
+    joined = {form: value for key, value in found.items() if "-" in key
+              for form in (key.replace("-", ""), key.replace("-", " ")) if form not in found}
+    return {**found, **joined, **_short_names(found)}
 
 
 def _short_names(names: dict[str, str]) -> dict[str, str]:

@@ -61,6 +61,12 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return any(one.exclusive for one in self.contributions)
 
     @property
+    def binding(self) -> bool:
+        """True when the reply asks for a yes to what a tool is to do: it must show that as it is."""
+        return any(one.kind == "CONFIRM" and one.pending is not None and one.pending.subject != HANDOFF
+                   for one in self.contributions)
+
+    @property
     def unaided(self) -> dict[str, Any]:
         """The plan for the composer, where a generator was to speak and does not: sentences that were to be worded
         anew are said as the author wrote them."""
@@ -245,6 +251,8 @@ def _plain(speaker: Speaker, contributions: tuple[Contribution, ...], response_t
         "variables": {name: "known" if name in known else "unknown" for name in agent.fields} if model else {},
         "unmatched": speaker.sure(agent.unmatched),
     }
+    if plain["must_avoid"] and not model:
+        plain["refusal"] = speaker.sure(agent.refusal)
     if model and tone:
         plain["tone"] = tone
     return plain

@@ -33,6 +33,9 @@ _HEARD: Any = str | list[int | float]
 """What a stream gives: a sentence, or at its end the tokens in and out, and the cost where it was counted."""
 
 
+_BOUND = "a question that a yes is bound to is asked in the author's words"
+
+
 class Spoken(msgspec.Struct, frozen=True, kw_only=True):
     """A draft as the channel shows it. `segments` were released already and are its beginning."""
 
@@ -56,8 +59,9 @@ class Voice:
         self._who, self._planned, self._matched, self._language = who, planned, matched, language
         self._generator, self._channel, self._tape, self._budget = generator, channel, tape, budget
         self._private = private
-        self._withheld = withheld and generator.name != "composer"
-        self.model = generator.name != "composer" and not planned.exclusive and not self._withheld
+        self._unaided = "" if generator.name == "composer" else (
+            "the turn holds orders to the model" if withheld else _BOUND if planned.binding else "")
+        self.model = generator.name != "composer" and not planned.exclusive and not self._unaided
 
     async def speak(self, gate: Gate, stage: Stage) -> Spoken:
         if self._planned.exclusive:
@@ -68,8 +72,8 @@ class Voice:
 
     async def draft(self, hints: tuple[str, ...] = ()) -> Spoken:
         """A whole reply; `hints` say what was wrong with the last one."""
-        if self._withheld:
-            return Spoken(text=self.shown(compose(self._planned.unaided)), fault="the turn holds orders to the model")
+        if self._unaided:
+            return Spoken(text=self.shown(compose(self._planned.unaided)), fault=self._unaided)
         prompt = self._prompt(hints)
         made, fault = await asked(self._tape, "generate", _request(prompt), lambda: self._generated(prompt),
                                   Generated, self._budget.of(SECONDS) if self.model else None)

@@ -23,6 +23,8 @@ _OPENERS = re.compile(
     r"|(?P<greeting>hello|hi|good (?:morning|afternoon|evening))(?=[,!])"
     r"|(?P<assent>sure|of course|certainly|okay|ok|great|all right|understood)(?=[,!.])"
     r"|(?P<thanks>thanks|thank you)(?=[,!]))[,!.]\s+", re.IGNORECASE)
+GREETING = 100
+"""Priority from which a contribution greets and answers nothing."""
 _NOISE = re.compile(r"[\W_]+")
 _FINISHED = (".", "!", "?", "…", ":", ";", "。", "！", "？", ")", '"', "”")
 
@@ -41,16 +43,20 @@ class Composer:
 
 
 def compose(plan: dict[str, Any]) -> str:
-    """The reply to a plan; its `unmatched` text when no contribution can be said."""
+    """The reply to a plan; its `unmatched` text when no contribution can be said, and its `refusal` where all that
+    would answer must be avoided. A question is said whole: nobody says yes to what was left out of it."""
     speech = _Speech(plan.get("must_avoid", ()))
     spoken = [(part, text) for part in _ordered(plan.get("contributions", ())) if (text := _spoken(part))]
-    for _, text in (pair for pair in spoken if not _asks(*pair)):
-        speech.say(text)
+    statements = [pair for pair in spoken if not _asks(*pair)]
+    heard = [speech.say(text) for _, text in statements]
+    answers = [said for (part, _), said in zip(statements, heard, strict=True) if part.get("priority", 0) < GREETING]
+    if answers and not any(answers):
+        speech.say(str(plan.get("refusal", "")))
     for text in plan.get("must_include", ()):
         if not speech.has(text) and not any(_key(text) in _key(other) for _, other in spoken):
             speech.say(text)
-    for _, text in (pair for pair in spoken if _asks(*pair)):
-        speech.say(text)
+    for part, text in (pair for pair in spoken if _asks(*pair)):
+        speech.say(text, whole=part["kind"] in ("ASK", "CONFIRM"))
     return speech.text() or str(plan.get("unmatched", ""))
 
 
@@ -87,15 +93,18 @@ class _Speech:
         self._openers: set[str] = set()
         self._avoided = [key for key in map(_key, avoided) if key]
 
-    def say(self, text: str) -> None:
-        """Add a contribution, without the sentences that were said already or must be avoided."""
-        said = [part for part in map(self._sentence, sentences(text)) if part]
+    def say(self, text: str, *, whole: bool = False) -> bool:
+        """Add a contribution, without the sentences that were said already or (unless `whole`) must be avoided. False
+        when nothing may be said of it."""
+        parts = [part for part in sentences(text) if whole or not self._avoids(part)]
+        said = [part for part in map(self._sentence, parts) if part]
         if not said:
-            return
+            return bool(parts)
         if self._parts:
             self._parts[-1] = _closed(self._parts[-1])
         said[-1] = said[-1].rstrip()
         self._parts.extend(said)
+        return True
 
     def has(self, text: str) -> bool:
         return _key(text) in _key("".join(self._parts))
@@ -103,10 +112,15 @@ class _Speech:
     def text(self) -> str:
         return "".join(self._parts).strip()
 
+    def _avoids(self, sentence: str) -> bool:
+        if not self._avoided:
+            return False
+        words = f" {_key(sentence)} "
+        return any(f" {avoided} " in words for avoided in self._avoided)
+
     def _sentence(self, sentence: str) -> str:
         key = _key(sentence)
-        words = f" {key} "
-        if key in self._said or any(f" {avoided} " in words for avoided in self._avoided):
+        if key in self._said:
             return ""
         self._said.add(key)
         return self._without_opener(sentence)

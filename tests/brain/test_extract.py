@@ -244,3 +244,10 @@ def test_the_distance_between_words_is_symmetric_and_zero_only_for_equals(left: 
     there, back = distance(left, right, 8), distance(right, left, 8)
     assert there == back
     assert (there == 0) is (left == right)
+
+
+@pytest.mark.parametrize("text", ["a checkup please", "check up", "one check-up"])
+def test_a_value_with_a_hyphen_is_known_without_it(text: str) -> None:
+    field = compile_field(InterlocutorField(name="treatment", allowed=("check-up", "filling")))
+    source = Source(text=text, lower=text, words=words_of(text), answer="", statement=True, place=Place(today=FRIDAY))
+    assert [one.value for one in extract(source, Wanted(open=(field,)))] == ["check-up"]

@@ -133,3 +133,19 @@ def test_no_piece_of_a_split_reply_is_too_long_and_no_word_is_lost(text: str, li
 @given(st.text(max_size=100))
 def test_stripping_markdown_never_fails_on_any_text(text: str) -> None:
     assert len(strip_markdown(text)) <= len(text) + 2 * text.count("[")
+
+
+def test_a_question_is_said_whole_or_stopped_by_the_gate_but_never_in_part() -> None:
+    asking = part("CONFIRM", "We book it for Mr Guarantee. Shall I?")
+    assert compose(plan(asking, must_avoid=["guarantee"])) == "We book it for Mr Guarantee. Shall I?"
+
+
+def test_where_all_that_would_answer_must_be_avoided_the_reply_says_so() -> None:
+    told = {**plan(part("INFORM", "We guarantee it."), part("ASK", "And your name?"), must_avoid=["guarantee"]),
+            "refusal": "I may not say that."}
+    assert compose(told) == "I may not say that. And your name?"
+    hello = {**part("INFORM", "Good morning."), "priority": 100}
+    assert compose({**told, "contributions": [hello, *told["contributions"]]}) == (
+        "Good morning. I may not say that. And your name?")
+    beside = {**told, "contributions": [*told["contributions"], part("INFORM", "It is fine.")]}
+    assert compose(beside) == "It is fine. And your name?"
