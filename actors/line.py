@@ -238,7 +238,7 @@ class Line:
         turn = LogicalTurn(running.open, self.hosting.new_id(), running.group, running.messages, running.callers,
                            running.writing, [*running.replaces, running.turn_id],
                            [*running.former, running.epitaph], running.earlier, running.absorbed, opened=running.opened,
-                           changed=running.changed)
+                           peace=running.peace, changed=running.changed)
         running.replaced = True
         return self._rethink(running, turn)
 

@@ -15,7 +15,7 @@ from ruche.actors.ledger import Ledger
 from ruche.actors.stage import SessionStage
 from ruche.storage.model.conversation import Message, SessionState
 from ruche.storage.model.handoff import Intervention
-from ruche.storage.model.record import EffectSettled
+from ruche.storage.model.record import EffectSettled, TriedAgain
 from ruche.storage.model.run import Run, TapeEntry
 from ruche.storage.model.turn import Turn
 
@@ -117,6 +117,8 @@ class LogicalTurn:
     """Activations that ended while they worked on it, and processes that died after they had begun it anew."""
     recovered: bool = False
     """A process that died has left it, and this one has not yet journalled that it begins it."""
+    peace: TriedAgain | None = None
+    """What takes the count of this start back, should the engine stop in peace before the turn has ended."""
     lost: BaseException | None = None
     """Why the message of a held turn could not be kept."""
     stage: SessionStage | None = None

@@ -20,7 +20,7 @@ from ruche.actors.outcome import answer_of
 from ruche.actors.recall import left_behind, recall, recall_session, stranger
 from ruche.actors.refusals import unkept
 from ruche.actors.repeats import Known, known
-from ruche.actors.worker import work_through
+from ruche.actors.worker import make_peace, work_through
 from ruche.plugins.errors import InvalidRequest, MailboxFull, NotFound, RucheError, StorageFull, Unavailable
 from ruche.storage.model.conversation import Message, SessionKey
 from ruche.storage.model.event import Event
@@ -64,6 +64,7 @@ class SessionActor(AioActor):
             self._go_on()
 
     async def on_stop(self) -> None:  # type: ignore[override]
+        await make_peace(self._line)
         await self._hand_over()
 
     async def on_failure(self, *_: object) -> None:  # type: ignore[override]

@@ -83,11 +83,21 @@ async def _own_up(line: Line, turn: LogicalTurn) -> None:
     """Journal that this process begins a turn that another had in hand when it died."""
     record = TriedAgain(tenant=line.key.tenant, at_ms=line.hosting.clock_ms(), session_id=turn.open.state.id,
                         messages=tuple(message.id for message in turn.messages), tries=turn.crashes + 1)
-    turn.recovered = False
+    turn.recovered, turn.peace = False, replace(record, tries=turn.crashes)
     try:
         await line.hosting.scribe.commit(record)
     except RucheError as error:
         log.warning("turn %s begins anew unrecorded (%s)", turn.turn_id, error.code)
+
+
+async def make_peace(line: Line) -> None:
+    """The engine stops and nothing died: a start that was cut short in good order does not count."""
+    for turn in (*line.turns(), *(item for item in line.owed if isinstance(item, LogicalTurn))):
+        if turn.peace is not None:
+            try:
+                await line.hosting.scribe.commit(turn.peace)
+            except RucheError as error:
+                log.warning("turn %s keeps the count of this start (%s)", turn.turn_id, error.code)
 
 
 def _is_next(line: Line, turn: LogicalTurn) -> bool:

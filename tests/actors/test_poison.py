@@ -124,6 +124,43 @@ async def test_a_start_is_counted_for_what_was_begun_and_for_nothing_that_waited
 
 
 @pytest.mark.anyio
+async def test_a_start_that_is_stopped_in_good_order_is_not_counted_however_often(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain(never)) as it:
+        await it.say("one", want="accepted")
+        image = died(tmp_path)
+    async with rig(image, ScriptedBrain(never)) as it:
+        await recover(it.directory, it.hosting, it.store.unanswered())
+        await it.hosting.brain.begun.wait()  # type: ignore[attr-defined]
+        image = died(image)
+    for _ in range(MOST + 2):
+        brain = ScriptedBrain(never)
+        async with rig(image, brain) as it:
+            assert [one.tries for one in it.store.unanswered()] == [1], "one start died, the others were stopped"
+            await recover(it.directory, it.hosting, it.store.unanswered())
+            await brain.begun.wait()
+            assert [one.tries for one in it.store.unanswered()] == [2]
+    async with rig(image, ScriptedBrain()) as it:
+        assert [one.tries for one in it.store.unanswered()] == [1]
+        await recover(it.directory, it.hosting, it.store.unanswered())
+        await it.turn("two")
+        assert it.store.unanswered() == []
+
+
+@pytest.mark.anyio
+async def test_a_stopped_start_is_not_counted_for_a_turn_that_replaced_the_one_it_had_begun(tmp_path: Path) -> None:
+    async with rig(tmp_path, ScriptedBrain(never), channel_bases=AT_ONCE) as it:
+        await it.say("one", WEB, want="accepted")
+        image = died(tmp_path)
+    brain = ScriptedBrain(never)
+    async with rig(image, brain, channel_bases=AT_ONCE) as it:
+        await recover(it.directory, it.hosting, it.store.unanswered())
+        await brain.begun.wait()
+        await it.say("two", WEB, want="accepted")
+    async with rig(image, ScriptedBrain()) as it:
+        assert [(one.message.text, one.tries) for one in it.store.unanswered()] == [("one", 0), ("two", 0)]
+
+
+@pytest.mark.anyio
 async def test_of_several_that_a_process_may_have_died_of_one_at_a_time_is_tried(tmp_path: Path) -> None:
     others = [replace(WEB, interlocutor=f"k{number}") for number in range(8)]
     async with rig(tmp_path, ScriptedBrain(never), channel_bases=AT_ONCE) as it:

@@ -129,6 +129,10 @@ BREAKS = (
     Break("the undoing is not kept with the turn", outcome, "committing", "*undoing, ", ""),
     Break("each try at undoing has a key of its own", compensating, "Compensation.deliver",
           """key = f"{item.payload['key']}:undo\"""", """key = f"{item.payload['key']}:undo:{item.attempts}\""""),
+    Break("a start that was stopped in good order counts", session, "SessionActor.on_stop",
+          "await make_peace(self._line)", "pass"),
+    Break("a turn that replaces another keeps its count", line, "Line._supersede", "peace=running.peace", "peace=None",
+          rare=True),
     Break("the watchdog does not bark", thinking, "think", "deadline=anyio.current_time() + hosting.turn_seconds", ""),
 )
 

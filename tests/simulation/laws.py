@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ruche.actors.logical import Taken
 from ruche.plugins.errors import StorageFull
+from ruche.storage.model.conversation import SessionKey
 from ruche.storage.model.event import Event
 from ruche.storage.model.record import (
     Accepted,
@@ -234,6 +235,16 @@ def taken_once(history: History, attempts: list[Attempt]) -> Iterator[str]:
     for (_, _, key), count in keys.items():
         if count > 1:
             yield f"the request {key} was accepted {count} times"
+
+
+def stopped_in_peace(before: list[Accepted], after: list[Accepted]) -> Iterator[str]:
+    """A process in which nothing failed, and which stopped in good order, holds a start against no message."""
+    tries = defaultdict[SessionKey, int](int)
+    for accepted in before:  # messages of one turn share the greatest count among them
+        tries[accepted.key] = max(tries[accepted.key], accepted.tries)
+    for accepted in after:
+        if accepted.tries > tries[accepted.key]:
+            yield f"{accepted.message.text} was begun by a process that stopped in good order: that counts"
 
 
 def _ends(event: Event) -> bool:

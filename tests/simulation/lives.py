@@ -29,7 +29,7 @@ from tests.simulation.brain import Effects, InjectedFault, SimulatedBrain
 from tests.simulation.clients import PATIENCE_S, Client, Evidence, Follower, Server
 from tests.simulation.disk import Disk, SimulatedStore
 from tests.simulation.hotel import Hotel
-from tests.simulation.laws import check
+from tests.simulation.laws import check, stopped_in_peace
 from tests.simulation.plan import Fault, Life, plan_of
 from tests.simulation.preempt import interruptible
 from tests.simulation.schedule import SimulatedLoop, SimulatedThreads
@@ -65,8 +65,11 @@ class Coroner(logging.Handler):
     def __init__(self, world: World) -> None:
         super().__init__(logging.ERROR)
         self._world = world
+        self.lives = set[int]()
+        """Those of the processes in which anything crashed."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.lives.add(self._world.life)
         if isinstance(record.args, tuple) and len(record.args) == 3 and record.args[1] not in INJECTED:
             self._world.violated("{} crashed of {}{}".format(*record.args))
 
@@ -80,9 +83,10 @@ class Simulation:
         self.plan = plan_of(seed)
         self.clients = [Client(person, self.evidence) for person in self.plan.people]
         self.followers = [Follower(number, self.evidence) for number in range(2)]
+        self.coroner = Coroner(self.world)
 
     def run(self) -> Report:
-        world, crashes, coroner = self.world, logging.getLogger("ruche.actors.exits"), Coroner(self.world)
+        world, crashes, coroner = self.world, logging.getLogger("ruche.actors.exits"), self.coroner
         crashes.addHandler(coroner)
         try:
             for life in self.plan.lives:
@@ -125,7 +129,8 @@ class Simulation:
     async def _main(self, life: Life, last: bool, threads: SimulatedThreads) -> None:
         world, loop = self.world, asyncio.get_running_loop()
         store = SimulatedStore(world, self.disk, threads)
-        world.note("START", "unanswered:", *(accepted.message.text for accepted in store.unanswered()))
+        before = store.unanswered()
+        world.note("START", "unanswered:", *(accepted.message.text for accepted in before))
         async with ActorSystem(clock=loop.time, threads=threads, grace=life.grace) as system:
             server = self._server(life, store)
             if life.blind_s:
@@ -145,7 +150,11 @@ class Simulation:
             server.closing = True
             world.note("STOP")
             stopping = world.now
-        await self._afterwards(outside, watching, server, system, cut=world.now >= stopping + life.grace)
+        cut = world.now >= stopping + life.grace
+        await self._afterwards(outside, watching, server, system, cut=cut)
+        if not cut and not life.faults and not life.full_at_write and world.life not in self.coroner.lives:
+            for broken in stopped_in_peace(before, store.unanswered()):
+                world.violated(broken)
 
     def _server(self, life: Life, store: SimulatedStore) -> Server:
         world, scribe = self.world, Scribe(store)  # type: ignore[arg-type]
