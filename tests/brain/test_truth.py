@@ -8,9 +8,10 @@ import pytest
 
 from ruche.actors.retriever import Retriever
 from ruche.plugins.embedders import HashingEmbedder
+from ruche.plugins.errors import ProviderFailed
 from ruche.storage.model.conversation import FieldValue, Profile
 from tests.brain.talk import Functions, bundle, talking
-from tests.brain.test_enforce import Scripted
+from tests.brain.test_enforce import SAFE, SPELL, Scripted
 
 pytestmark = pytest.mark.anyio
 
