@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from ruche.engine.server.errors import UnsupportedMedia
 from ruche.engine.server.limits import check_depth
+from ruche.engine.server.wording import worded
 from ruche.plugins.errors import DeadlineExceeded, InvalidRequest, Malformed
 from ruche.storage.secured import BadCursor
 
@@ -91,16 +92,12 @@ async def receive(request: web.Request) -> bytes:
 
 def invalid(reason: str) -> InvalidRequest:
     """A 422 that names the field and what it must be. Nothing of what was sent is repeated but a plain field name."""
-    path = _PATH.search(reason)
-    text = _PATH.sub("", reason)
-    if text.startswith("Object contains unknown field"):
-        name = _FIELD_NAME.search(text)
-        text, where = "unknown field", name[1] if name else ""
-    elif text.startswith("Object missing required field"):
-        name = _FIELD_NAME.search(text)
-        text, where = "required", name[1] if name else ""
-    else:
-        where = ""
+    path, where = _PATH.search(reason), ""
+    said = _PATH.sub("", reason)
+    text = worded(said)
+    if said.startswith("Object "):  # it contains a field that it should not, or misses one
+        name = _FIELD_NAME.search(said)
+        where = name[1] if name else ""
     joined = ".".join(part for part in (path[1] if path else "", where) if part)
     return InvalidRequest(f"{joined or 'body'}: {text}", fields=[{"path": joined, "message": text}])
 
