@@ -47,6 +47,13 @@ class Connection(RequestHandler):
         if not self._request_count:
             self.force_close()
 
+    async def finish_response(self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+                              ) -> tuple[web.StreamResponse, bool]:
+        """While the server stops, say that this was the connection's last answer: else the next request is lost."""
+        if self._close and isinstance(resp, web.StreamResponse) and not resp.prepared:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
     def handle_error(self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None,
                      message: str | None = None) -> web.StreamResponse:
         """Answer what never reached a handler, and close the connection."""
