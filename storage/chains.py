@@ -9,9 +9,9 @@ from ruche.storage.looking import Seen, fault_of
 
 
 def chain_faults(runs: Iterable[Seen], session: int, sequence: int,
-                 heads: Mapping[tuple[int, str], Set[int]]) -> Iterator[Fault]:
-    """`session` and `sequence` are the columns of these names; `heads` has the numbers of runs that were the last of a
-    dropped day, by tenant tag and session."""
+                 heads: Mapping[tuple[int, str], Set[int]], ends: Mapping[tuple[int, str], str]) -> Iterator[Fault]:
+    """`session` and `sequence` are the columns of these names; by tenant tag and session `heads` has the numbers of
+    runs that were the last of a dropped day, `ends` the hash that the session's state has of its last run."""
     found: dict[tuple[int, str], list[tuple[int, Seen]]] = {}
     for one in runs:
         if one.entry.values is not None:
@@ -20,6 +20,9 @@ def chain_faults(runs: Iterable[Seen], session: int, sequence: int,
     for owner, numbered in found.items():
         numbered.sort(key=lambda pair: pair[0])
         yield from _links(numbered, heads.get(owner, frozenset()))
+        last = numbered[-1][1]
+        if last.run is not None and ends.get(owner, last.run.hash) != last.run.hash:
+            yield fault_of(last, "its session's state does not name it as the last run")
 
 
 def _links(runs: Iterable[tuple[int, Seen]], heads: Set[int]) -> Iterator[Fault]:

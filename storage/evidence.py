@@ -44,6 +44,15 @@ class Fault(NamedTuple):
     id: str = ""
 
 
+class _State(msgspec.Struct):
+    """What is asked of a session's state."""
+
+    previous_run: str = ""
+
+
+_state = msgspec.msgpack.Decoder(_State).decode
+
+
 class Evidence:
     """Reads `directory` once, day by day. `keys` None means without keys."""
 
@@ -57,6 +66,8 @@ class Evidence:
         self._endings = {self.by_name[name].number for name in ("runs", "dead_letters")}
         self.keyring = None if keys is None else self._open_keyring(keys)
         self.live, self.gone = self._key_ids()
+        self.ends: dict[tuple[int, str], str] = {}
+        """By tenant tag and session the hash of the run that its state names as the last; where there are keys."""
         self.tables = self._read_tables()
         self.tail = dict[Order, Entry]()
         self.removed = set[tuple[int, str]]()
@@ -165,7 +176,7 @@ class Evidence:
     def _read_tables(self) -> TableFacts | None:
         path = self.directory / "tables.duckdb"
         try:
-            return read_tables(path, self.collections) if path.exists() else None
+            return read_tables(path, self.collections, self._end) if path.exists() else None
         except duckdb.Error as error:
             self._fault(f"the table file cannot be read ({type(error).__name__})", "tables.duckdb", 0)
             return None
@@ -225,8 +236,19 @@ class Evidence:
                 self.tail[sequence, part] = Entry(sequence, tag, number, collection.model.schema, tuple(values),
                                                   Place(0, 0, 0), leaf_hash(content), part)
                 part += 1
+            elif collection.name == "sessions":
+                self._end(tag, tuple(values))
             elif self.tables is not None:
                 self._take_row(self.tables, collection, tag, tuple(values))
+
+    def _end(self, tag: int, values: Values) -> None:
+        sessions = self.by_name["sessions"]
+        try:
+            opened = self.open(sessions, values)
+            if opened is not None:
+                self.ends[tag, values[sessions.key]] = _state(opened).previous_run
+        except (IntegrityError, msgspec.DecodeError):
+            self.faults.append(Fault("a session's state does not open", "tables.duckdb", id=values[sessions.key]))
 
     def _take_row(self, tables: TableFacts, collection: Collection, tag: int, values: Values) -> None:
         match collection.name:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
 from ruche.storage.collection import Collection, Values
 
+_ROWS: Final = 500
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
 
@@ -30,8 +31,10 @@ class TableFacts:
     """The last that is kept of every tool call, by tenant tag and key."""
 
 
-def read_tables(path: Path, collections: Sequence[Collection]) -> TableFacts | None:
-    """None for a file that was never checkpointed: the journal has everything. Raises duckdb.Error."""
+def read_tables(path: Path, collections: Sequence[Collection],
+                session: Callable[[int, Values], None] = lambda tag, values: None) -> TableFacts | None:
+    """None for a file that was never checkpointed: the journal has everything. `session` is told of each session's
+    row, with its tenant's tag; they are too many to keep. Raises duckdb.Error."""
     with duckdb.connect() as connection:
         connection.execute("ATTACH ? AS ruche (READ_ONLY)", [str(path)])
         connection.execute("USE ruche")
@@ -47,7 +50,12 @@ def read_tables(path: Path, collections: Sequence[Collection]) -> TableFacts | N
         for one in collections:
             if one.model.logged:
                 _read_logged(facts, one, rows)
-        _read_rest(facts, {one.name: one for one in collections}, rows)
+        named = {one.name: one for one in collections}
+        _read_rest(facts, named, rows)
+        found = connection.execute(_every(named["sessions"]))
+        while part := found.fetchmany(_ROWS):
+            for tag, *values in part:
+                session(tag, tuple(values))
         return facts
 
 
@@ -67,5 +75,8 @@ def _read_rest(facts: TableFacts, named: dict[str, Collection], rows: Rows) -> N
 
 
 def _whole(one: Collection, rows: Rows) -> list[tuple[int, Values]]:
-    found = rows(f"SELECT tenant, {', '.join(one.columns)} FROM {one.name}")  # noqa: S608 - our own names
-    return [(tag, tuple(values)) for tag, *values in found]
+    return [(tag, tuple(values)) for tag, *values in rows(_every(one))]
+
+
+def _every(one: Collection) -> str:
+    return f"SELECT tenant, {', '.join(one.columns)} FROM {one.name}"  # noqa: S608 - our own names

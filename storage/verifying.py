@@ -71,10 +71,10 @@ class Verifier:
         return _result("bytes", len(self._seen), faults, note)
 
     def chain(self) -> Result:
-        """2: each session's runs are numbered without a gap and point back at the run before."""
+        """2: each session's runs have no gap, point back at the run before, and end where its state says."""
         session, sequence = self._columns("runs", "session", "sequence")
         runs = [one for one in self._seen if one.entry.number == self._numbers["runs"]]
-        faults = list(chain_faults(runs, session, sequence, self._evidence.heads))
+        faults = list(chain_faults(runs, session, sequence, self._evidence.heads, self._evidence.ends))
         closed = sum(one.run is None and one.entry.values is not None for one in runs)
         return _result("chain", sum(one.entry.values is not None for one in runs), faults,
                        f"the links of {closed} runs are sealed or erased; their numbers were checked" if closed else "")

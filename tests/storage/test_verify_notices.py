@@ -16,7 +16,7 @@ from ruche.storage.checkpoints import Checkpoint, Signer, read_note
 from ruche.storage.evidence import Evidence
 from ruche.storage.keyfile import read_lines
 from ruche.storage.keyline import WrappedKey
-from ruche.storage.model.record import EffectReserved, EffectSettled, TurnCommitted
+from ruche.storage.model.record import EffectReserved, EffectSettled, SessionSaved, TurnCommitted
 from ruche.storage.overlay import Change
 from tests.storage.conftest import Opener
 from tests.storage.contents import advisory
@@ -334,3 +334,43 @@ def test_a_journal_that_ends_before_what_was_acknowledged_does_not_pass(
         assert "bytes" in failed(copy, keys=keys), end
     segment.unlink()
     assert "bytes" in failed(copy, keys=keys)
+
+
+def test_a_session_that_was_put_back_to_an_earlier_state_is_noticed(open_store: Opener, tmp_path: Path) -> None:
+    """The older state is sealed rightly, for the same row: only the chain tells that it is not the last one."""
+    store, talks = open_store(), [Conversation(f"s{number}", session_key(person=f"p{number}")) for number in range(3)]
+    store.append([talk.turn() for talk in talks])
+    store.close()
+    data, rows = tmp_path / "data", "SELECT state FROM sessions WHERE id = 's1'"
+    with duckdb.connect(str(data / "tables.duckdb"), read_only=True) as connection:
+        earlier = connection.execute(rows).fetchall()[0][0]
+    store = open_store()
+    store.append([talk.turn() for talk in talks])
+    store.close()
+    assert failed(data) == set()
+    with duckdb.connect(str(data / "tables.duckdb")) as connection:
+        connection.execute("UPDATE sessions SET state = ? WHERE id = 's1'", [earlier])
+    found = report(data)["chain"]
+    assert [(fault["id"], fault["what"]) for fault in found["faults"]] == [
+        ("s1-t00001", "its session's state does not name it as the last run")]
+    assert failed(data, keys=False) == set()
+    with duckdb.connect(str(data / "tables.duckdb")) as connection:
+        connection.execute("UPDATE sessions SET state = ? WHERE id = 's2'", [earlier])
+    assert report(data)["bytes"]["faults"][0]["id"] == "s2"
+
+
+def test_a_state_that_the_journal_alone_holds_is_compared_with_the_chain_as_well(
+        open_store: Opener, tmp_path: Path) -> None:
+    store, talk = open_store(), Conversation()
+    store.append([talk.turn()])
+    store.apply()
+    store.checkpoint()
+    older = talk.state
+    store.append([talk.turn()])
+    talk.state = msgspec.structs.replace(talk.state, previous_run=older.previous_run)
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert failed(tmp_path / "copy") == set()
+    store.append([SessionSaved(tenant="acme", at_ms=NOW_MS, session=talk.state)])
+    shutil.rmtree(tmp_path / "copy")
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert failed(tmp_path / "copy") == {"chain"}
