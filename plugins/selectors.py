@@ -51,18 +51,20 @@ class AdaptiveK:
     """Cuts at the first drop larger than the mean drop times `2.25 / alpha`: fewer are kept as `alpha` (0.5-5) grows.
 
     At the default of 1.5 the factor is 1.5, which is where the papers' own formula (factor = alpha, so that strictness
-    ran the wrong way) cuts with its default.
+    ran the wrong way) cuts with its default. What the first leads by more than `lead` is cut as well: of two items
+    alone no drop is larger than usual.
     """
 
     alpha: float = 1.5
     min_score: float = 0.4
+    lead: float = math.inf
 
     def select(self, scores: Sequence[float], *, max_k: int = 20, min_k: int = 1) -> Selection:
         keep = _above(scores, self.min_score)
         drops = [upper - lower for upper, lower in pairwise(scores[:keep])]
         bound = 2.25 / self.alpha * sum(drops) / len(drops) if drops else 0.0
         for place, drop in enumerate(drops, start=1):
-            if place >= min_k and drop > bound + 1e-9:
+            if place >= min_k and (drop > bound + 1e-9 or scores[0] - scores[place] > self.lead + 1e-9):
                 keep = place
                 break
         return _first(scores, keep, max_k, min_k, "adaptive_k")
@@ -212,6 +214,10 @@ NAMES: dict[str, Callable[..., Selector]] = {
 
 
 Kind = Literal["rule", "scenario", "intent", "knowledge"]
+LEAD = 0.25
+"""Of rules. On visible rows of banking77 and clinc150 (15 to 150 rules, with and without examples) exactly the rule
+that was meant matched for 63.0 % of the messages, without it for 50.1; where two messages were made one, exactly both
+for 33.3 and 31.6 %. With 0.3 60.3 and 33.3, with 0.2 66.3 and 31.7, with 0.1 71.1 and 19.4."""
 
 
 def selector_for(kind: Kind, min_score: float) -> tuple[Selector, int]:
@@ -220,7 +226,7 @@ def selector_for(kind: Kind, min_score: float) -> tuple[Selector, int]:
     `min_score` is the threshold on the embedder's scale. Memories, whose vectors are at hand, go by `Topics`.
     """
     if kind == "rule":
-        return AdaptiveK(min_score=min_score), 10
+        return AdaptiveK(min_score=min_score, lead=LEAD), 10
     if kind == "scenario":
         return Entropy(low=1, medium=2, high=3, min_score=min_score), 5
     if kind == "knowledge":

@@ -15,10 +15,15 @@ from typing import Any, NamedTuple
 from bench.suites.asking import Asking, sampled, share
 from ruche.plugins.contracts import Hits
 from ruche.plugins.errors import ConfigurationError
+from ruche.plugins.selectors import selector_for
 from ruche.storage.index.passages import subject
 
 HELD_OUT = 0.2
 """Share of the training rows that is asked when a folder has no test rows (never given to the rules)."""
+
+
+LOOKED = 30
+"""Rules among which the selector chooses."""
 
 
 class Row(NamedTuple):
@@ -62,7 +67,9 @@ async def run(asking: Asking, folder: Path, train: Path | None, limit: int | Non
     named = await _ranked(asking, by_category, 0, asked, 10)
     metrics |= {f"name_only_r{depth}": _recall(named, asked, depth) for depth in (1, 5, 10)}
     for shots in (1, 5, 10):
-        metrics[f"shot{shots}_accuracy"] = _recall(await _ranked(asking, by_category, shots, asked, 1), asked, 1)
+        found = await _ranked(asking, by_category, shots, asked, LOOKED)
+        metrics[f"shot{shots}_accuracy"] = _recall(found, asked, 1)
+        metrics[f"shot{shots}_exact"] = _exact(asking, found, asked)
     half = {name: texts if place % 2 else [] for place, (name, texts) in enumerate(sorted(by_category.items()))}
     metrics["half_shot5_accuracy"] = _recall(await _ranked(asking, half, 5, asked, 1), asked, 1)
     full = await asking.publish(rules=_rules(by_category, None))
@@ -104,6 +111,18 @@ def _rules(examples: dict[str, list[str]], shots: int | None) -> list[dict[str, 
 def _recall(found: Sequence[Hits], asked: Sequence[Row], depth: int) -> float:
     return share(sum(row.category in [hit.id for hit in hits.rules[:depth]]
                      for hits, row in zip(found, asked, strict=True)), len(asked))
+
+
+def _exact(asking: Asking, found: Sequence[Hits], asked: Sequence[Row]) -> float:
+    """The share of messages that match their own rule and no other, at the shipped threshold and after the selector."""
+    threshold = asking.retriever.embedder.rule_threshold
+    selector, most = selector_for("rule", threshold)
+    exact = 0
+    for hits, row in zip(found, asked, strict=True):
+        matched = [hit for hit in hits.rules if hit.score >= threshold]
+        kept = selector.select([hit.score for hit in matched], max_k=most).keep
+        exact += [hit.id for hit in matched[:kept]] == [row.category]
+    return share(exact, len(asked))
 
 
 async def _outside(asking: Asking, version: int, rows: Rows, found: Sequence[Hits],

@@ -27,8 +27,6 @@ from ruche.plugins.generators.ways import ScenarioShown, Word
 from ruche.storage.model.turn import RuleMatch
 
 MAX_RULES = 10
-FAR = 0.3
-"""By which the likeliest rule leads those that the message does not mean as well."""
 LIKENESS, PRIORITY, NEARNESS = 0.6, 0.3, 0.1
 """Weights of the scoring mode `weighted` (specification section 4)."""
 BELOW = 0.2
@@ -215,12 +213,10 @@ def _select(ranked: list[Applied], selector: Selector | None) -> tuple[list[Appl
 
 
 def _cut(ranked: list[Applied], selector: Selector) -> tuple[list[Applied], dict[str, Any]]:
-    """Those above the gap, and none that the first leaves far behind: two scores alone show no gap."""
+    """Those above the gap, and none that the first leads by far."""
     cut = selector.select([one.rank for one in ranked], max_k=MAX_RULES, min_k=1)
     places = range(cut.keep) if cut.places is None else cut.places
-    least = ranked[0].rank - FAR
-    kept = [ranked[place] for place in places if ranked[place].rank >= least]
-    return kept, {"method": cut.method, "cutoff": kept[-1].rank}
+    return [ranked[place] for place in places], {"method": cut.method, "cutoff": cut.cutoff}
 
 
 def _expanded(who: Identified, kept: list[Applied], positions: frozenset[str],

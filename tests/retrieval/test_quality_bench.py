@@ -39,6 +39,7 @@ def test_rules_are_measured_from_their_names_and_from_examples(tmp_path: Path) -
     assert result["n"] == 3
     assert result["metrics"]["name_only_r1"] == pytest.approx(66.7)
     assert result["metrics"]["full_accuracy"] == 100.0
+    assert 0.0 <= result["metrics"]["shot1_exact"] <= result["metrics"]["shot1_accuracy"]
     assert "oos_recall" not in result["metrics"]
 
 

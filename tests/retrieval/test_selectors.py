@@ -98,6 +98,22 @@ def test_adaptive_k_stops_where_the_drop_is_larger_than_usual() -> None:
     assert AdaptiveK().select([0.92, 0.9, 0.61, 0.6, 0.58, 0.57]).keep == 2
 
 
+def test_of_two_that_are_far_apart_one_is_kept_where_a_lead_is_a_cut() -> None:
+    assert AdaptiveK(min_score=0.3).select([0.9, 0.4]).keep == 2
+    assert AdaptiveK(min_score=0.3, lead=0.25).select([0.9, 0.4]).keep == 1
+    assert AdaptiveK(min_score=0.3, lead=0.25).select([0.9, 0.65]).keep == 2
+    assert AdaptiveK(min_score=0.3, lead=0.25).select([0.9, 0.4], min_k=2).keep == 2
+    selector, most = selector_for("rule", 0.3)
+    assert selector.select([0.9, 0.85, 0.4, 0.39], max_k=most).keep == 2
+
+
+@given(SCORES, st.floats(0, 1), st.floats(0, 1))
+def test_adaptive_k_keeps_no_more_the_smaller_the_lead_that_cuts(scores: list[float], one: float,
+                                                                 other: float) -> None:
+    fewer, more = (AdaptiveK(lead=lead).select(scores).keep for lead in sorted((one, other)))
+    assert fewer <= more <= AdaptiveK().select(scores).keep
+
+
 def test_one_clear_winner_among_many_counts_as_sure() -> None:
     selector = Entropy(low=1, medium=2, high=3)
     assert selector.select([0.95] + [0.5] * 9).keep == 1
