@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 
-class Command(click.Command):
-    """A command whose `--help` begins with an example to copy."""
+class _Exemplary(click.Command):
+    """`--help` begins with an example to copy."""
 
     def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -20,16 +20,12 @@ class Command(click.Command):
         super().format_help(ctx, formatter)
 
 
-class Group(click.Group):
-    """A group of commands whose `--help` begins with an example to copy."""
+class Command(_Exemplary):
+    """A command with an example."""
 
-    def __init__(self, *arguments: Any, example: str = "", **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.example = example
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        write_example(formatter, self.example)
-        super().format_help(ctx, formatter)
+class Group(_Exemplary, click.Group):
+    """A group of commands with an example."""
 
 
 def write_example(formatter: click.HelpFormatter, example: str) -> None:

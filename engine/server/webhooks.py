@@ -16,7 +16,7 @@ from ruche.engine.server.context import ENGINE
 from ruche.engine.server.errors import REQUEST_ID
 from ruche.engine.server.once import answered_once
 from ruche.engine.server.requests import Body, Id, cursor_after, name_after, query, read, whole
-from ruche.engine.server.routes import ADMINISTER, OVERSEE, Route
+from ruche.engine.server.routes import ADMINISTER, OVERSEE, Handler, Route
 from ruche.engine.subscriptions import USUAL
 from ruche.engine.webhooks import Hook
 from ruche.plugins.errors import InvalidRequest
@@ -27,6 +27,7 @@ Url = Annotated[str, Meta(min_length=1, max_length=2_000)]
 Secret = Annotated[str, Meta(min_length=32, max_length=256, pattern=r"^[\x21-\x7e]+$")]
 Events = Annotated[list[Told], Meta(min_length=1, max_length=20)]
 Agents = Annotated[list[Id], Meta(max_length=100)]
+_DONE = {"verify": "verified", "pause": "paused", "resume": "resumed"}
 _STATES: tuple[str, ...] = get_args(DeliveryState)
 
 
@@ -152,15 +153,6 @@ async def delete_webhook(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def verify_webhook(request: web.Request) -> web.Response:
-    """Sends `webhook.verify` with a `challenge`, which the address repeats in its answer; 502 where it does not."""
-    query(request)
-    engine, tenant, name = _place(request)
-    made = await engine.webhooks.verify(tenant, name)
-    _noted(request, "webhook.verified")
-    return answer(_shown(made))
-
-
 async def test_webhook(request: web.Request) -> web.Response:
     """Sends a signed `webhook.test` now, and says what came of it."""
     query(request)
@@ -169,22 +161,18 @@ async def test_webhook(request: web.Request) -> web.Response:
     return answer(TriedShown(ok=tried.ok, status=tried.status, ms=tried.ms, reason=tried.reason))
 
 
-async def pause_webhook(request: web.Request) -> web.Response:
-    """Nothing is noted for it any more; what waits for it waits on."""
-    query(request)
-    engine, tenant, name = _place(request)
-    made = await engine.webhooks.pause(tenant, name)
-    _noted(request, "webhook.paused")
-    return answer(_shown(made))
+def _becoming(deed: Literal["verify", "pause", "resume"]) -> Handler:
+    """`verify` sends `webhook.verify` with a `challenge` that the address repeats in its answer, 502 where it does not;
+    a paused webhook is noted nothing for, and one that goes on is sent what waited."""
+    async def handler(request: web.Request) -> web.Response:
+        query(request)
+        engine, tenant, name = _place(request)
+        made: Hook = await getattr(engine.webhooks, deed)(tenant, name)
+        _noted(request, f"webhook.{_DONE[deed]}")
+        return answer(_shown(made))
 
-
-async def resume_webhook(request: web.Request) -> web.Response:
-    """What waited is sent; one that was disabled begins anew."""
-    query(request)
-    engine, tenant, name = _place(request)
-    made = await engine.webhooks.resume(tenant, name)
-    _noted(request, "webhook.resumed")
-    return answer(_shown(made))
+    handler.__name__ = f"{deed}_webhook"
+    return handler
 
 
 async def list_deliveries(request: web.Request) -> web.Response:
@@ -241,11 +229,11 @@ ROUTES = answered_once((
     Route("GET", _ONE, read_webhook, "Read a webhook", OVERSEE, answer=WebhookShown),
     Route("PATCH", _ONE, change_webhook, "Change a webhook", ADMINISTER, body=WebhookChange, answer=WebhookShown),
     Route("DELETE", _ONE, delete_webhook, "Delete a webhook", ADMINISTER, status=204),
-    Route("POST", f"{_ONE}/verify", verify_webhook, "Have a webhook's address repeat a challenge", ADMINISTER,
+    Route("POST", f"{_ONE}/verify", _becoming("verify"), "Have a webhook's address repeat a challenge", ADMINISTER,
           answer=WebhookShown),
     Route("POST", f"{_ONE}/test", test_webhook, "Send a webhook something to try it", ADMINISTER, answer=TriedShown),
-    Route("POST", f"{_ONE}/pause", pause_webhook, "Pause a webhook", ADMINISTER, answer=WebhookShown),
-    Route("POST", f"{_ONE}/resume", resume_webhook, "Let a webhook go on", ADMINISTER, answer=WebhookShown),
+    Route("POST", f"{_ONE}/pause", _becoming("pause"), "Pause a webhook", ADMINISTER, answer=WebhookShown),
+    Route("POST", f"{_ONE}/resume", _becoming("resume"), "Let a webhook go on", ADMINISTER, answer=WebhookShown),
     Route("GET", f"{_ONE}/deliveries", list_deliveries, "What became of a webhook's deliveries", OVERSEE,
           answer=DeliveryPage, query=("state", "limit", "cursor")),
     Route("POST", f"{_ONE}/deliveries/{{delivery}}/redeliver", redeliver, "Send a delivery again", ADMINISTER,
