@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ruche.plugins.errors import ConfigurationError, ProviderFailed
 from ruche.plugins.folders import clean, configuration, model_bytes, positions, tokenizer_of
-from ruche.plugins.inference import CUDA, Movable, demanded, open_session
+from ruche.plugins.inference import CPU, CUDA, Movable, demanded, open_session
 from ruche.plugins.rerankers.bound import PAIRS, BoundShapes
 from ruche.plugins.rerankers.lanes import Lanes
 
@@ -86,9 +86,9 @@ class CrossEncoder:
         def run(places: list[int]) -> None:
             scores[places] = self._run([encodings[place] for place in places])
 
-        if self._bound is None:
+        if self._bound is None and self.provider == CPU:
             self._lanes.each(run, [order[start:start + BUCKET] for start in range(0, len(order), BUCKET)])
-        else:  # the tensors are shared by all runs
+        else:  # a device takes as long for few pairs as for many, and tensors that stay there are shared by all runs
             for start in range(0, len(order), PAIRS):
                 run(order[start:start + PAIRS])
         values: list[float] = scores.tolist()

@@ -235,6 +235,25 @@ def test_bound_shapes_whose_device_is_gone_give_way_to_runs_on_the_cpu(cross_fol
     assert model.provider == "CPUExecutionProvider"
 
 
+def test_away_from_the_cpu_a_request_is_one_batch(cross_folder: Path) -> None:
+    class Elsewhere:
+        def __init__(self, session: Any) -> None:
+            self.session, self.sizes = session, list[int]()
+
+        def run(self, names: Any, feeds: dict[str, Any]) -> Any:
+            self.sizes.append(len(feeds["input_ids"]))
+            return self.session.run(names, feeds)
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"]
+
+    model = CrossEncoder(cross_folder, device="cpu", threads=2)
+    before = model.score("late", PASSAGES * 3)
+    elsewhere = model._session.session = Elsewhere(model._session.session)
+    assert model.score("late", PASSAGES * 3) == pytest.approx(before, abs=1e-5)
+    assert elsewhere.sizes == [24, 3]
+
+
 def test_two_logits_are_bound_as_well(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "two", replace(SMALL, logits=2))
     free, bound = CrossEncoder(folder, device="cpu"), CrossEncoder(folder, device="cpu", bound=True)
