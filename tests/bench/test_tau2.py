@@ -33,7 +33,7 @@ def test_gold_actions_are_accepted_and_their_forbidden_variants_refused(tmp_path
         [action("find_user_id_by_email", email="wrong@post.example"),
          action("find_user_id_by_email", email="ada.low@post.example"),
          action("get_user_details", user_id="ada_low"), action("calculate", expression="2 + 3.5"),
-         action("transfer_to_human_agents", summary="anything"), action("list_all_product_types")]))
+         action("list_all_product_types"), action("transfer_to_human_agents", summary="anything")]))
     assert result["missed"] == []
     assert result["gold_refused"] == 0
     assert result["gold_actions"] == 12
