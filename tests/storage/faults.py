@@ -111,7 +111,7 @@ class Faults:
     def flips(self, each: int) -> None:
         """One bit of one file changes while the process is down; twice in a row it is opened and looked at."""
         for path in sorted(one for one in self._killed().rglob("*") if one.is_file()):
-            kind, size = _kind(path), path.stat().st_size
+            kind, size = _kind(path), _filled_to(path)
             for place in sorted({size * part // each for part in range(each)}) if size else ():
                 directory = self._copy(self.folder / "killed")
                 target = directory / path.relative_to(self.folder / "killed")
@@ -125,7 +125,7 @@ class Faults:
     def cuts(self, each: int) -> None:
         """A file ends too early."""
         for path in sorted(one for one in self._killed().rglob("*") if one.is_file() and one.stat().st_size):
-            for place in {path.stat().st_size * part // each for part in range(each)}:
+            for place in {_filled_to(path) * part // each for part in range(each)}:
                 directory = self._copy(self.folder / "killed")
                 os.truncate(directory / path.relative_to(self.folder / "killed"), place)
                 self._note(f"truncated {_kind(path)}", directory, self._said(*self._unsaved),
@@ -241,7 +241,8 @@ class Faults:
         killed = self.folder / "killed"
         if not killed.exists():
             said = Said()
-            disk = FaultyDisk(at(len(self.calls) - 25, Fault("before")))
+            told = [number for number, name in enumerate(self.calls, 1) if name == "journal/mark write"]
+            disk = FaultyDisk(at(told[-2], Fault("after")))
             died = self._dies(self._copy(self.base), disk, said)
             died.rename(killed)
             self._unsaved = said.lines
@@ -291,6 +292,11 @@ def small_disk(folder: Path) -> Iterator[Path]:
 def is_small(folder: Path) -> bool:
     """Whether a folder is a file system of its own that fills up soon."""
     return os.path.ismount(folder)
+
+
+def _filled_to(path: Path) -> int:
+    """Bytes of a file before the zeros that a segment has at its end."""
+    return len(path.read_bytes().rstrip(b"\0")) if path.suffix == ".seg" else path.stat().st_size
 
 
 def _fill(path: Path, room: int) -> None:
