@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import ExitStack, suppress
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
@@ -64,8 +65,9 @@ class BlockingEngine:
         return self._opened(self._engine)
 
     def call(self, method: str, *arguments: Any, **options: Any) -> Any:
-        """Run a coroutine method of Engine by its name and wait for what it returns."""
-        return self._run(partial(getattr(self.engine, method), *arguments, **options))
+        """Run a coroutine method of Engine by its name and wait for what it returns; those of its parts by both names:
+        `call("people.link", ...)`."""
+        return self._run(partial(attrgetter(method)(self.engine), *arguments, **options))
 
     def chat(self, **request: Unpack[Said]) -> Turn:
         """As Engine.chat."""

@@ -125,3 +125,20 @@ def test_every_name_of_a_person_leads_to_the_same_names(links: Sequence[tuple[st
         assert name in names
         assert len(set(names)) == len(names)
         assert all(names_of(other, allowed) == names for other in names)
+
+
+def test_what_an_erased_name_left_hides_no_session_of_the_others(open_store: Opener) -> None:
+    store = open_store()
+    for number in range(4):
+        store.append([Conversation(f"gone-{number}", session_key(person="kiosk"),
+                                   created_ms=NOW_MS + 100 + number).turn()])
+    store.audit.erase("acme", "kiosk", reason="asked", by="officer", at_ms=NOW_MS)
+    store.append([Conversation("back", session_key(person="kiosk"), created_ms=NOW_MS + 50).turn()])
+    spoke(store, "ada-canary", rounds=3)
+    view, found, cursor = store.tenant("acme"), list[str](), None
+    while True:
+        page = view.sessions(names=("ada-canary", "kiosk"), limit=2, cursor=cursor)
+        found, cursor = found + [one.id for one in page.items], page.next_cursor
+        if cursor is None:
+            break
+    assert found == ["back", *(f"s-ada-canary-{number}" for number in (2, 1, 0))]
