@@ -174,3 +174,16 @@ def test_there_is_room_for_an_answer_about_rules_with_long_names() -> None:
     assert len(json.dumps({"rules": dict.fromkeys((rule.id for rule in long.rules), "not_related")})) / 2 < \
         long.max_tokens
     assert few.max_tokens < long.max_tokens <= 4_096
+
+
+async def test_the_model_is_told_which_rules_the_last_replies_applied() -> None:
+    rules = (rule("a"), rule("b"))
+    async with filtering(words(a="applies", b="not_related"), rules=rules, retrieval=scored(a=0.6, b=0.5)) as (
+            talk, server):
+        for _ in range(3):
+            await talk.say("something")
+    shown = [json.loads(body["messages"][0]["content"].split('<rules from="author">')[1].split("<")[0])
+             for body in server.requests]
+    assert [{one["id"]: one.get("ago") for one in found} for found in shown] == [
+        {"a": None, "b": None}, {"a": 1, "b": None}, {"a": 1, "b": None}]
+    assert all(one["then"] for found in shown for one in found)
