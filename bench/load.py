@@ -2,8 +2,7 @@
 
 The server is started as a user starts it, in a process of its own, with the embedder that costs next to nothing
 (`models.embedder = "hashing"`), durable and sealed storage on disk, and no limit on requests a minute. Requests leave
-at Poisson times and count from the time they were due. `--keys N --cap M` streams N people through M active sessions
-instead and reads every one afterwards.
+at Poisson times and count from the time they were due. Many people through few sessions in memory: `bench.keys`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from typing import Any
 
 from bench.curve import Second, draw, seconds_of
 from bench.load_client import Plan, Seen, drive
-from bench.load_keys import stream_keys
 from bench.report import emit, machine, median, percentile, progress, table
 from bench.server import Server, serving
 from bench.turn import write_agent
@@ -32,6 +30,8 @@ from ruche.engine.cli.serve import run_loop
 RULES = 10
 QUIET_RATE, QUIET_PEOPLE = 50.0, 50
 FLOOD_CONNECTIONS = 64
+QUICK_S = 3.0
+"""Of the first row with `--quick`: with it all rows, two starts and five floods end within 45 s."""
 ROW = ("row", "rate", "turns", "turns_per_s", "errors", "p50_ms", "p95_ms", "p99_ms", "cpu_ms_per_turn",
        "rss_mib_start", "rss_mib_end", "first_segment_p95_ms", "stream_success", "auth_p99_ms", "late_p99_ms")
 
@@ -151,14 +151,14 @@ def _p99(seen: Seen) -> float:
 async def run(sessions: int, rate: float, seconds: float, quick: bool) -> tuple[dict[str, Any], list[Second]]:
     """All rows. The curve is that of the first."""
     rows = []
-    short = 2.0 if quick else min(seconds, 20.0)
+    short = QUICK_S / 2 if quick else min(seconds, 20.0)
     with fresh_server() as server:
         plan = Plan(url=server.url, token=server.token, sessions=sessions, rate=rate, seconds=seconds, streams=0.05)
         first, curve = await measure(server, "api, hashing", plan)
         web = replace(plan, channel="web", rate=rate / 2, seconds=short)
         rows = [first, (await measure(server, "web, hashing", web))[0]]
         progress("a flooding tenant")
-        fair = await fairness(server, 0.8 if quick else 8.0)
+        fair = await fairness(server, QUICK_S / 6 if quick else 8.0)
     with fresh_server("minilm") as server:
         plan = replace(plan, url=server.url, token=server.token, rate=min(rate, 100.0), seconds=short)
         rows.append((await measure(server, "api, MiniLM", plan))[0])
@@ -175,8 +175,6 @@ def place() -> str:
 
 def render(result: dict[str, Any]) -> str:
     """The same for people."""
-    if "rows" not in result:
-        return table("Distinct session keys through a small cap", ("what", "value"), list(result.items()))
     rows = [[row[name] for name in ROW] for row in result["rows"]]
     flood = [[row["alone_p99_ms"], row["flooded_p99_ms"], row["ratio"], row["errors"], json.dumps(row["loud"])]
              for row in result["flood"]]
@@ -193,19 +191,13 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--svg", type=Path, help="draw latency and memory over time into this file")
-    parser.add_argument("--keys", type=int, help="stream so many people through --cap active sessions instead")
-    parser.add_argument("--cap", type=int, default=500)
     parser.add_argument("--quick", action="store_true", help="ends within 45 s")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    if options.keys:
-        with fresh_server(requests_per_minute=0, active_sessions=options.cap) as server:
-            result = run_loop(stream_keys(server, options.keys, options.cap))
-    else:
-        seconds = min(options.seconds, 5.0) if options.quick else options.seconds
-        result, curve = run_loop(run(options.sessions, options.rate, seconds, options.quick))
-        if options.svg:
-            options.svg.write_text(draw(curve, options.rate, options.sessions, place()), encoding="utf-8")
+    seconds = min(options.seconds, QUICK_S) if options.quick else options.seconds
+    result, curve = run_loop(run(options.sessions, options.rate, seconds, options.quick))
+    if options.svg:
+        options.svg.write_text(draw(curve, options.rate, options.sessions, place()), encoding="utf-8")
     emit(result, render(result), as_json=options.json)
 
 
