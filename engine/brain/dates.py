@@ -57,6 +57,8 @@ _DAY_FIRST = re.compile(rf"(?<!\w)(\d{{1,2}})(?:st|nd|rd|th|er|\.|º)?(?: +of| +
 _MONTH_FIRST = re.compile(rf"(?<!\w)({_NAME})\.? +(?:the +)?(\d{{1,2}})(?:st|nd|rd|th)?(?:,? +(\d{{4}}))?(?!\w)")
 _NAMED = re.compile(rf"(?<!\w)({any_of(_RELATIVE)})(?!\w)")
 _WEEKDAY_NAME = re.compile(rf"(?<!\w)(?:(?P<which>next|this|last|coming) +)?(?P<day>{any_of(_WEEKDAY)})(?!\w)")
+_WEEKDAY_AFTER = re.compile(rf"(?<!\w)(?:(?P<day>{any_of(_WEEKDAY)}) +(?:of +)?next week|next week +(?:on +)?"
+                            rf"(?P<late>{any_of(_WEEKDAY)}))(?!\w)")
 _IN = re.compile(rf"(?<!\w)in +(?P<count>{NUMBER}|an?) +{_UNIT}(?!\w)")
 _AGO = re.compile(rf"(?<!\w)(?P<count>{NUMBER}|an?) +{_UNIT} +ago(?!\w)")
 _NEXT = re.compile(rf"(?<!\w)(?P<which>next|last) +{_UNIT}(?!\w)")
@@ -77,6 +79,7 @@ def find_dates(text: str, today: date, *, month_first: bool) -> list[Span]:
     found += [(m.start(), m.end(), _dated(m[3], _MONTH[m[1]], m[2], today)) for m in _MONTH_FIRST.finditer(text)]
     found += [(m.start(), m.end(), today + timedelta(_RELATIVE[m[1]])) for m in _NAMED.finditer(text)]
     found += [(m.start(), m.end(), _weekday(m, today)) for m in _WEEKDAY_NAME.finditer(text)]
+    found += [(m.start(), m.end(), _of_next_week(m, today)) for m in _WEEKDAY_AFTER.finditer(text)]
     found += [(m.start(), m.end(), _shift(today, _count(m["count"]), m["unit"])) for m in _IN.finditer(text)]
     found += [(m.start(), m.end(), _shift(today, -_count(m["count"]), m["unit"])) for m in _AGO.finditer(text)]
     found += [(m.start(), m.end(), _shift(today, 1 if m["which"] == "next" else -1, m["unit"]))
@@ -133,6 +136,11 @@ def _weekday(match: re.Match[str], today: date) -> date:
     if match["which"] == "next":
         return today + timedelta(ahead or 7)
     return today + timedelta(ahead)
+
+
+def _of_next_week(match: re.Match[str], today: date) -> date:
+    """The weekday of the week that begins on the coming Monday."""
+    return today + timedelta(7 - today.weekday() + _WEEKDAY[match["day"] or match["late"]])
 
 
 def _count(text: str) -> int:

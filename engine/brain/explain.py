@@ -13,7 +13,7 @@ import msgspec
 from ruche.engine.brain.consult import intended
 from ruche.engine.brain.doubt import reconsider
 from ruche.engine.brain.graphs import CompiledScenario
-from ruche.engine.brain.heed import heeded
+from ruche.engine.brain.heed import OFFERED, heeded
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.learn import learn
 from ruche.engine.brain.match import Matched, in_force, match, match_entered
@@ -35,7 +35,7 @@ class RuleExplained(msgspec.Struct, frozen=True, kw_only=True):
     """One rule. `candidate` tells that it was among the likeliest, which alone are looked at; scores are from 0 to 1.
 
     `filter` names what dropped it: disabled, scope, cooldown, max_fires, threshold, when, selection, not_related,
-    unsure, unclear, weaker, a relationship.
+    unsure, unclear, weaker, offered, a relationship.
     """
 
     id: str
@@ -107,7 +107,7 @@ async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selecto
     matched = await match(who, retrieved, names, selector, sifter)
     moved = orchestrate(who, sensed, knowledge, retrieved, names, matched, changes)
     matched = await match_entered(who, retrieved, moved.names, selector, matched, moved.positions(), sifter)
-    matched = heeded(who, sensed, retrieved, moved, matched)
+    matched = heeded(who, retrieved, moved, matched)
     everything = await _everything(who, retrieval)
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,
@@ -174,6 +174,7 @@ def _dropped(notes: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((name, "selection") for name in notes.get("cut", ()))
     yield from ((name, "unclear") for name in notes.get("unclear", ()))
     yield from ((name, "weaker") for name in notes.get("weaker", ()))
+    yield from ((name, "offered") for name in notes.get(OFFERED, ()))
     yield from notes.get("related", {}).get("removed", {}).items()
     if "entered" in notes:
         yield from _dropped(notes["entered"])
@@ -197,6 +198,7 @@ _REASONS = {"disabled": "the rule is disabled", "scope": "its scenario or step i
             "cooldown": "it was applied too few turns ago", "max_fires": "it was applied as often as it may be",
             "when": "its expression is false", "not_related": "the model says that it does not apply",
             "unsure": "the model is not sure that it applies",
+            "offered": "the message may mean no person; it is asked first",
             "unclear": "another that excludes it fits as well; the person is asked which is meant"}
 
 

@@ -16,29 +16,38 @@ from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.ranked import Applied
 from ruche.engine.brain.relations import related
 from ruche.engine.brain.retrieve import Retrieved
-from ruche.engine.brain.sense import Sensed
 
+OFFERED = "offered"
+"""How a turn notes rules that would hand over, where the person is asked first."""
 BEHIND = 0.25
 """How far behind the scenario that the message begins a rule may score and still be meant as well."""
 SERVED, ANSWERED = 2 * AHEAD, 3 * AHEAD
 """By which a rule must exceed its threshold where the message serves a scenario, and where it answers a question."""
 
 
-def heeded(who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
+def heeded(who: Identified, retrieved: Retrieved, orchestrated: Orchestrated,
            matched: Matched) -> Matched:
     """The rules that the message means; those that it merely resembles are noted as `weaker`."""
     if not matched.rules:
         return matched
-    bar = round(_bar(who, sensed, retrieved.threshold, orchestrated), 4)
-    sifted = matched.notes.get("sifted", {})
+    bar, sifted = round(_bar(who, retrieved.threshold, orchestrated), 4), matched.notes.get("sifted", {})
     weak = {one.id for one in matched.rules if 0.0 < one.score < bar and _open(one, sifted)}
-    if not weak:
+    away = {one.id for one in matched.rules if one.id not in weak and _open(one, sifted)
+            and _gives_away(who, one, retrieved.threshold)}
+    if not (weak or away):
         return matched
-    return msgspec.structs.replace(matched, rules=tuple(_kept(who, matched, weak)),
-                                   notes={**matched.notes, "weaker": sorted(weak), "bar": bar})
+    noted = {**({"weaker": sorted(weak), "bar": bar} if weak else {}), **({OFFERED: sorted(away)} if away else {})}
+    return msgspec.structs.replace(matched, rules=tuple(_kept(who, matched, weak | away)),
+                                   notes={**matched.notes, **noted})
 
 
-def _bar(who: Identified, sensed: Sensed, threshold: float, orchestrated: Orchestrated) -> float:
+def _gives_away(who: Identified, one: Applied, threshold: float) -> bool:
+    """True for a rule that would pass the conversation on although the message may not mean that: it is offered."""
+    return (who.agent.bundle.agent.handoff.enabled and one.rule.rule.effect == "HANDOFF"
+            and 0.0 < one.score < round(threshold + AHEAD, 4))
+
+
+def _bar(who: Identified, threshold: float, orchestrated: Orchestrated) -> float:
     """What a rule must score; 0 where the message did nothing to a scenario."""
     clear = threshold + AHEAD
     if orchestrated.began:

@@ -20,6 +20,7 @@ from ruche.engine.brain.contributions import (
     which_one,
 )
 from ruche.engine.brain.doubt import AHEAD
+from ruche.engine.brain.heed import OFFERED
 from ruche.engine.brain.identify import Identified
 from ruche.engine.brain.match import Matched, in_force
 from ruche.engine.brain.orchestrate import Orchestrated
@@ -89,7 +90,7 @@ def plan(who: Identified, sensed: Sensed, matched: Matched, orchestrated: Orches
         found = [*of_rules(speaker, matched.rules, model=model, clear=clear), *of_steps(speaker, orchestrated, acted),
                  *own_sentences(speaker, (*orchestrated.sayings, *acted.sayings)),
                  *(which_one(speaker, matched.unclear) or question(speaker, orchestrated, acted))]
-        found = not_again(found)
+        found = not_again(found) or ([_offer(speaker)] if OFFERED in matched.notes else [])
         knows = bool(who.agent.passages or who.agent.terms)
         if knows and retrieved is not None and _unanswered(matched, orchestrated, sensed):
             found = [*of_knowledge(speaker, retrieved), *found]
@@ -117,11 +118,21 @@ def _unanswered(matched: Matched, orchestrated: Orchestrated, sensed: Sensed) ->
 
 def _polite(speaker: Speaker, sensed: Sensed, found: list[Contribution]) -> list[Contribution]:
     """A word back to somebody who thanks or takes leave, where nothing else is said to them."""
-    said = "bye" if sensed.signals.bye else "welcome" if sensed.signals.thanks else ""
-    confirmed = sensed.signals.answer and speaker.who.turn.session.pending is not None
+    signals = sensed.signals
+    said = "bye" if signals.bye else "welcome" if signals.thanks else _acknowledged(speaker, sensed, found)
+    confirmed = signals.answer and speaker.who.turn.session.pending is not None
     if not said or confirmed or any(one.kind in ("INFORM", "ACTION_HINT") for one in found):
         return []
     return own_sentences(speaker, (said,))
+
+
+def _acknowledged(speaker: Speaker, sensed: Sensed, found: list[Contribution]) -> str:
+    """What a mere yes or no gets that nobody asked for."""
+    session, answer = speaker.who.turn.session, sensed.signals.answer
+    mere = answer and not found and session.history and session.pending is None and not speaker.who.instances
+    if not mere or len(words_of(speaker.who.text)) > REPEAT:
+        return ""
+    return "else" if answer == "yes" else "fine"
 
 
 def _says(found: list[Contribution], *, model: bool) -> bool:
@@ -156,10 +167,13 @@ def _unmatched(speaker: Speaker, sensed: Sensed, orchestrated: Orchestrated) -> 
         return own_sentences(speaker, ("declined",))
     found = [_not_known(speaker)]
     if agent.handoff.enabled and session.unmatched_streak + 1 >= OFFER_AFTER:
-        pending = Pending(kind="confirmation", subject=HANDOFF, turn=speaker.who.number)
-        found.append(Contribution(kind="CONFIRM", text=speaker.own("person"), priority=PRIORITY["CONFIRM"],
-                                  pending=pending))
+        found.append(_offer(speaker))
     return found
+
+
+def _offer(speaker: Speaker) -> Contribution:
+    pending = Pending(kind="confirmation", subject=HANDOFF, turn=speaker.who.number)
+    return Contribution(kind="CONFIRM", text=speaker.own("person"), priority=PRIORITY["CONFIRM"], pending=pending)
 
 
 def _not_known(speaker: Speaker) -> Contribution:

@@ -121,7 +121,7 @@ def wanted_of(who: Identified, signals: Signals, lower: str) -> Wanted:
     again = _again(who, running, lower) if signals.correction or denied else [
         name for name, value in known.items()
         if name not in asked and (_named(agent.fields[name], lower) or (name in running and not told(value)))]
-    if denied or not asked:
+    if denied or not asked or signals.answer == "no":
         kinds = (*_PLAIN_TO_SEE, "number") if denied else _PLAIN_TO_SEE
         again += [name for name in running if name in known and name not in again
                   and (agent.fields[name].kind in kinds or agent.fields[name].place) and name not in _reopened(who)]

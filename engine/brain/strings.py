@@ -87,7 +87,7 @@ def _whole(text: str) -> Value | None:
 
 def _may_be_name(text: str) -> bool:
     words = text.lower().split()
-    return len(words) <= 4 and words[0] not in _NEVER_FIRST and not _NEVER & set(words)
+    return len(words) <= 4 and len(text) > 1 and words[0] not in _NEVER_FIRST and not _NEVER & set(words)
 
 
 def free_text(text: str, label: str) -> Value | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _YES = {
-    "en": "yes|yeah|yep|yup|sure|ok|okay|correct|right|exactly|absolutely|definitely|certainly|please do|go ahead|"
+    "en": "yes|y|yeah|yep|yup|sure|ok|okay|correct|right|exactly|absolutely|definitely|certainly|please do|go ahead|"
           "of course|sounds good|that is right|that's right|that is correct|that's correct|i agree|i confirm|do it|"
           "perfect|that's perfect|that is perfect|that works|sounds great|that sounds good|that sounds great|ye|yea|"
           "that would be great|looks good|no problem|no worries|why not|go for it|let's do it|"
@@ -16,7 +16,7 @@ _YES = {
     "pt": "sim|claro|certo|está bem|isso mesmo|exato|com certeza",
 }
 _NO = {
-    "en": "no|nope|nah|not really|no thanks|no thank you|don't|do not|incorrect|wrong|that is wrong|that's wrong|"
+    "en": "no|n|nope|nah|not really|no thanks|no thank you|don't|do not|incorrect|wrong|that is wrong|that's wrong|"
           "not correct|please don't|never",
     "fr": "non|pas du tout|non merci|c'est faux", "de": "nein|nö|nicht|falsch|nein danke",
     "es": "no|incorrecto|no gracias|para nada", "it": "no|sbagliato|no grazie", "nl": "nee|niet|onjuist|nee bedankt",

@@ -55,7 +55,9 @@ def candidates(text: str, asked: tuple[str, ...] = (), opened: tuple[str, ...] =
     ("tomorrow", "2026-11-21"), ("the day after tomorrow", "2026-11-22"), ("yesterday", "2026-11-19"),
     ("on monday", "2026-11-23"), ("next friday", "2026-11-27"), ("friday", "2026-11-20"), ("last monday", "2026-11-16"),
     ("in two weeks", "2026-12-04"), ("in a month", "2026-12-20"), ("5 days ago", "2026-11-15"),
-    ("next week", "2026-11-27"), ("the 5th", "2026-12-05"), ("29 february", "2028-02-29")])
+    ("next week", "2026-11-27"),
+    ("monday next week", "2026-11-23"), ("next week on friday", "2026-11-27"),
+    ("the 5th", "2026-12-05"), ("29 february", "2028-02-29")])
 def test_a_date_is_read_relative_to_the_given_day(text: str, day: str) -> None:
     assert [value for _, _, value in find_dates(text, FRIDAY, month_first=False)] == [day]
 

@@ -8,7 +8,7 @@ import pytest
 
 from ruche.plugins.contracts import Hit
 from tests.brain.agents import taxi
-from tests.brain.talk import talking
+from tests.brain.talk import Functions, bundle, talking
 from tests.brain.test_choice import Turns
 from tests.brain.test_match import Ranked, rule, scored
 
@@ -95,3 +95,17 @@ async def test_a_hard_rule_binds_however_likely_others_are() -> None:
         run = await talk.say("until when are you open?")
         assert dict(run.enforcement.checked)["bound"] == "pass"
         assert "9 to 17" not in run.reply
+
+
+@pytest.mark.parametrize(("score", "reply", "status"), [
+    (0.45, "Would you like me to pass you on to a person?", "awaiting"),
+    (0.7, "I am passing you on to a person.", "handed_off")])
+async def test_a_person_is_offered_where_the_message_may_not_mean_one(score: float, reply: str, status: str) -> None:
+    away = rule("person", then="Hand over", effect="HANDOFF", tools=[{"tool": "bell"}])
+    bell, tools = {"id": "bell", "python": "tools.py:bell"}, Functions(bell=lambda: {})
+    agent = bundle(rules=[away], tools=[bell], agent={"handoff": {"enabled": True}})
+    async with talking(agent, tools, retrieval=scored(person=score)) as talk:
+        run = await talk.say("can you speak German?")
+        assert (run.reply, run.status, bool(tools.calls)) == (reply, status, status == "handed_off")
+        if status == "awaiting":
+            assert (await talk.say("yes")).status == "handed_off"

@@ -56,3 +56,16 @@ async def test_a_no_with_the_value_that_stands_already_asks_again() -> None:
         for text in ("send a parcel", "7:30"):
             await talk.say(text)
         assert await talk.reply("no, at half past seven") == "Send it to 07:30?"
+
+
+async def test_a_no_to_another_question_may_set_a_day_right() -> None:
+    fields = [{"name": "day", "type": "date", "scope": "CASE", "ask": "When?"}, {**NAME, "ask": "To whom?"}]
+    steps = [{"id": "day", "collects": ["day"], "next": [{"to": "who"}]},
+             {"id": "who", "collects": ["full_name"], "next": [{"to": "end"}]}, {"id": "end", "say": "On {{ day }}."}]
+    scenario = {"id": "s", "entry": "the user wants a parcel sent", "examples": ["send a parcel"], "steps": steps}
+    async with talking(bundle(fields=fields, scenarios=[scenario])) as talk:
+        for text in ("send a parcel", "2027-01-05"):
+            await talk.say(text)
+        assert await talk.reply("no, on 2027-01-06") == "I have changed that. To whom?"
+        assert await talk.reply("y") == "To whom?"
+        assert await talk.reply("Ada") == "On 2027-01-06."

@@ -6,7 +6,7 @@ import pytest
 
 from ruche.engine.brain.language import detect
 from ruche.engine.brain.signals import read_signals, words_of
-from tests.brain.agents import taxi
+from tests.brain.agents import RULES, taxi
 from tests.brain.talk import Talk, bundle, talking
 
 pytestmark = pytest.mark.anyio
@@ -122,3 +122,12 @@ async def test_a_rule_that_can_say_nothing_leaves_nobody_with_a_mere_greeting() 
     fields = [{"name": "full_name"}]
     async with talking(bundle(rules=rules, fields=fields, agent={"greeting": "Bank.", "unmatched": "Ask us."})) as talk:
         assert await talk.reply("what is my name") == "Bank. Ask us."
+
+
+async def test_a_mere_yes_or_no_that_nobody_asked_for_is_taken_for_what_it_is() -> None:
+    async with talking(taxi(rules=RULES)) as talk:
+        await talk.say("what are your opening hours?")
+        assert await talk.reply("ok") == "Is there anything else that I can do for you?"
+        assert await talk.reply("no") == "All right."
+        assert talk.session.unmatched_streak == 0
+        assert await talk.reply("yes, the elephants want tea") != "Is there anything else that I can do for you?"
