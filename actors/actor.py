@@ -7,7 +7,6 @@ mailbox is empty.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,7 +18,7 @@ from pykka.messages import _ActorStop
 
 from ruche.actors.exits import Exit, HandlerCancelled, Phase, log_crash
 from ruche.actors.future import AioFuture
-from ruche.actors.handlers import Handlers
+from ruche.actors.handlers import Handlers, settled
 from ruche.actors.mailbox import Letter, Mailbox, dead
 from ruche.actors.promise import Promises
 from ruche.actors.ref import AioActorRef
@@ -160,7 +159,7 @@ class AioActor(Handlers):
     async def _begin(self) -> bool:
         self._begun = True
         try:
-            await _maybe(self.on_start())
+            await settled(self.on_start())
         except (Exception, asyncio.CancelledError) as error:
             await self._end("start", self._own(error), None)
             return False
@@ -215,7 +214,7 @@ class AioActor(Handlers):
                 scope.deadline = anyio.current_time() + letter.deadline - self._system.clock()
             self._scope = scope
             try:
-                value = await _maybe(self._handle_receive(letter.message))
+                value = await settled(self._handle_receive(letter.message))
             finally:
                 self._scope = None
         if not scope.cancelled_caught:
@@ -268,9 +267,9 @@ class AioActor(Handlers):
     async def _farewell(self, phase: str, reason: BaseException | None) -> BaseException | None:
         try:
             if reason is None:
-                await _maybe(self.on_stop())
+                await settled(self.on_stop())
             elif phase == "work":
-                await _maybe(self.on_failure(type(reason), reason, reason.__traceback__))
+                await settled(self.on_failure(type(reason), reason, reason.__traceback__))
         except (Exception, asyncio.CancelledError) as error:
             return reason or self._own(error)
         return reason
@@ -297,7 +296,3 @@ class AioActor(Handlers):
             return dead()
         return Unavailable("the engine is shutting down; what was accepted is kept and will be answered",
                            retry_after=5.0)
-
-
-async def _maybe(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from types import TracebackType
 from typing import Any, ClassVar
@@ -41,3 +42,8 @@ class Handlers(pykka.Actor):
     def on_receive(self, message: Any) -> Any:
         """Handle a message; the return value, or what the coroutine returns, is the answer."""
         log.warning("%s has no handler for a %s", type(self).__name__, type(message).__name__)
+
+
+async def settled(value: Any) -> Any:
+    """What a hook or a handler gives, awaited where it is a coroutine."""
+    return await value if inspect.isawaitable(value) else value
