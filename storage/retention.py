@@ -15,11 +15,11 @@ from ruche.storage.heads import COLUMN, Heads, SessionHead
 from ruche.storage.rows import ErasureRow, EventsRow, RunRow, SessionRow
 
 _DAY_MS: Final = 86_400_000
-_AGED: Final = ("runs", "sessions", "idempotency", "effects", "dead_letters", "episodes", "utterances")
+_AGED: Final = ("runs", "sessions", "idempotency", "effects", "dead_letters", "episodes", "utterances", "deliveries")
 
 Rules = Mapping[str, int]
 """Days that each collection is kept: of runs with their advisories, sessions (closed ones, with their events),
-idempotency, effects, dead_letters, episodes, utterances. What is not named is kept for ever."""
+idempotency, effects, dead_letters, episodes, utterances, deliveries. What is not named is kept for ever."""
 
 
 class Dropped(NamedTuple):

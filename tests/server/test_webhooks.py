@@ -365,3 +365,19 @@ def test_webhooks_and_what_waits_for_them_are_there_after_a_restart(tmp_path: Pa
         assert call(site, "GET", f"/{hook['id']}").json["state"] == "active"
     for path in (tmp_path / "data").rglob("*"):
         assert not path.is_file() or hook["secret"].encode() not in path.read_bytes()
+
+
+def test_what_became_of_old_deliveries_is_let_go_but_for_what_is_held(tmp_path: Path, receiver: Receiver) -> None:
+    later = [0]
+    with served(tmp_path / "data", make_agents(tmp_path / "agents"), io.StringIO(), {"clock_ms": ahead(later)},
+                callbacks={"allow_private": True}, limits=UNLIMITED, storage={"retention": {"deliveries": 2}}) as site:
+        hook = make(site, receiver)
+        turns = [say(site, who) for who in ("ada", "bob")]
+        delivered(site, hook["id"], 2)
+        site.request("POST", "/v1/interlocutors/bob/hold", {"held": True, "reason": "case"}, site.token("admin"))
+        later[0] += 3 * 86_400_000
+        site.request("POST", "/v1/admin/retention", token=site.token("admin"))  # unless it was let go by itself already
+        turns.append(say(site, "cy"))
+        for _ in turns:
+            receiver.next()
+        assert {one["turn_id"] for one in delivered(site, hook["id"], 2)} == set(turns[1:])
