@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ruche.engine import Engine
-from ruche.engine.authoring.migration import changes_between, content_hash, scenario_change
-from ruche.engine.authoring.publish import bundle_hash
-from ruche.engine.cli.main import main
 from ruche.engine.replay import load, replay
 from ruche.plugins.embedders import HashingEmbedder
 from ruche.plugins.enforcers import built_in
-from ruche.plugins.errors import Conflict, InvalidRequest, NotFound
 from ruche.storage.model.bundle import AgentBundle
-from ruche.storage.model.migration import StepPolicy
-from ruche.storage.model.scenario import Scenario
 from tests.brain.talk import bundle
 
 pytestmark = pytest.mark.anyio
@@ -225,180 +216,3 @@ async def test_a_scenario_that_is_gone_ends_and_the_conversation_goes_on(tmp_pat
         await desk.publish(trip(CITY, DAY, DONE, scenarios=[]))
         assert await desk.say("Rome")
         assert await desk.decisions() == {"trip": "at city: the scenario is gone"}
-
-
-# --- plans ------------------------------------------------------------------------------------------------------------
-
-LATER = trip(changed(CITY, next=[{"to": "mail"}]), MAIL, DAY, changed(DONE, say="Sent to {{ email }}, {{ day }}."))
-
-
-async def test_a_plan_is_reviewed_approved_and_deployed_and_tells_how_far_it_has_come(tmp_path: Path) -> None:
-    async with running(tmp_path) as desk:
-        plans = desk.engine.migrations
-        await desk.say("book a trip")
-        await desk.say("Rome")
-        plan = await plans.plan("default", LATER, by="ann")
-        shown = await plans.summary("default", "desk", plan.id)
-        (change,) = shown["scenarios"]
-        assert shown["conversations"] == 1
-        assert {step["step"]: (step["kind"], step["conversations"]) for step in change["steps"]} == {
-            "city": ("graft", 0), "day": ("gap_fill", 1), "done": ("gap_fill", 0)}
-        with pytest.raises(Conflict, match="is pending, so it cannot be deployed"):
-            await plans.deploy("default", "desk", plan.id, by="ann")
-        await plans.approve("default", "desk", plan.id, by="ann", note="looks right")
-        assert (await plans.deploy("default", "desk", plan.id, by="ann")).hash == bundle_hash(LATER)
-        assert (await plans.status("default", "desk", plan.id))["waiting"] == 1
-        assert await desk.say("hm") == "Your e-mail?"
-        status = await plans.status("default", "desk", plan.id)
-        assert (status["state"], status["waiting"], status["moved"]) == ("deployed", 0, 1)
-
-
-async def test_a_plan_that_was_rejected_is_not_deployed_and_one_that_was_overtaken_neither(tmp_path: Path) -> None:
-    async with running(tmp_path) as desk:
-        plans = desk.engine.migrations
-        first, second = await plans.plan("default", LATER), await plans.plan("default", trip(DAY, DONE))
-        await plans.reject("default", "desk", first.id, by="bo")
-        with pytest.raises(Conflict, match="is rejected"):
-            await plans.approve("default", "desk", first.id, by="ann")
-        await plans.approve("default", "desk", second.id, by="ann")
-        await desk.publish(trip(CITY, DAY, changed(DONE, say="Bye.")))
-        with pytest.raises(Conflict, match="2 serves: make another"):
-            await plans.deploy("default", "desk", second.id, by="ann")
-        with pytest.raises(NotFound, match="no plan 9"):
-            await plans.summary("default", "desk", "9")
-        with pytest.raises(Conflict, match="holds this already"):
-            await plans.plan("default", trip(CITY, DAY, changed(DONE, say="Bye.")))
-        assert await plans.plans("other") == []
-
-
-@pytest.mark.parametrize(("policy", "reply"), [
-    ({"step": "day", "action": "stay"}, "Which day?"),
-    ({"step": "*", "action": "restart"}, "A trip then. Your e-mail?"),
-    ({"step": "day", "action": "stay", "channels": ("web",)}, "Your e-mail?"),
-    ({"step": "day", "action": "stay", "older_than_s": 3_600}, "Your e-mail?")])
-async def test_an_operator_decides_otherwise_for_some(tmp_path: Path, policy: dict[str, Any], reply: str) -> None:
-    async with running(tmp_path) as desk:
-        plans = desk.engine.migrations
-        await desk.say("book a trip")
-        await desk.say("Rome")
-        plan = await plans.plan("default", LATER)
-        await plans.approve("default", "desk", plan.id, by="ann")
-        await plans.policy("default", "desk", plan.id, "trip", StepPolicy(**policy))
-        with pytest.raises(Conflict):
-            await plans.deploy("default", "desk", plan.id, by="ann")
-        await plans.approve("default", "desk", plan.id, by="ann")
-        await plans.deploy("default", "desk", plan.id, by="ann")
-        assert await desk.say("hm") == reply
-
-
-async def test_an_operator_ends_what_stands_at_a_step(tmp_path: Path) -> None:
-    async with running(tmp_path) as desk:
-        plans = desk.engine.migrations
-        await desk.say("book a trip")
-        plan = await plans.plan("default", LATER)
-        with pytest.raises(InvalidRequest, match="no step nowhere"):
-            await plans.policy("default", "desk", plan.id, "trip", StepPolicy(step="nowhere", action="exit"))
-        await plans.policy("default", "desk", plan.id, "trip", StepPolicy(step="city", action="exit"))
-        await plans.approve("default", "desk", plan.id, by="ann")
-        await plans.deploy("default", "desk", plan.id, by="ann")
-        await desk.say("hm")
-        session = (await desk.engine.sessions("default", agent="desk")).items[0]
-        assert session.scenarios == ()
-
-
-async def test_plans_outlive_a_restart(tmp_path: Path) -> None:
-    async with running(tmp_path) as desk:
-        plan = await desk.engine.migrations.plan("default", LATER)
-    async with Engine.open(tmp_path / "data", embedder=HashingEmbedder()) as engine:
-        assert [one.id for one in await engine.migrations.plans("default", "desk")] == [plan.id]
-
-
-def command(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
-    with pytest.raises(SystemExit) as end:
-        main(["migration", *words, "--json"])
-    return int(end.value.code or 0), json.loads(capsys.readouterr().out)
-
-
-def test_the_command_takes_a_plan_from_the_folder_to_the_new_version(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder, data = tmp_path / "desk", ["--data", str(tmp_path / "data")]
-    (folder / "scenarios").mkdir(parents=True)
-    (folder / "agent.yaml").write_text("name: Desk\n", encoding="utf-8")
-    (folder / "fields.yaml").write_text("- name: city\n", encoding="utf-8")
-    scenario = folder / "scenarios" / "trip.yaml"
-    scenario.write_text("entry: a trip\nsteps:\n- {id: a, collects: city, next: b}\n- {id: b, say: Bye}\n")
-    with pytest.raises(SystemExit):
-        main(["publish", str(folder), *data])
-    capsys.readouterr()
-    scenario.write_text("entry: a trip\nsteps:\n- {id: a, collects: city, next: x}\n"
-                        "- {id: x, ask: Sure?, next: b}\n- {id: b, say: Bye}\n")
-    code, plan = command(capsys, "plan", str(folder), *data)
-    assert (code, plan["state"], plan["from_version"]) == (0, "pending", 1)
-    assert command(capsys, "policy", "desk", plan["id"], "trip", "b", "stay", *data)[1]["state"] == "pending"
-    assert command(capsys, "deploy", "desk", plan["id"], *data)[0] != 0
-    assert command(capsys, "approve", "desk", plan["id"], *data)[1]["state"] == "approved"
-    assert command(capsys, "deploy", "desk", plan["id"], *data)[1]["deployed_version"] == 2
-    assert command(capsys, "list", *data)[1]["plans"][0]["state"] == "deployed"
-    assert command(capsys, "status", "desk", plan["id"], *data)[1]["waiting"] == 0
-    assert command(capsys, "show", "desk", "9-9", *data)[0] == 3
-
-
-# --- the comparison ---------------------------------------------------------------------------------------------------
-
-WORDING = st.sampled_from(["say", "ask", "description"])
-
-
-@given(st.lists(st.tuples(st.integers(0, 2), WORDING, st.text(min_size=1, max_size=9)), max_size=4))
-@settings(deadline=None)
-def test_no_wording_makes_a_change(edits: list[tuple[int, str, str]]) -> None:
-    old = V1.scenarios[0]
-    steps = list(old.steps)
-    for place, key, text in edits:
-        if key != "ask" or steps[place].collects:
-            steps[place] = steps[place].model_copy(update={key: text})
-    assert scenario_change(old, old.model_copy(update={"steps": tuple(steps)})) is None
-
-
-@given(st.permutations(range(3)))
-def test_the_order_of_steps_in_the_file_is_no_change_while_the_first_is_the_same(order: list[int]) -> None:
-    old = V1.scenarios[0]
-    moved = old.model_copy(update={"steps": tuple(old.steps[place] for place in order), "start": "city"})
-    assert scenario_change(old, moved) is None
-
-
-@given(st.sampled_from(["collects", "requires", "can_skip", "required_action", "checkpoint", "when", "effect"]))
-def test_what_a_step_does_is_in_its_hash(key: str) -> None:
-    values = {"collects": ("city", "day"), "requires": ("city",), "can_skip": True, "required_action": True,
-              "checkpoint": True, "when": "city == 'Rome'", "effect": "REFUSE"}
-    step = V1.scenarios[0].steps[0]
-    assert content_hash(step.model_copy(update={key: values[key]})) != content_hash(step)
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> Scenario:
-    names = draw(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6, unique=True))
-    steps = [{"id": name, "collects": draw(st.sampled_from([[], ["city"], ["day"]])),
-              "next": [{"to": to} for to in draw(st.lists(st.sampled_from(names), max_size=2, unique=True))]}
-             for name in names]
-    return Scenario.model_validate({"id": "g", "entry": "begin", "steps": steps})
-
-
-@given(graphs(), graphs())
-@settings(deadline=None)
-def test_every_step_has_one_move_that_ends_in_a_step_of_the_later_version_or_says_that_none_is_left(
-        old: Scenario, new: Scenario) -> None:
-    change = scenario_change(old, new)
-    assert scenario_change(old, old) is None
-    if change is None:
-        return
-    assert set(change.steps) == {step.id for step in old.steps}
-    targets = [move.to for move in change.steps.values() if move.to]
-    assert len(set(targets)) == len(targets)
-    assert set(targets) <= {step.id for step in new.steps}
-    assert all(bool(move.to) == (move.kind not in ("relocate", "exit")) for move in change.steps.values())
-
-
-def test_scenarios_that_are_new_move_nobody() -> None:
-    more = trip(CITY, DAY, DONE, scenarios=[*V1.model_dump(by_alias=True)["scenarios"], {
-        "id": "other", "entry": "something else", "steps": [{"id": "a", "say": "A."}]}])
-    assert changes_between(V1, more).scenarios == ()
