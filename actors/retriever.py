@@ -154,7 +154,7 @@ class Retriever:
         teaching = await self._teaching(bundle, read_heads(taught))
 
         def build() -> AgentIndex:
-            return AgentIndex(found, rows, teaching, _spelling(bundle))
+            return AgentIndex(found, rows, teaching, _spelling(bundle), self._lines(bundle))
 
         index = await anyio.to_thread.run_sync(build, abandon_on_cancel=True)
         self._keep((bundle.tenant, bundle.id), version, index)
@@ -222,6 +222,13 @@ class Retriever:
         return Teaching(self.embedder.rule_threshold, self._background, several, general, self.embedder.name, kept,
                         telling)
 
+    def _lines(self, bundle: AgentBundle) -> dict[str, float]:
+        """By kind, the score from which something matches; none where rules are meant together."""
+        default, own = self.embedder.rule_threshold, bundle.agent
+        rules = default if own.rule_threshold is None else own.rule_threshold
+        lines = {"intent": rules, "scenario": default if own.scenario_threshold is None else own.scenario_threshold}
+        return lines if own.several_rules else {**lines, "rule": rules}
+
     def _index(self, tenant: str, agent: str, version: int) -> AgentIndex:
         versions = self._indexes.get((tenant, agent))
         index = versions.get(version) if versions else None
@@ -251,7 +258,6 @@ class Retriever:
         if not texts:
             return np.zeros((0, self.embedder.dimensions), dtype=np.float32)
         return np.stack([rows[text] for text in texts])
-
 
     async def _made(self, texts: Sequence[str]) -> list[Vectors]:
         """Rows of texts: the first SLICE by the service, each further one by a thread of its own."""

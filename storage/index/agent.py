@@ -67,10 +67,11 @@ class AgentIndex:
     """
 
     def __init__(self, passages: Sequence[Passage], rows: Rows, teaching: Teaching | None = None,
-                 spelling: Spelling | None = None) -> None:
+                 spelling: Spelling | None = None, lines: Mapping[str, float] | None = None) -> None:
         """`rows` holds one unit vector per passage, in the same order.
 
-        Without `teaching` examples count by their likeness alone; without `spelling` nothing is repaired.
+        Without `teaching` examples count by their likeness alone; without `spelling` nothing is repaired. `lines`: by
+        kind, the score where a match begins, above which items without examples are lifted.
         """
         self.spelling = spelling
         order = sorted(range(len(passages)), key=lambda place: (KINDS.index(passages[place].kind), passages[place].id))
@@ -82,7 +83,8 @@ class AgentIndex:
             end = start + sum(1 for passage in self._passages if passage.kind == kind)
             if end > start:
                 taught = teaching if kind in TAUGHT else None
-                self._shelves[kind] = _Shelf(kind, self._passages[start:end], self._matrix[start:end], taught)
+                line = None if lines is None else lines.get(kind)
+                self._shelves[kind] = _Shelf(kind, self._passages[start:end], self._matrix[start:end], taught, line)
             start = end
 
     def __len__(self) -> int:
@@ -121,7 +123,8 @@ class AgentIndex:
 class _Shelf:
     """Items of one kind in the order of their ids, so that equal scores are in order already."""
 
-    def __init__(self, kind: str, entries: list[Passage], matrix: Rows, teaching: Teaching | None) -> None:
+    def __init__(self, kind: str, entries: list[Passage], matrix: Rows, teaching: Teaching | None,
+                 line: float | None) -> None:
         self._ids: list[str] = []
         self._blend: Blend = DOCUMENTS if kind == "knowledge" else RULES
         starts: list[int] = []
@@ -142,8 +145,8 @@ class _Shelf:
         self._threshold = teaching.threshold if teaching is not None else 0.0
         self.data = ""
         self.head = None if self._single or teaching is None else self._kept_or_taught(kind, entries, teaching)
-        self._lift = self._lifting(len(entries), teaching)
         self.each = self._untaught is not None or (self.head is not None and self.head.intercepts is not None)
+        self._lift = None if self._single or self.each or line is None else Lift(self._counts(len(entries)), line)
 
     def search(self, vector: NDArray[np.float32], text: str, asked: list[str], limit: int,
                scopes: Sequence[str] | None) -> Found:
@@ -186,13 +189,13 @@ class _Shelf:
         if allowed is not None:
             cosines, bm25, told = cosines[allowed], bm25[allowed], None if told is None else told[allowed]
         scores, lexical = blend(cosines, bm25)
+        if self._lift is not None:
+            scores = self._lift(scores, allowed)
         if told is not None:
             told = told if self.head is None else self.head.weighed(seen, told, allowed)
             scores = scaled_to(sigmoid(told), 0.5, self._threshold)
         elif self.head is not None:
             scores = self.head.scores(seen, cosines, lexical, scores, allowed)
-        elif self._lift is not None:
-            scores = self._lift(scores, allowed)
         places = top_places(scores, limit)
         parts = rounded(np.array((scores[places], cosines[places], lexical[places]))).tolist()
         ids = places if allowed is None else allowed[places]
@@ -205,11 +208,9 @@ class _Shelf:
         return Untaught([entries[start].text for start in self._starts.tolist()], self._matrix[self._starts],
                         teaching.telling, teaching.background, teaching.general)
 
-    def _lifting(self, texts: int, teaching: Teaching | None) -> Lift | None:
-        """Where one item alone has examples, which teach no head, and each message means one item."""
-        if self._single or teaching is None or self.head is not None or teaching.several:
-            return None
-        return Lift(np.diff(self._starts, append=texts) - 1, teaching.threshold)
+    def _counts(self, texts: int) -> NDArray[np.intp]:
+        """How many examples each item has."""
+        return np.diff(self._starts, append=texts) - 1
 
     def _kept_or_taught(self, kind: str, entries: list[Passage], teaching: Teaching) -> Head | None:
         self.data = data_hash(teaching.embedder, kind, [(entry.id, entry.text) for entry in entries], teaching.several,

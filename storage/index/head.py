@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ruche.storage.index.background import BACKGROUND
 from ruche.storage.index.grams import SIZE, gram_row
-from ruche.storage.index.lift import Lift
 from ruche.storage.index.logistic import STRENGTH, Matrix, fit_each, fit_one, logit, sigmoid
 from ruche.storage.index.ranking import Scores
 from ruche.storage.index.vectors import Rows, dots
@@ -72,13 +71,10 @@ class Head:
     threshold: float
     words: float = field(init=False)
     """The weight of the words of an item's texts, where the cosine has 1."""
-    lift: Lift = field(init=False)
-    """Of the items without examples, where one is meant."""
 
     def __post_init__(self) -> None:
         mean = float(self.counts[self.taught].mean()) if self.taught.any() else 0.0
         object.__setattr__(self, "words", min(WORDS * max(1.0, mean / WORDS_EXAMPLES) ** WORDS_GROWTH, WORDS_MOST))
-        object.__setattr__(self, "lift", Lift(self.counts, self.threshold))
 
     def seen(self, vector: Rows, text: str) -> Rows:
         """What the head looks at of a message."""
@@ -106,11 +102,10 @@ class Head:
     def scores(self, seen: Rows, cosines: Rows, lexical: Scores, likeness: Scores,
                allowed: Places | None = None) -> Scores:
         """One score per item. The arrays hold all items or the `allowed` ones; `likeness` is what those without
-        examples keep, lifted where one item is meant."""
+        examples keep."""
         taught = self.taught if allowed is None else self.taught[allowed]
         if self.intercepts is None:
             found = scaled_to(self.unscaled(seen, cosines, lexical, allowed), self.line, self.threshold)
-            likeness = self.lift(likeness, allowed)
         else:
             sure = scaled_to(sigmoid(self._logits(seen, allowed)), self.line, self.threshold)
             found = self.share * sure + (1.0 - self.share) * likeness

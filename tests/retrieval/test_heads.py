@@ -26,11 +26,12 @@ RULES = {
 
 
 def index(rules: dict[str, tuple[str, ...]], several: bool | None = None, *, taught: bool = True,
-          kind: str = "rule") -> AgentIndex:
+          kind: str = "rule", lifted: bool = False) -> AgentIndex:
     entries = [Passage(kind, name, text) for name, texts in rules.items() for text in texts]
     rows = EMBEDDER.encode([entry.text for entry in entries])
     teaching = Teaching(EMBEDDER.rule_threshold, EMBEDDER.encode(BACKGROUND), several)
-    return AgentIndex(entries, rows, teaching if taught else None)
+    lines = dict.fromkeys(("rule", "intent", "scenario"), EMBEDDER.rule_threshold)
+    return AgentIndex(entries, rows, teaching if taught else None, lines=lines if lifted else None)
 
 
 def found(agent: AgentIndex, text: str, kind: str = "rule") -> Found:
@@ -66,8 +67,9 @@ def test_a_rule_without_examples_keeps_its_likeness_where_each_is_decided_for_it
 def test_a_rule_without_examples_stands_its_ground_beside_rules_that_have_some() -> None:
     """Above the threshold it is lifted; what did not match by its likeness does not match now."""
     threshold, lifted = EMBEDDER.rule_threshold, 0
+    plain, beside = index(RULES, taught=False), index(RULES, several=False, lifted=True)
     for text in ("sing a song", "the user sings", "sing it to the user", "where is my parcel", "what about a refund"):
-        before, now = (scores(one, text)["plain"] for one in (index(RULES, taught=False), index(RULES, several=False)))
+        before, now = (scores(one, text)["plain"] for one in (plain, beside))
         assert now == before if before < threshold else before <= now <= 1.0
         lifted += now > before
     assert lifted >= 2
@@ -93,15 +95,16 @@ PLAIN = {name: texts[:1] for name, texts in RULES.items()}
 
 def test_without_examples_nothing_changes() -> None:
     for text in ("give me the money", "when do you open", ""):
-        assert found(index(PLAIN), text) == found(index(PLAIN, taught=False), text)
+        assert found(index(PLAIN, lifted=True), text) == found(index(PLAIN, taught=False), text)
 
 
 def test_one_rule_with_examples_does_not_take_the_messages_of_the_others() -> None:
     rules = {**PLAIN, "refund": (*RULES["refund"], "where is my money, it has not come yet, tell me where it is")}
     text = "where is my parcel, it has not come yet"
     assert found(index(rules, taught=False), text).ids[0] == "refund"
-    assert found(index(rules), text).ids[0] == "parcel"
-    before, now = (scores(one, "when do you open") for one in (index(rules, taught=False), index(rules)))
+    assert found(index(rules, lifted=True), text).ids[0] == "parcel"
+    assert found(index(rules, taught=False, kind="scenario", lifted=True), text, "scenario").ids[0] == "parcel"
+    before, now = (scores(one, "when do you open") for one in (index(rules, taught=False), index(rules, lifted=True)))
     assert now["refund"] == before["refund"]
     assert {name for name, score in now.items() if score >= EMBEDDER.rule_threshold} == \
         {name for name, score in before.items() if score >= EMBEDDER.rule_threshold}

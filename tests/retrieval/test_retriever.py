@@ -109,6 +109,20 @@ async def test_hits_come_best_first_with_rounded_scores(retriever: Retriever) ->
     assert taught.score == pytest.approx((taught.vector + 0.1 * taught.lexical) / 1.1, abs=2e-4)
 
 
+@pytest.mark.parametrize(("own", "lifted"), [(None, True), (0.95, False)])
+async def test_a_rule_without_examples_is_lifted_above_the_agents_own_threshold_only(
+        own: float | None, lifted: bool, system: ActorSystem) -> None:
+    retriever, bundle = Retriever(HashingEmbedder(), system), shop()
+    await retriever.prepare(bundle.model_copy(update={"agent": bundle.agent.model_copy(
+        update={"rule_threshold": own})}), 1)
+    hit = next(one for one in (await retriever.retrieve("default", "shop", 1, "please tell me about that parcel of mine")).rules
+               if one.id == "parcel")
+    plain = (hit.vector + 0.1 * hit.lexical) / 1.1
+    assert 0.35 < plain < 0.95
+    assert (hit.score > plain + 0.05) == lifted
+    assert lifted or hit.score == pytest.approx(plain, abs=2e-4)
+
+
 async def test_a_rule_is_found_by_its_best_example(retriever: Retriever) -> None:
     hits = (await retriever.retrieve("default", "shop", 1, "money back")).rules
     assert (hits[0].id, hits[0].vector) == ("refund", 1.0)
