@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -250,3 +251,28 @@ def test_links_are_there_after_a_restart(tmp_path: Path) -> None:
         assert said.endswith("Your e-mail?")
         listed = site.request("GET", "/v1/interlocutors/kiosk-13/identities", token=site.token("admin")).json["items"]
         assert [one["identity"] for one in listed] == ["kiosk-13"]
+
+
+def test_nothing_that_was_answered_is_lost_while_a_name_is_linked_and_unlinked(house: Served) -> None:
+    tell(house, "ola")
+    token, statuses, done = house.token(sub="kiosk-17"), list[int](), threading.Event()
+
+    def speak() -> None:
+        while not done.is_set():
+            statuses.append(house.chat("book a table", token, agent="desk").status)
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        for _ in range(5):
+            assert link(house, "ola", "kiosk-17").status == 201
+            assert unlink(house, "ola", "kiosk-17").status == 204
+    finally:
+        done.set()
+        speaker.join(30)
+    kept = [one for who in ("ola", "kiosk-17") for one in sessions(house, who)]
+    assert {200} <= set(statuses) <= {200, 503}
+    assert sum(one["turn_count"] for one in kept) == 3 + statuses.count(200)
+    for one in kept:
+        assert house.request("GET", f"/v1/sessions/{one['id']}/turns?limit=100",
+                             token=house.token("operator")).status == 200
