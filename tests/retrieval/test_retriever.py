@@ -115,8 +115,8 @@ async def test_a_rule_without_examples_is_lifted_above_the_agents_own_threshold_
     retriever, bundle = Retriever(HashingEmbedder(), system), shop()
     await retriever.prepare(bundle.model_copy(update={"agent": bundle.agent.model_copy(
         update={"rule_threshold": own})}), 1)
-    hit = next(one for one in (await retriever.retrieve("default", "shop", 1, "please tell me about that parcel of mine")).rules
-               if one.id == "parcel")
+    hits = await retriever.retrieve("default", "shop", 1, "please tell me about that parcel of mine")
+    hit = next(one for one in hits.rules if one.id == "parcel")
     plain = (hit.vector + 0.1 * hit.lexical) / 1.1
     assert 0.35 < plain < 0.95
     assert (hit.score > plain + 0.05) == lifted
