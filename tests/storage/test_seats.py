@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ruche.storage import register
+from ruche.storage import filling, register
 from ruche.storage.connection import TooLittleMemory
 from ruche.storage.errors import Unavailable
 from ruche.storage.model.record import ProfileSaved
@@ -242,3 +242,24 @@ def test_a_batch_that_does_not_fit_into_memory_is_fed_after_a_checkpoint_made_ro
     assert before == [1]
     assert store.health()["applied"] == 2
     assert store.tenant("acme").verify_session("s1") == ("s1", 2, ())
+
+
+def test_a_table_of_more_rows_than_are_read_at_once_is_known_whole_after_a_restart(
+        open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With parts in between of which no row is left."""
+    store, talks = open_store(limits=SMALL), [Conversation(f"s{number}", session_key(person=f"p{number}"))
+                                              for number in range(12)]
+    store.append([talk.turn() for talk in talks])
+    store.apply()
+    for _ in range(6):
+        store.append([talks[0].turn()])
+        store.apply()
+    store.close()
+    monkeypatch.setattr(filling, "_AT_ONCE", 3)
+    store = open_store(limits=SMALL)
+    store.append([talk.turn() for talk in talks])
+    store.apply()
+    assert [one.turn_count for one in store.tenant("acme").sessions(limit=50).items].count(2) == 11
+    assert sorted(one.id for one in store.tenant("acme").sessions(limit=50).items) == sorted(
+        talk.state.id for talk in talks)
+    assert [store.tenant("acme").session(talk.key) for talk in talks] == [talk.state for talk in talks]
