@@ -68,7 +68,7 @@ def moves_of(standing: Standing) -> list[ScenarioMove]:
     considered = tuple(edge for choice in standing.choices for edge in choice.considered)
     moves = []
     for number, (action, why) in enumerate(_reasons(standing).items()):
-        reasons = "; ".join(part for part in (why, *(standing.why if number == 0 else ())) if part)
+        reasons = "; ".join(part for part in (why, *(standing.why if number == 0 or not why else ())) if part)
         moves.append(ScenarioMove(id=standing.scenario.id, step=standing.instance.step, action=action,  # type: ignore[arg-type]
                                   skipped=standing.skipped if number == 0 else (), why=reasons,
                                   considered=considered if number == 0 else (),

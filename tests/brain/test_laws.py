@@ -89,6 +89,8 @@ ONE_AFTER_ANOTHER = [("hello", Hits(scenarios=(Hit(id=one["id"], score=0.9),)), 
 
 @given(TURNS)
 @example(ONE_AFTER_ANOTHER)
+@example([("on 3 March 2027", Hits(scenarios=(Hit(id="trip", score=0.4),)), 0), ("not now", Hits(), 0),
+          ("Rome", Hits(), 0)])
 @settings(max_examples=100, deadline=None)
 def test_every_turn_keeps_the_laws(turns: list[tuple[str, Hits, int]]) -> None:
     anyio.run(held, turns)
