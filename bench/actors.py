@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.actor_kinds import Kind, Queues, Ruche, Threads
+from bench.report import count
 from ruche.actors.system import ActorSystem, calm_collector
 
 KEYS = ("bytes_per_idle_actor", "ask_per_s", "ask_p50_us", "ask_p99_us", "tell_per_s", "directory_warm_p50_us",
@@ -194,7 +195,7 @@ def run(main: Coroutine[Any, Any, dict[str, Any]], loop: str) -> dict[str, Any]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.actors", description=__doc__)
-    parser.add_argument("--actors", type=int, default=100_000, help="idle actors to hold (100,000)")
+    parser.add_argument("--actors", type=count, default=100_000, help="idle actors to hold (100,000)")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; under 45 s")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     parser.add_argument("--loop", choices=["uvloop", "asyncio"],

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.report import emit, percentile, progress, table
+from bench.report import count, emit, percentile, progress, table
 from ruche.engine.authoring.load import find_folders, load_folder
 from ruche.engine.authoring.samples import sample_folder
 from ruche.storage.model.bundle import AgentBundle
@@ -254,7 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of recorded dialogues")
     parser.add_argument("--agent", required=True)
     parser.add_argument("--agents", type=Path, help="folder of agent folders (default: the shipped samples)")
-    parser.add_argument("--dialogues", type=int, default=50)
+    parser.add_argument("--dialogues", type=count, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="at most 10 dialogues")
     parser.add_argument("--json", action="store_true")

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench.report import emit, percentile, progress, table
+from bench.report import count, emit, percentile, progress, table
 from bench.turn import StubEmbedder, data_bytes, question, write_agent
 from ruche.actors.system import calm_collector, quick_handover
 from ruche.engine import Engine
@@ -160,8 +160,8 @@ def render(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.keys", description=__doc__)
-    parser.add_argument("--keys", type=int, default=1_000_000)
-    parser.add_argument("--cap", type=int, default=10_000)
+    parser.add_argument("--keys", type=count, default=1_000_000)
+    parser.add_argument("--cap", type=count, default=10_000)
     parser.add_argument("--directory", type=Path, help="where the data are kept meanwhile (some 10 GB for a million)")
     parser.add_argument("--quick", action="store_true", help="ends within 45 s: 5,000 keys, a cap of 500")
     parser.add_argument("--json", action="store_true")

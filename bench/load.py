@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.curve import Second, draw, seconds_of
 from bench.load_client import Plan, Seen, drive
-from bench.report import emit, machine, median, percentile, progress, table
+from bench.report import count, emit, machine, median, percentile, positive, progress, table
 from bench.server import Server, serving
 from bench.turn import write_agent
 from ruche.engine.cli.serve import run_loop
@@ -187,9 +187,9 @@ def render(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=10_000)
-    parser.add_argument("--rate", type=float, default=500.0, help="requests a second")
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--sessions", type=count, default=10_000)
+    parser.add_argument("--rate", type=positive, default=500.0, help="requests a second")
+    parser.add_argument("--seconds", type=positive, default=60.0)
     parser.add_argument("--svg", type=Path, help="draw latency and memory over time into this file")
     parser.add_argument("--quick", action="store_true", help="ends within 45 s")
     parser.add_argument("--json", action="store_true")

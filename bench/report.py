@@ -47,6 +47,29 @@ def emit(result: dict[str, Any], text: str, *, as_json: bool) -> None:
     print(json.dumps({**result, "machine": machine()}) if as_json else text)
 
 
+def count(text: str) -> int:
+    """An option that counts something: a whole number from 1."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 is wanted, not {text!r}")
+    return int(text)
+
+
+def counts(text: str) -> list[int]:
+    """Several of them, with commas."""
+    return [count(part) for part in text.split(",")]
+
+
+def positive(text: str) -> float:
+    """An option that is a time or a rate: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number above 0 is wanted, not {text!r}")
+    return value
+
+
 Measure = Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]
 
 

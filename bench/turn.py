@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.report import emit, median, percentile, progress, table
+from bench.report import counts, emit, median, percentile, positive, progress, table
 from bench.rules import check_s, enforcement_ms
 from ruche.actors.system import calm_collector, quick_handover
 from ruche.engine import Engine
@@ -177,15 +177,11 @@ def render(result: dict[str, Any]) -> str:
                         table("Yardsticks of the same run", ("what", "ms"), yard)])
 
 
-def numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rules", type=numbers, default=[10, 100, 1000])
-    parser.add_argument("--sessions", type=numbers, default=[1, 32])
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each row")
+    parser.add_argument("--rules", type=counts, default=[10, 100, 1000])
+    parser.add_argument("--sessions", type=counts, default=[1, 32])
+    parser.add_argument("--seconds", type=positive, default=8.0, help="of each row")
     parser.add_argument("--quick", action="store_true", help="ends within 45 s")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
