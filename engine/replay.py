@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from ruche.engine.brain.compiled import CompiledAgent
 from ruche.engine.brain.turn import PhasedBrain
+from ruche.engine.unheard import RANKED, Deaf, Nothing, Ranked, Shelf, Silent, nothing
 from ruche.plugins.channels import built_in_channels
-from ruche.plugins.contracts import Effect, EffectOutcome, Enforcer, Prompt, TurnOutput
+from ruche.plugins.contracts import Enforcer, TurnOutput
 from ruche.plugins.errors import IntegrityError, NotFound
 from ruche.plugins.given import SITE, Given, input_again
 from ruche.plugins.tape import Divergence, ReplayTape
-from ruche.storage.model.agent import ModelUse
 from ruche.storage.model.bundle import AgentBundle
 from ruche.storage.model.conversation import Exchange, SessionKey, SessionState
 from ruche.storage.model.handoff import after_intervention, intervention_of
@@ -191,13 +191,13 @@ def _after(run: Run, after: SessionState) -> tuple[Difference | None, SessionSta
 
 async def _think(run: Run, state: SessionState, agent: CompiledAgent) -> TurnOutput:
     tape = ReplayTape(run.tape)
-    turn = input_again(tape.ask_now(SITE, None, _nothing, Given), run, state)
+    turn = input_again(tape.ask_now(SITE, None, nothing, Given), run, state)
     asked = {entry.site for entry in run.tape}  # what a host may lack was there if it was asked
-    brain = PhasedBrain(agents=_Shelf(agent), retrieval=_Nothing(), tools=_Nothing(), enforcement=_Nothing(),
-                        generators=_Silent, channels=built_in_channels(), engine_version=run.engine, rule_threshold=0.0,
-                        memory=_Nothing() if "recall" in asked else None,
-                        ranking=_Ranked(asked) if asked & _RANKED.keys() else None)
-    return await brain.think(turn, tape, _Deaf())
+    brain = PhasedBrain(agents=Shelf(agent), retrieval=Nothing(), tools=Nothing(), enforcement=Nothing(),
+                        generators=Silent, channels=built_in_channels(), engine_version=run.engine, rule_threshold=0.0,
+                        memory=Nothing() if "recall" in asked else None,
+                        ranking=Ranked(asked) if asked & RANKED.keys() else None)
+    return await brain.think(turn, tape, Deaf())
 
 
 def _compare(recorded: Run, replayed: Run) -> Difference | None:
@@ -233,72 +233,3 @@ def _text(value: Any) -> str:
 
 def _sides(error: Divergence) -> tuple[str, str]:
     return str(error.details.get("recorded", "")), str(error.details.get("replayed", error.message))
-
-
-def _nothing() -> NoReturn:
-    raise IntegrityError("a replay asked outside its tape")
-
-
-class _Shelf:
-    """The one agent of a replayed turn."""
-
-    def __init__(self, agent: CompiledAgent) -> None:
-        self._agent = agent
-
-    def current(self, tenant: str, agent_id: str) -> CompiledAgent:
-        return self._agent
-
-
-class _Nothing:
-    """Stands where retrieval, tools, enforcement, memory and reranking are live: the tape answers for them."""
-
-    async def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        _nothing()
-
-    prepare = retrieve = call = check = close = recall = rerank = _refuse
-
-
-_RANKED = {"rerank": "documents", "rerank rules": "rules"}
-"""What was reordered, by the place where it was asked for."""
-
-
-class _Ranked(_Nothing):
-    """Serves what was reordered in the turn."""
-
-    def __init__(self, asked: set[str]) -> None:
-        self._kinds = {kind for site, kind in _RANKED.items() if site in asked}
-
-    def serves(self, kind: str) -> bool:
-        return kind in self._kinds
-
-
-class _Silent:
-    """A generator that is known by its name only."""
-
-    def __init__(self, use: ModelUse) -> None:
-        self.name = use.generator
-
-    async def generate(self, prompt: Prompt) -> NoReturn:
-        _nothing()
-
-    async def stream(self, prompt: Prompt) -> AsyncIterator[str]:
-        yield _nothing()
-
-
-class _Deaf:
-    """A stage that nobody listens to; what has consequences comes from the tape."""
-
-    async def release(self, text: str) -> None:
-        return None
-
-    def progress(self, phase: str, ms: float) -> None:
-        return None
-
-    def pending(self) -> bool:
-        return False
-
-    async def reserve(self, effect: Effect) -> EffectOutcome:
-        _nothing()
-
-    async def settle(self, effect: Effect, outcome: EffectOutcome) -> None:
-        _nothing()
