@@ -48,7 +48,7 @@ class KeyLines:
         self._persons = PersonLines(self.file)
         self._others = array("q")
         """Where lines of other kinds begin."""
-        self._places = KeyPlaces(path.with_name("places"), self._root, disk)
+        self._places = KeyPlaces(path.with_name("places"), disk)
         try:
             if path.exists():
                 self._read()
@@ -210,8 +210,11 @@ class KeyLines:
 
     def keep_places(self) -> None:
         """So that the next opening need not read every line."""
-        with contextlib.suppress(OSError):
-            self._places.keep(Places(self.file.extent, self._persons.entries(), np.array(self._others, dtype=np.int64)))
+        known = self.file.extent
+        if known != self._places.kept:
+            others = np.array(self._others, dtype=np.int64)
+            with contextlib.suppress(OSError):
+                self._places.keep(Places(known, self._persons.entries(), others), self._root)
 
     def close(self) -> None:
         """Forget every key."""
@@ -273,7 +276,7 @@ class KeyLines:
         self.rewrite()
 
     def _read(self) -> None:
-        places = self._places.load()
+        places = self._places.load(self._root)
         if places is None or not self.file.resume(places.known):
             places = None
         live = self._resume(places) + len(self._lines)

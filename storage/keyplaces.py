@@ -39,32 +39,35 @@ class Places(msgspec.Struct, frozen=True):
 class KeyPlaces:
     """One file. It is never waited for, and never trusted further than its seal and its hash go."""
 
-    def __init__(self, path: Path, root_key: bytes, disk: platform.Disk) -> None:
-        self._path, self._cipher, self._disk = path, AESGCM(derive(root_key, "places")), disk
-        self._kept: Extents | None = None
+    def __init__(self, path: Path, disk: platform.Disk) -> None:
+        self._path, self._disk = path, disk
+        self.kept: Extents | None = None
+        """What of the keyring's file it holds for."""
 
-    def load(self) -> Places | None:
+    def load(self, root_key: bytes) -> Places | None:
         """What was kept last; None where that cannot be told."""
         try:
             sealed = self._path.read_bytes()
-            opened = _decode(self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _BOUND))
+            opened = _decode(_cipher(root_key).decrypt(sealed[:_NONCE], sealed[_NONCE:], _BOUND))
         except (OSError, InvalidTag, ValueError, msgspec.DecodeError):
             return None
         columns = [np.frombuffer(one, dtype="<i8").astype(np.int64) for one in opened.columns]
-        self._kept = opened.known
+        self.kept = opened.known
         return Places(opened.known, ((columns[0], columns[1]), (columns[2], columns[3]), (columns[4], columns[5])),
                       columns[6])
 
-    def keep(self, places: Places) -> None:
+    def keep(self, places: Places, root_key: bytes) -> None:
         """Or not, where the disk does not take it."""
-        if places.known == self._kept:
-            return
         columns = [*(side for entries in places.registers for side in entries), places.others]
         body = _encode(_Form(places.known, [one.astype("<i8").tobytes() for one in columns]))
         drawn = nonce()
         with contextlib.suppress(OSError):
-            self._disk.write_atomically(self._path, [drawn, self._cipher.encrypt(drawn, body, _BOUND)])
-            self._kept = places.known
+            self._disk.write_atomically(self._path, [drawn, _cipher(root_key).encrypt(drawn, body, _BOUND)])
+            self.kept = places.known
+
+
+def _cipher(root_key: bytes) -> AESGCM:
+    return AESGCM(derive(root_key, "places"))
 
 
 class _Form(msgspec.Struct, frozen=True, array_like=True):

@@ -83,8 +83,8 @@ def test_many_new_lines_are_kept_at_once_at_an_opening(tmp_path: Path, monkeypat
 def other_root(path: Path) -> None:
     with pytest.raises(ConfigurationError):
         Keyring(path, OTHER)
-    keyplaces.KeyPlaces(path.with_name("places"), OTHER, FaultyDisk()).keep(
-        keyplaces.KeyPlaces(path.with_name("places"), ROOT, FaultyDisk()).load())  # type: ignore[arg-type]
+    kept = keyplaces.KeyPlaces(path.with_name("places"), FaultyDisk())
+    kept.keep(kept.load(ROOT), OTHER)  # type: ignore[arg-type]
 
 
 def another_file(path: Path) -> None:
@@ -129,6 +129,23 @@ def test_what_cannot_be_believed_is_done_without(tmp_path: Path, spoil: Callable
     ids = written(path)
     spoil(path)
     assert lines_read(path, monkeypatch) > len(PEOPLE)
+    assert read(path) == ids
+
+
+def test_after_another_root_key_took_over_they_are_kept_under_that(tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "keyring"
+    ids = written(path)
+    ring = Keyring(path, ROOT)
+    ring.lines.add_root(OTHER)
+    ring.lines.keep_root(OTHER)
+    ring.keep_places()
+    ring.close()
+    kept = keyplaces.KeyPlaces(path.with_name("places"), FaultyDisk())
+    assert kept.load(ROOT) is None
+    assert kept.load(OTHER) is not None
+    monkeypatch.setattr("tests.storage.test_keyplaces.ROOT", OTHER)
+    assert lines_read(path, monkeypatch) == 0
     assert read(path) == ids
 
 
