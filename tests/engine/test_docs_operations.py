@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 import subprocess
 import sys
@@ -31,3 +32,18 @@ def test_every_command_of_the_page_exists_with_the_options_shown() -> None:
         assert helped.returncode == 0, name
         for option in re.findall(r"--[a-z-]+", rest.split("#")[0]):
             assert option in helped.stdout, f"ruche {name} {option}"
+
+
+def test_the_service_of_the_page_starts_with_a_command_that_exists_and_logs_no_link() -> None:
+    shown = re.search(r"```ini\n(.*?)```", PAGE, re.S)
+    assert shown is not None
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(shown[1])
+    service = unit["Service"]
+    place, *words = service["ExecStart"].split()
+    assert place.endswith("/.venv/bin/ruche")
+    helped = subprocess.run([sys.executable, "-m", "ruche.engine.cli.main", words[0], "--help"], capture_output=True,
+                            text=True)
+    assert all(word in helped.stdout for word in words if word.startswith("--"))
+    assert service["StandardOutput"] == "null", "the console's link is told there"
