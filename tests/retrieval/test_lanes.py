@@ -23,7 +23,7 @@ def test_every_batch_is_run_once_whatever_the_number_of_lanes(count: int) -> Non
 
 def test_a_lane_takes_the_next_batch_while_another_is_in_hand() -> None:
     """Each of two batches waits until the other has begun: in one lane neither would end."""
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
     Lanes(2).each(lambda _: meeting.wait(), (1, 2))
     assert not meeting.broken
 
@@ -36,7 +36,7 @@ def test_one_lane_runs_in_the_callers_thread_and_in_order() -> None:
 
 @pytest.mark.parametrize("bad", [0, 1])
 def test_the_failure_of_one_batch_is_raised_and_nothing_runs_any_more(bad: int) -> None:
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
     ended: list[int] = []
 
     def work(batch: int) -> None:
