@@ -195,8 +195,9 @@ class Journal:
         return self._stopped
 
     def restore_reserve(self) -> None:
-        """Take the reserve back once there is room again."""
-        self._reserve.restore()
+        """Take the reserve back once there is room again; never while last words are put into its space."""
+        with self._lock:
+            self._reserve.restore()
 
     def forget(self, through: int) -> int:
         """Remove segments whose every frame is at or below `through`; gives how many."""
