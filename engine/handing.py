@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from ruche.actors.session import Intervene
 from ruche.engine.oversight import refuse_leaving
-from ruche.engine.request import MESSAGE_CHARACTERS
+from ruche.engine.request import MESSAGE_CHARACTERS, check_texts
 from ruche.plugins.errors import Conflict, InvalidRequest, NotFound
 from ruche.storage.model.conversation import SessionState
 from ruche.storage.model.handoff import Action, Intervention, is_taken
@@ -23,6 +23,7 @@ MOST_MINUTES = 10_080
 async def intervene(host: Host, tenant: str, session_id: str, action: Action, *, by: str, text: str,
                     minutes: int | None, request_id: str, key: str = "") -> Run:
     """As `Engine.intervene`."""
+    check_texts(by=by, text=text, request_id=request_id, idempotency_key=key)
     _check(action, text, minutes)
     session = await host.scribe.read(lambda store: store.tenant(tenant).session_by_id(session_id))
     if session is None or session.closed_ms is not None:
@@ -56,7 +57,7 @@ def _check(action: Action, text: str, minutes: int | None) -> None:
     if len(text) > MESSAGE_CHARACTERS or (action == "reply" and not text.strip()):
         raise InvalidRequest(f"text: 1 to {MESSAGE_CHARACTERS:,} characters that are not all spaces",
                              fields=[{"path": "text", "message": f"1 to {MESSAGE_CHARACTERS:,} characters"}])
-    if minutes is not None and not 0 <= minutes <= MOST_MINUTES:
+    if minutes is not None and not (isinstance(minutes, int) and 0 <= minutes <= MOST_MINUTES):
         raise InvalidRequest(f"minutes: 0 to {MOST_MINUTES:,}",
                              fields=[{"path": "minutes", "message": f"0 to {MOST_MINUTES:,}"}])
 

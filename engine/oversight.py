@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ruche.actors.session import Close
+from ruche.engine.request import check_texts
 from ruche.plugins.errors import Conflict, NotFound, Unavailable
 from ruche.storage import advisories
 from ruche.storage.auditor import Erasure
@@ -26,6 +27,7 @@ async def advise(host: Host, tenant: str, run_id: str, *, kind: str, author: str
 
     Raises NotFound (no such run), Erased, NotAllowed, Conflict.
     """
+    check_texts(kind=kind, author=author, note=note, subject=subject)
     earlier = await advisories_of(host, tenant, run_id)
     hosting = host.hosting
     said = AdvisoryAdded(tenant=tenant, at_ms=hosting.clock_ms(), id=hosting.new_id(), run_id=run_id, kind=kind,
@@ -55,6 +57,7 @@ async def erase(host: Host, tenant: str, interlocutor: str, *, reason: str, by: 
     New messages of the person are put off meanwhile. Raises NotFound for somebody who left nothing, Conflict while a
     legal hold stands, StorageFull (it is on record and takes effect once there is room).
     """
+    check_texts(reason=reason, by=by)
     names = host.linked.names(tenant, interlocutor)
     async with leaving(host, tenant, *names):
         await host.scribe.read(lambda store: store.audit.erasable(tenant, names[0], names))
@@ -73,6 +76,7 @@ async def erase(host: Host, tenant: str, interlocutor: str, *, reason: str, by: 
 
 async def hold(host: Host, tenant: str, interlocutor: str, *, held: bool, reason: str, by: str) -> None:
     """Place or lift a legal hold on all names of a person. Raises NotFound for somebody of whom nothing is kept."""
+    check_texts(reason=reason, by=by)
     names = host.linked.names(tenant, interlocutor)
     known = await host.scribe.read(lambda store: store.audit.known(tenant, names))
     if not known:

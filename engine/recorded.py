@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ruche.engine.hosted import Hosted, known
+from ruche.plugins.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from ruche.engine.filing import Filing
@@ -28,7 +29,9 @@ class Recorded(Hosted):
     """The part of `Engine` that looks back, and answers for what is kept."""
 
     async def sessions(self, tenant: str, **filters: Any) -> Page[SessionState]:
-        """Newest first; filters `interlocutor` (any name of the person), `agent`, `limit`, `cursor`."""
+        """Newest first; filters `interlocutor` (any name of the person), `agent`, `limit`, `cursor`. Raises
+        InvalidRequest (limit), BadCursor."""
+        _check_limit(filters)
         names = self._host.linked.names(tenant, filters["interlocutor"]) if filters.get("interlocutor") else ()
         if len(names) > 1:
             filters.update(interlocutor=None, names=names)
@@ -80,7 +83,8 @@ class Recorded(Hosted):
         return await self._host.rerunner.replay(tenant, run_id, version)
 
     async def runs(self, tenant: str, **filters: Any) -> Page[Run]:
-        """Newest first; filters as `TenantStore.runs`."""
+        """Newest first; filters as `TenantStore.runs`. Raises InvalidRequest (limit), BadCursor."""
+        _check_limit(filters)
         return await self._read(tenant, lambda store: store.runs(**filters))
 
     async def verify(self, tenant: str, session_id: str) -> Verification:
@@ -150,3 +154,9 @@ class Recorded(Hosted):
         from ruche.engine.filing import Filing
 
         return Filing(self._host)
+
+
+def _check_limit(filters: dict[str, Any]) -> None:
+    limit = filters.get("limit", 1)
+    if not isinstance(limit, int) or limit < 1:
+        raise InvalidRequest("limit: a whole number from 1", fields=[{"path": "limit", "message": "1 or more"}])

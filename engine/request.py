@@ -84,6 +84,12 @@ def check_utf8(name: str, value: object) -> None:
         raise _invalid(name, "half of a surrogate pair, which is no text")
 
 
+def check_texts(**texts: object) -> None:
+    """`check_utf8` of several, each by its name."""
+    for name, value in texts.items():
+        check_utf8(name, value)
+
+
 def _check_text(name: str, value: object, most: int, least: int = 1) -> None:
     check_utf8(name, value)
     if not least <= len(str(value)) <= most:

@@ -98,3 +98,29 @@ def test_metadata_that_is_let_in_comes_back_from_disk_as_it_was(metadata: dict[s
         assume(False)
     message = Message(id="m", text="t", at_ms=1, metadata=metadata)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(message), type=Message) == message
+
+
+@pytest.mark.anyio
+async def test_what_people_write_down_about_a_conversation_can_be_read_again_as_well(tmp_path: Path,
+                                                                                    agents: Path) -> None:
+    async with Engine.open(tmp_path / "data", agents=agents, embedder=HashingEmbedder()) as engine:
+        turn = await engine.chat(**GOOD)
+        await engine.intervene("default", turn.session_id, "takeover", by="op")
+        for unfit in ({"text": HALF}, {"text": b"x"}, {"by": 3}, {"by": HALF}, {"minutes": "3"}, {"minutes": 1.5},
+                      {"request_id": HALF}, {"idempotency_key": b"k"}):
+            with pytest.raises(InvalidRequest):
+                await engine.intervene("default", turn.session_id, "reply", **{"by": "op", "text": "hello", **unfit})  # type: ignore[arg-type]
+        for unfit in ({"note": HALF}, {"author": 3}, {"subject": b"x"}):
+            with pytest.raises(InvalidRequest):
+                await engine.advise("default", turn.turn_id, **{"kind": "note", "author": "human:op", **unfit})
+        for unfit in ({"reason": HALF}, {"reason": 3}, {"by": b"x"}):
+            with pytest.raises(InvalidRequest):
+                await engine.hold("default", "desk", held=True, **{"reason": "r", "by": "op", **unfit})  # type: ignore[arg-type]
+            with pytest.raises(InvalidRequest):
+                await engine.erase("default", "desk", **{"reason": "r", "by": "op", **unfit})  # type: ignore[arg-type]
+        for limit in (-3, 0, "x", 1.5):
+            for ask in (engine.sessions, engine.runs):
+                with pytest.raises(InvalidRequest, match="limit: a whole number from 1"):
+                    await ask("default", limit=limit)
+        assert (await engine.intervene("default", turn.session_id, "reply", by="op", text="hello")).reply == "hello"
+        assert len((await engine.sessions("default")).items) == 1
