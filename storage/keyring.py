@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 
 import msgspec
 
@@ -25,6 +25,7 @@ from ruche.storage.keysources import (
     EnvKeySource,
     FileKeySource,
     KeyringKeySource,
+    KeySource,
     create_root_key,
 )
 from ruche.storage.recent import Recent
@@ -42,14 +43,6 @@ NOTED: Final = 16 * BLOCK
 BUDGET: Final = 1 << 30
 """Nonces after which a key gets a new generation: a quarter of NIST SP 800-38D's bound for random 96-bit nonces."""
 _PERSON: Final = 16
-
-
-@runtime_checkable
-class KeySource(Protocol):
-    """Where the root key comes from: a file, the environment, the OS keyring, a command."""
-
-    def root_key(self) -> bytes:
-        """32 bytes. Raises ConfigurationError when there is none; never makes one up."""
 
 
 class Tenant(msgspec.Struct, frozen=True):

@@ -9,12 +9,21 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from ruche.storage import platform
 from ruche.storage.errors import ConfigurationError
 from ruche.storage.vault import KEY_BYTES, check_key
 
 ROOT_KEY_VARIABLE = "RUCHE_ROOT_KEY"
+
+
+@runtime_checkable
+class KeySource(Protocol):
+    """Where the root key comes from: a file, the environment, the OS keyring, a command."""
+
+    def root_key(self) -> bytes:
+        """32 bytes. Raises ConfigurationError when there is none; never makes one up."""
 
 
 class FileKeySource:
