@@ -169,3 +169,38 @@ def test_a_keyring_that_was_damaged_meanwhile_is_not_written_anew_without_the_re
     assert [again.known_person("acme", f"person{number}") is not None for number in range(30)] == [
         number != 1 for number in range(30)]
     again.close()
+
+
+def test_every_line_of_a_destroyed_key_leaves_the_file_and_the_other_lines_stay_where_they_are_looked_for(
+        tmp_path: Path) -> None:
+    path = tmp_path / "keyring"
+    ring, names = opened(path), [f"person{number}" for number in range(20)]
+    for _ in range(3):
+        for name in names:
+            ring.person("acme", name)
+            line = ring.find("acme", name)
+            assert line is not None
+            ring.lines.put(line)
+        ring.flush()
+    doomed = [ring.find("acme", name) for name in ("person0", "person7", "person19")]
+    unwritten = ring.person("acme", "unwritten").id
+    ring.shred([line.id for line in doomed if line] + [unwritten])
+    content = path.read_bytes()
+    assert all(line.wrapped not in content for line in doomed if line)
+    left = [name for name in names if name not in ("person0", "person7", "person19")]
+    keys = {name: ring.key_ids("acme", name) for name in left}
+    assert [content.count(ring.lines.get(one).wrapped) for ids in keys.values() for one in ids] == [4] * 17  # type: ignore[union-attr]
+    late = ring.person("acme", "late").id
+    ring.flush()
+    ring.keep_places()
+    ring.close()
+    again = opened(path)
+    assert {name: again.key_ids("acme", name) for name in left} == keys
+    assert again.key_ids("acme", "late") == [late]
+    for line in doomed:
+        assert line is not None
+        with pytest.raises(Erased):
+            again.opener(line.id)
+    with pytest.raises(Erased):
+        again.opener(unwritten)
+    again.close()
