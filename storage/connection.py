@@ -38,7 +38,8 @@ class Connection:
     def __init__(self, raw: duckdb.DuckDBPyConnection, path: Path, doubtful: Callable[[], bool] = lambda: False
                  ) -> None:
         """`doubtful` tells whether a checkpoint may have failed just now: then an error says nothing of the file."""
-        self.raw, self._path, self._doubtful = raw, path, doubtful
+        self.raw: Any = raw
+        self._path, self._doubtful = path, doubtful
 
     def execute(self, statement: str, values: Sequence[Any] | None = None) -> Connection:
         self._guarded(lambda: self.raw.execute(statement, values) if values is not None
@@ -67,8 +68,10 @@ class Connection:
             self.raw.execute("ROLLBACK")
 
     def close(self) -> None:
+        """Whoever keeps this, such as a traceback, keeps nothing of DuckDB's, which complains of that at the end."""
         with contextlib.suppress(duckdb.Error):
             self.raw.close()
+        self.raw = _Closed()
 
     def _guarded(self, work: Callable[[], T]) -> T:
         try:
@@ -86,6 +89,13 @@ class Connection:
                 distrusted(self._path).touch(mode=0o600)
             raise IntegrityError(f"{self._path.name}: the table file is damaged ({type(error).__name__}); restart the "
                                  "process, which rebuilds it", file=str(self._path)) from error
+
+
+class _Closed:
+    """In the place of a connection that is closed."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise duckdb.ConnectionException("the connection is closed")
 
 
 class Appender:

@@ -9,6 +9,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from ruche.engine import Engine
@@ -111,6 +112,21 @@ def test_a_host_that_keeps_its_closed_engine_keeps_no_store_in_memory(tmp_path: 
         behind = weakref.ref(engine.engine)
     gc.collect()
     assert behind() is None
+
+
+def test_a_host_that_keeps_the_engine_behind_keeps_no_connection(tmp_path: Path, agents: Path) -> None:
+    """The tables' library complains at the end of a program, of connections that somebody still holds."""
+    def connections() -> int:
+        gc.collect()
+        return sum(isinstance(one, duckdb.DuckDBPyConnection) for one in gc.get_objects())
+
+    before = connections()
+    with Engine.blocking(tmp_path / "data", agents=agents, embedder=HashingEmbedder()) as engine:
+        kept = engine.engine
+        engine.chat(**SAID)
+        assert connections() > before
+    assert connections() == before
+    assert kept.settings.data == tmp_path / "data"
 
 
 FORK = """
