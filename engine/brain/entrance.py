@@ -5,15 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from ruche.engine.brain.bindings import is_confirmed
+from ruche.engine.brain.candidates import Candidate
 from ruche.engine.brain.desk import Desk
 from ruche.engine.brain.doubt import AHEAD
+from ruche.engine.brain.fields import CompiledField
 from ruche.engine.brain.graphs import CompiledScenario
 from ruche.engine.brain.guided import SAYS, led_in, linked
-from ruche.engine.brain.learn import forget, learn_more
+from ruche.engine.brain.learn import Knowledge, forget, keep, learn_more
 from ruche.engine.brain.match import Matched
 from ruche.engine.brain.onward import taken_up
 from ruche.engine.brain.recall import recalled
-from ruche.engine.brain.sense import sense_for
+from ruche.engine.brain.sense import sense_for, without
 from ruche.engine.brain.walk import Standing, begin, open_demands, waits, walk
 from ruche.plugins.selectors import selector_for
 from ruche.storage.model.conversation import ScenarioInstance
@@ -36,6 +38,9 @@ def begun(desk: Desk, matched: Matched) -> None:
         if scenario.spec.enabled and name not in closed:
             return _take_up(desk, scenario, "a rule brought it")
     if desk.words and _by_word(desk, closed):
+        return
+    signals = desk.sensed.signals
+    if signals.thanks or signals.bye:
         return
     needed = _claim(desk)
     for score, name, told in _clear(desk, needed):
@@ -147,11 +152,30 @@ def _fresh_case(desk: Desk, scenario: CompiledScenario) -> None:
                 and field.name not in desk.knowledge.learned and field.name not in shared)
     knowledge = forget(desk.knowledge, old)
     wanted = tuple(field for field in scenario.collects if field.name not in knowledge.known)
-    knowledge = learn_more(desk.who, knowledge, sense_for(desk.sensed, wanted))
+    knowledge, found = _given_over(desk, scenario, knowledge, wanted)
+    knowledge = learn_more(desk.who, knowledge, found)
     if scenario.extracts:
         knowledge = recalled(desk.who, knowledge, scenario.extracts)
     if knowledge is not desk.knowledge:
         desk.ledger.know(knowledge)
+
+
+def _given_over(desk: Desk, scenario: CompiledScenario, knowledge: Knowledge,
+                wanted: tuple[CompiledField, ...]) -> tuple[Knowledge, tuple[Candidate, ...]]:
+    """(the knowledge, values for the new scenario). What another scenario took of the message without having asked for
+    it belongs to the one that the message begins: `a table at seven` sets no alarm."""
+    own, running = {field.name for field in scenario.collects}, {
+        field.name for one in desk.standings if one.instance.status == "active" for field in one.scenario.collects}
+    taken = tuple(one for one in desk.sensed.candidates if one.field in running - own
+                  and one.field not in desk.sensed.asked and one.field not in desk.who.known)
+    if not taken:
+        return knowledge, sense_for(desk.sensed, wanted)
+    found = sense_for(without(desk.sensed, taken), wanted)
+    for one in taken:
+        if any(one.start < other.end and other.start < one.end for other in found):
+            knowledge = msgspec.structs.replace(keep(desk.who, knowledge, one.field, None), learned=tuple(
+                name for name in knowledge.learned if name != one.field))
+    return knowledge, found
 
 
 def _blocked(desk: Desk, scenario: CompiledScenario) -> bool:

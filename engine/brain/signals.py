@@ -9,6 +9,7 @@ import msgspec
 from ruche.engine.brain.words import (
     BACK,
     BESIDE_THANKS,
+    BUT,
     BYE,
     CANCEL,
     CORRECTION,
@@ -18,6 +19,7 @@ from ruche.engine.brain.words import (
     RESUME,
     THANKS,
     UNSURE,
+    WHY,
     YES,
 )
 
@@ -90,8 +92,14 @@ def _answer(words: tuple[str, ...], code: str) -> str:
         if len(words) >= length and start in NO[code]:
             return "no"
         if len(words) >= length and start in YES[code]:
-            return "no" if any(word in ("but", "not") for word in words[length:length + 1]) else "yes"
+            return "no" if _taken_back(words[length:], code) else "yes"
     return ""
+
+
+def _taken_back(rest: tuple[str, ...], code: str) -> bool:
+    """`stimmt nicht`, `yes but not today`: what follows the yes takes it back, unless it asks why not."""
+    near = rest[:3]
+    return any(word in BUT[code] and near[place - 1:place] != (WHY[code],) for place, word in enumerate(near))
 
 
 def _says(said: str, phrases: frozenset[str], *, whole: bool) -> bool:

@@ -40,7 +40,7 @@ _BACK = {
     "nl": "terug|ga terug|vorige stap", "pt": "voltar|volta|passo anterior",
 }
 _CORRECTION = {
-    "en": "actually|i meant|i mean|instead|correction|change|sorry|rather|make it|not|wrong|wait|update|oops",
+    "en": "actually|i meant|i mean|instead|correction|change|sorry|rather|make it|should be|not|wrong|wait|update|oops",
     "fr": "en fait|plutôt|je voulais dire|correction|changer|pardon|finalement",
     "de": "eigentlich|ich meinte|stattdessen|korrektur|ändern|doch|lieber",
     "es": "en realidad|quise decir|mejor|corrección|cambiar|perdón", "it": "in realtà|intendevo|invece|cambiare|anzi",
@@ -54,6 +54,12 @@ _HELLO = {
 }
 
 
+_BUT = {
+    "en": "but|not|don't|dont|isn't|wrong", "fr": "mais|pas", "de": "aber|nicht|kein|keine|falsch", "es": "pero|no",
+    "it": "ma|non", "nl": "maar|niet|geen", "pt": "mas|não|nao",
+}
+WHY = {"en": "why", "fr": "pourquoi", "de": "warum", "es": "qué", "it": "perché", "nl": "waarom", "pt": "porque"}
+"""`yes, why not` is a yes."""
 _UNSURE = {
     "en": "no idea|no clue|don't know|do not know|not sure|i don't know|i do not know|not certain|no matter",
     "fr": "pas sûr|pas sûre", "de": "nicht sicher|nicht genau", "es": "no sé|no lo sé|no se|no estoy seguro|"
@@ -111,8 +117,9 @@ SECOND = frozenset((
     "autre", "segundo", "segunda", "otro", "otra", "secondo", "seconda", "altro", "altra", "tweede", "outro", "outra"))
 """By which the first and the second of two are chosen, in any language."""
 
-YES, NO, UNSURE, CANCEL, BACK, CORRECTION, HELLO, PAUSE, RESUME, THANKS, BESIDE_THANKS, BYE = map(
-    _sets, (_YES, _NO, _UNSURE, _CANCEL, _BACK, _CORRECTION, _HELLO, _PAUSE, _RESUME, _THANKS, _BESIDE_THANKS, _BYE))
+YES, NO, BUT, UNSURE, CANCEL, BACK, CORRECTION, HELLO, PAUSE, RESUME, THANKS, BESIDE_THANKS, BYE = map(
+    _sets, (_YES, _NO, _BUT, _UNSURE, _CANCEL, _BACK, _CORRECTION, _HELLO, _PAUSE, _RESUME, _THANKS, _BESIDE_THANKS,
+            _BYE))
 
 STOPWORDS = _sets({
     "en": "the|a|an|is|are|was|were|am|be|been|being|i|you|he|she|it|we|they|my|your|his|her|its|our|their|me|him|"

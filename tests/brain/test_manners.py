@@ -6,8 +6,10 @@ import pytest
 
 from ruche.engine.brain.language import detect
 from ruche.engine.brain.signals import read_signals, words_of
+from ruche.plugins.contracts import Hit
 from tests.brain.agents import RULES, taxi
 from tests.brain.talk import Talk, bundle, talking
+from tests.brain.test_match import Ranked
 
 pytestmark = pytest.mark.anyio
 
@@ -131,3 +133,18 @@ async def test_a_mere_yes_or_no_that_nobody_asked_for_is_taken_for_what_it_is() 
         assert await talk.reply("no") == "All right."
         assert talk.session.unmatched_streak == 0
         assert await talk.reply("yes, the elephants want tea") != "Is there anything else that I can do for you?"
+
+
+@pytest.mark.parametrize(("text", "language", "answer"), [
+    ("stimmt nicht, es ist Zimmer 214", "de", "no"), ("ja, aber nicht heute", "de", "no"), ("stimmt", "de", "yes"),
+    ("ja, warum nicht", "de", "yes"), ("oui mais pas demain", "fr", "no"), ("sure, but not at ten", "en", "no"),
+    ("yes, why not", "en", "yes"), ("vale, pero no hoy", "es", "no"), ("ok, not that one", "en", "no")])
+async def test_a_yes_that_is_taken_back_is_a_no(text: str, language: str, answer: str) -> None:
+    assert read_signals(words_of(text.lower()), language).answer == answer
+
+
+async def test_thanks_begin_no_scenario_however_near_they_are_to_one() -> None:
+    near = Ranked(scenarios=(Hit(id="taxi", score=0.9),))
+    async with talking(taxi(), retrieval=near) as talk:
+        assert await talk.reply("many thanks!") == "You are welcome."
+        assert talk.session.scenarios == ()
