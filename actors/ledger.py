@@ -71,14 +71,14 @@ class Ledger:
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         for build in builds[:-1]:
             self.write(build, partial(_settle_failed, written), hold_s=_UNTIL_THE_LAST)
-        self.write(builds[-1], lambda error: _settle(written, error))
+        self.write(builds[-1], lambda error: settle(written, error))
         await written
 
     async def quiet(self) -> None:
         """Let go of what is held, and return when nothing is under way."""
         while True:
             idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            if self._is_quiet(partial(_settle, idle, None)):
+            if self._is_quiet(partial(settle, idle, None)):
                 return
             await idle
 
@@ -150,10 +150,11 @@ def _as_told(record: Numbered) -> tuple[Event, ...]:
 
 def _settle_failed(written: asyncio.Future[None], error: BaseException | None) -> None:
     if error is not None:
-        _settle(written, error)
+        settle(written, error)
 
 
-def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:
+def settle(written: asyncio.Future[None], error: BaseException | None) -> None:
+    """Tell whoever still waits how it went."""
     if written.done():
         return
     if error is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from ruche.actors.exits import HandlerCancelled
+from ruche.actors.ledger import settle
 from ruche.actors.service import ServiceActor
 from ruche.actors.supervise import Policy
 from ruche.actors.supervised import PATIENT, SupervisedService
@@ -67,7 +68,7 @@ class Scribe:
         """Durable when it returns, all or none. Raises StorageFull, StorageStopped. Giving up the wait takes nothing
         back."""
         written: asyncio.Future[None] = self._system.loop.create_future()
-        self.post(records, lambda error: _settle(written, error))
+        self.post(records, lambda error: settle(written, error))
         await written
 
     async def read(self, function: Callable[[Store], T]) -> T:
@@ -225,12 +226,3 @@ _FLUSH = "flush"
 def _tell_all(outcomes: list[tuple[Done, BaseException | None]]) -> None:
     for done, error in outcomes:
         done(error)
-
-
-def _settle(written: asyncio.Future[None], error: BaseException | None) -> None:
-    if written.done():
-        return
-    if error is None:
-        written.set_result(None)
-    else:
-        written.set_exception(error)
