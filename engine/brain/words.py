@@ -8,17 +8,23 @@ _YES = {
           "perfect|that's perfect|that is perfect|that works|sounds great|that sounds good|that sounds great|ye|yea|"
           "that would be great|looks good|no problem|no worries|why not|go for it|let's do it|"
           "let's do that|fine|all right|alright|that's fine|that is fine|that's great|that is great|works for me",
-    "fr": "oui|ouais|d'accord|bien sûr|exactement|c'est ça|volontiers|allez-y|tout à fait",
-    "de": "ja|jawohl|genau|richtig|stimmt|gerne|natürlich|in ordnung|einverstanden|klar",
-    "es": "sí|si|claro|vale|de acuerdo|correcto|exacto|por supuesto|adelante",
-    "it": "sì|si|certo|va bene|d'accordo|esatto|giusto",
-    "nl": "ja|jazeker|klopt|graag|prima|akkoord|juist",
-    "pt": "sim|claro|certo|está bem|isso mesmo|exato|com certeza",
+    "fr": "oui|ouais|d'accord|bien sûr|exactement|c'est ça|volontiers|allez-y|tout à fait|ok|okay|parfait|"
+          "c'est bon|ça marche|entendu",
+    "de": "ja|jawohl|genau|richtig|stimmt|gerne|natürlich|in ordnung|einverstanden|klar|ok|okay|"
+          "das stimmt|passt|passt so|das passt|perfekt|sehr gerne|jo",
+    "es": "sí|si|claro|vale|de acuerdo|correcto|exacto|por supuesto|adelante|ok|okay|perfecto|"
+          "está bien|así es|eso es",
+    "it": "sì|si|certo|va bene|d'accordo|esatto|giusto|ok|okay|perfetto|confermo",
+    "nl": "ja|jazeker|klopt|graag|prima|akkoord|juist|ok|okay|goed|dat klopt|in orde",
+    "pt": "sim|claro|certo|está bem|isso mesmo|exato|com certeza|ok|okay|perfeito|confirmo",
 }
 _NO = {
     "en": "no|n|nope|nah|not really|no thanks|no thank you|don't|do not|incorrect|wrong|that is wrong|that's wrong|"
-          "not correct|please don't|never",
-    "fr": "non|pas du tout|non merci|c'est faux", "de": "nein|nö|nicht|falsch|nein danke",
+          "not correct|please don't|never|"
+          "it's wrong|it is wrong|this is wrong|that's not right|that is not right|that isn't right|not right|"
+          "not quite",
+    "fr": "non|pas du tout|non merci|c'est faux",
+    "de": "nein|nö|nicht|falsch|nein danke|das stimmt nicht|das ist falsch|das passt nicht",
     "es": "no|incorrecto|no gracias|para nada", "it": "no|sbagliato|no grazie", "nl": "nee|niet|onjuist|nee bedankt",
     "pt": "não|nao|errado|não obrigado",
 }

@@ -138,7 +138,10 @@ async def test_a_mere_yes_or_no_that_nobody_asked_for_is_taken_for_what_it_is() 
 @pytest.mark.parametrize(("text", "language", "answer"), [
     ("stimmt nicht, es ist Zimmer 214", "de", "no"), ("ja, aber nicht heute", "de", "no"), ("stimmt", "de", "yes"),
     ("ja, warum nicht", "de", "yes"), ("oui mais pas demain", "fr", "no"), ("sure, but not at ten", "en", "no"),
-    ("yes, why not", "en", "yes"), ("vale, pero no hoy", "es", "no"), ("ok, not that one", "en", "no")])
+    ("yes, why not", "en", "yes"), ("vale, pero no hoy", "es", "no"), ("ok, not that one", "en", "no"),
+    ("it's wrong", "en", "no"), ("that's not right", "en", "no"), ("that's right", "en", "yes"), ("ok", "de", "yes"),
+    ("das stimmt nicht", "de", "no"), ("passt so", "de", "yes"), ("perfecto", "es", "yes"), ("c'est bon", "fr", "yes"),
+    ("dat klopt niet", "nl", "no"), ("confermo", "it", "yes"), ("ok", "pt", "yes")])
 async def test_a_yes_that_is_taken_back_is_a_no(text: str, language: str, answer: str) -> None:
     assert read_signals(words_of(text.lower()), language).answer == answer
 
