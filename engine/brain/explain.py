@@ -107,7 +107,7 @@ async def explain(who: Identified, sensed: Sensed, retrieval: Retrieval, selecto
     matched = await match(who, retrieved, names, selector, sifter)
     moved = orchestrate(who, sensed, knowledge, retrieved, names, matched, changes)
     matched = await match_entered(who, retrieved, moved.names, selector, matched, moved.positions(), sifter)
-    matched = heeded(who, retrieved, moved, matched)
+    matched = heeded(who, sensed, retrieved, moved, matched)
     everything = await _everything(who, retrieval)
     return Explained(
         agent=who.agent.id, version=who.agent.version, text=who.text, language=sensed.language,

@@ -16,6 +16,8 @@ from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.ranked import Applied
 from ruche.engine.brain.relations import related
 from ruche.engine.brain.retrieve import Retrieved
+from ruche.engine.brain.sense import Sensed
+from ruche.engine.brain.signals import Signals
 
 OFFERED = "offered"
 """How a turn notes rules that would hand over, where the person is asked first."""
@@ -25,12 +27,13 @@ SERVED, ANSWERED = 2 * AHEAD, 3 * AHEAD
 """By which a rule must exceed its threshold where the message serves a scenario, and where it answers a question."""
 
 
-def heeded(who: Identified, retrieved: Retrieved, orchestrated: Orchestrated,
+def heeded(who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: Orchestrated,
            matched: Matched) -> Matched:
     """The rules that the message means; those that it merely resembles are noted as `weaker`."""
     if not matched.rules:
         return matched
-    bar, sifted = round(_bar(who, retrieved.threshold, orchestrated), 4), matched.notes.get("sifted", {})
+    sifted = matched.notes.get("sifted", {})
+    bar = round(_bar(who, sensed.signals, retrieved.threshold, orchestrated), 4)
     weak = {one.id for one in matched.rules if 0.0 < one.score < bar and _open(one, sifted)}
     away = {one.id for one in matched.rules if one.id not in weak and _open(one, sifted)
             and _gives_away(who, one, retrieved.threshold)}
@@ -47,9 +50,11 @@ def _gives_away(who: Identified, one: Applied, threshold: float) -> bool:
             and 0.0 < one.score < round(threshold + AHEAD, 4))
 
 
-def _bar(who: Identified, threshold: float, orchestrated: Orchestrated) -> float:
-    """What a rule must score; 0 where the message did nothing to a scenario."""
+def _bar(who: Identified, signals: Signals, threshold: float, orchestrated: Orchestrated) -> float:
+    """What a rule must score; 0 where the message did nothing to a scenario, and says more than thanks or goodbye."""
     clear = threshold + AHEAD
+    if signals.thanks or signals.bye:
+        return threshold + SERVED
     if orchestrated.began:
         return max(clear, orchestrated.began - BEHIND)
     if not orchestrated.served:

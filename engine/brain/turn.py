@@ -157,7 +157,7 @@ class PhasedBrain:
             watch.ended("orchestrate")
             if newer.came("orchestrate", _usage(sensed, Usage(), sifter)):
                 return None
-            matched = heeded(who, retrieved, orchestrated, matched)
+            matched = heeded(who, sensed, retrieved, orchestrated, matched)
             orchestrated, acted = await self._act(who, sensed, retrieved, orchestrated, matched, invoker)
             matched = await match_entered(who, retrieved, acted.names, self._selector, matched,
                                           orchestrated.positions(), sifter)

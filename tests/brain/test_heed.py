@@ -109,3 +109,10 @@ async def test_a_person_is_offered_where_the_message_may_not_mean_one(score: flo
         assert (run.reply, run.status, bool(tools.calls)) == (reply, status, status == "handed_off")
         if status == "awaiting":
             assert (await talk.say("yes")).status == "handed_off"
+
+
+@pytest.mark.parametrize(("score", "reply"), [(0.5, "You are welcome."), (0.9, "It was a pleasure.")])
+async def test_thanks_ask_for_a_rule_only_where_they_clearly_mean_it(score: float, reply: str) -> None:
+    agent = bundle(rules=[rule("gratitude", then="It was a pleasure.")])
+    async with talking(agent, retrieval=scored(gratitude=score)) as talk:
+        assert await talk.reply("many thanks!") == reply
