@@ -7,7 +7,6 @@ import gc
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ruche.actors.arrears import Arrears
 from ruche.actors.clock import Clock
@@ -20,13 +19,13 @@ from ruche.actors.hosting import REFUSAL, Hosting
 from ruche.actors.recovery import recover
 from ruche.actors.scribe import Done, Scribe
 from ruche.actors.session import SessionActor
-from ruche.actors.supersede import Decision, Situation, default_decider
 from ruche.actors.system import ActorSystem
 from ruche.actors.undoing import KIND as COMPENSATION
 from ruche.storage.model.conversation import SessionKey
 from ruche.storage.model.record import AnyRecord
 from tests.simulation.brain import Effects, InjectedFault, SimulatedBrain
 from tests.simulation.clients import PATIENCE_S, Client, Evidence, Follower, Server
+from tests.simulation.contrary import Bases, Contrary
 from tests.simulation.disk import Disk, SimulatedStore
 from tests.simulation.hotel import Hotel
 from tests.simulation.laws import check, stopped_in_peace
@@ -281,37 +280,3 @@ def _called(function: Callable[[], object]) -> Callable[[], Awaitable[object]]:
         return function()
 
     return action
-
-
-class Bases(dict[str, int]):
-    """Is looked at while a message is handled: there a session may crash with others behind it in its mailbox."""
-
-    def __init__(self, crashes: Callable[[], bool]) -> None:
-        super().__init__(api=0, web=40, chat=0)
-        self._crashes = crashes
-
-    def get(self, *arguments: Any) -> Any:
-        if self._crashes():
-            raise InjectedFault
-        return super().get(*arguments)
-
-
-class Contrary:
-    """A decider that often has a will of its own."""
-
-    def __init__(self, world: World, share: float) -> None:
-        self._world = world
-        self._share = share
-        self._draw = world.stream(f"decider {world.life}")
-        self.torn = False
-        """The session crashes over this message."""
-
-    def __call__(self, situation: Situation) -> Decision:
-        decision = default_decider(situation)
-        if self._draw.random() < self._share:
-            self.torn = self._draw.random() < 0.03
-            decision = self._draw.choice([*Decision, Decision.SUPERSEDE, Decision.ABSORB, Decision.CONTINUE])
-        if decision in (Decision.SUPERSEDE, Decision.ABSORB) and not situation.commit_reached:
-            self._world.superseded[situation.turn_id] = self._world.now
-        self._world.note("decided", decision.value, "for", situation.newer.text)
-        return decision
