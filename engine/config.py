@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ruche.engine.refused import refusal
 from ruche.plugins.errors import ConfigurationError
 
 _NOT_SETTINGS = ("RUCHE_ROOT_KEY", "RUCHE_SECRET_")
@@ -231,9 +232,7 @@ def read_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"setting {where}: {first['msg']}") from None
+        raise ConfigurationError(refusal(Settings, error, environment)) from None
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:
@@ -249,14 +248,23 @@ def _from_file(file: Path | None) -> dict[str, Any]:
 
 
 def _place(values: dict[str, Any], parts: list[str], text: str) -> None:
-    for part in parts[:-1]:
+    for number, part in enumerate(parts[:-1], 1):
         values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise _not_a_section(".".join(parts[:number]))
     values[parts[-1]] = text
 
 
 def _merge(values: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     for name, value in overrides.items():
         if isinstance(value, Mapping):
-            _merge(values.setdefault(name, {}), value)
+            section = values.setdefault(name, {})
+            if not isinstance(section, dict):
+                raise _not_a_section(name)
+            _merge(section, value)
         elif value is not None:
             values[name] = value
+
+
+def _not_a_section(name: str) -> ConfigurationError:
+    return ConfigurationError(f"setting {name}: a section is wanted here, [{name}] with settings below it")
