@@ -15,7 +15,7 @@ import duckdb
 from ruche.storage import platform
 from ruche.storage.collection import Collection
 from ruche.storage.connection import Connection
-from ruche.storage.errors import IntegrityError
+from ruche.storage.errors import IntegrityError, Unavailable
 from ruche.storage.reading import tabled
 
 SCHEMA: Final = 2
@@ -40,6 +40,15 @@ _LOCK_DOWN: Final = (
 
 class Outdated(IntegrityError):
     """The file was written by another version of the engine: it is made anew from snapshots and journal."""
+
+
+class CheckpointFailed(Unavailable):
+    """The table file could not be written; what it held at the last checkpoint is in it."""
+
+    def __init__(self, error: duckdb.Error) -> None:
+        super().__init__(f"the tables could not be written ({type(error).__name__})", retry_after=5.0)
+        self.memory = str(error).count(" used)") > 0
+        """Whether it was for want of memory: DuckDB tells it in words alone."""
 
 
 class TableFile:
@@ -103,9 +112,12 @@ class TableFile:
                    for one in self._collections)
 
     def checkpoint(self) -> None:
-        """Raises duckdb.Error, after which the file must be opened again."""
+        """Raises CheckpointFailed, after which the file must be opened again."""
         self._writing = True
-        self.writer.raw.execute("CHECKPOINT")
+        try:
+            self.writer.raw.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            raise CheckpointFailed(error) from error
         self._writing = False
 
     def close(self) -> None:

@@ -13,12 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import duckdb
-
 from ruche.storage.collection import Collection, Values
 from ruche.storage.connection import Appender, Connection
 from ruche.storage.entries import Entry, Order, Place
-from ruche.storage.errors import Unavailable
 from ruche.storage.filling import fill
 from ruche.storage.log import AuditLog
 from ruche.storage.overlay import Change
@@ -38,15 +35,6 @@ _LOADED_BYTES: Final = 32 * 1024 * 1024
 Row = tuple[Any, ...]
 Address = tuple[int, Any]
 """Tenant tag and stored key of a row."""
-
-
-class CheckpointFailed(Unavailable):
-    """The table file could not be written; what it held at the last checkpoint is in it."""
-
-    def __init__(self, error: duckdb.Error) -> None:
-        super().__init__(f"the tables could not be written ({type(error).__name__})", retry_after=5.0)
-        self.memory = str(error).count(" used)") > 0
-        """Whether it was for want of memory: DuckDB tells it in words alone."""
 
 
 class Moves(NamedTuple):
@@ -193,7 +181,7 @@ class Tables:
             self._load(collection, rows)
             loaded += sum(len(value) for _, values in rows for value in values if isinstance(value, bytes))
             if loaded > _LOADED_BYTES:
-                self._write()
+                self._file.checkpoint()
                 loaded = 0
         sizes: dict[int, int] = {}
         while part := list(itertools.islice(entries, 1000)):
@@ -233,13 +221,7 @@ class Tables:
         """Make what is applied durable: day files and logs first. Raises CheckpointFailed, StorageStopped."""
         self._days.sync()
         self._log.sync()
-        self._write()
-
-    def _write(self) -> None:
-        try:
-            self._file.checkpoint()
-        except duckdb.Error as error:
-            raise CheckpointFailed(error) from error
+        self._file.checkpoint()
 
     # --- asking ----------------------------------------------------------------------------------------------
 

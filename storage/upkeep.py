@@ -16,7 +16,7 @@ from ruche.storage.feed import Feed
 from ruche.storage.ledger import Ledger
 from ruche.storage.quiet import Quiet
 from ruche.storage.reading import Reading
-from ruche.storage.tables import CheckpointFailed
+from ruche.storage.tablefile import CheckpointFailed
 
 _OVERDUE: Final = 4
 """Times as much as makes a checkpoint due, after which whoever feeds makes it: what is not written stays in memory."""
