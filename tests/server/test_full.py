@@ -14,7 +14,7 @@ import pytest
 from ruche.storage import platform
 from tests.server.conftest import make_agents
 from tests.server.served import Answer, Served, served
-from tests.storage.faults import is_small, small_disk
+from tests.storage.mounts import is_small, small_disk
 
 OPEN = "When do you open?"
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -19,6 +18,7 @@ from typing import Final
 from ruche.storage import journal
 from ruche.storage.errors import RucheError
 from tests.storage.disks import Died, Fault, FaultyDisk, FullDisk, at
+from tests.storage.mounts import fill_up, is_small, small_disk
 from tests.storage.power import STATES, PowerDisk
 from tests.storage.scene import Outcome, Said, abandon, examine, play
 
@@ -142,7 +142,7 @@ class Faults:
     def _fill_up(self, mounted: Path, room: int, turns: int) -> None:
         directory, ballast = mounted / f"data{room}", mounted / "ballast"
         shutil.copytree(self.base, directory)
-        _fill(ballast, room)
+        fill_up(ballast, room)
         said = Said(relief=lambda: ballast.unlink(missing_ok=True))
         try:
             play(directory, None, said, turns)
@@ -275,34 +275,9 @@ class Faults:
         return Path(shutil.copytree(directory, self._fresh(), dirs_exist_ok=True))
 
 
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of 16 megabytes where one may be mounted; else the folder itself, on whatever disk it is."""
-    mount = shutil.which("mount")
-    mounted = mount is not None and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", str(folder)], check=False,
-        capture_output=True).returncode == 0
-    try:
-        yield folder
-    finally:
-        if mounted:
-            subprocess.run(["umount", "-l", str(folder)], check=False, capture_output=True)
-
-
-def is_small(folder: Path) -> bool:
-    """Whether a folder is a file system of its own that fills up soon."""
-    return os.path.ismount(folder)
-
-
 def _filled_to(path: Path) -> int:
     """Bytes of a file before the zeros that a segment has at its end."""
     return len(path.read_bytes().rstrip(b"\0")) if path.suffix == ".seg" else path.stat().st_size
-
-
-def _fill(path: Path, room: int) -> None:
-    """Take all the space but for so many bytes."""
-    free = os.statvfs(path.parent)
-    path.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - room)))
 
 
 def _kind(path: Path) -> str:
