@@ -6,8 +6,8 @@ import asyncio
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +59,29 @@ async def serving(engine: Engine, settings: Settings) -> AsyncIterator[Ready]:
         await runner.cleanup()
 
 
+async def check_servable(server: ServerSettings) -> None:
+    """What would refuse a start, before anything is made for it: exposure, certificate and key, a port that is taken.
+
+    Raises ConfigurationError, Unavailable (port).
+    """
+    check_exposure(server)
+    tls_context(server)
+    with _port(server):
+        probe = await asyncio.get_running_loop().create_server(asyncio.Protocol, server.host, server.port,
+                                                               start_serving=False)
+    probe.close()
+    await probe.wait_closed()
+
+
 async def _listen(runner: Runner, server: ServerSettings, tls: ssl.SSLContext | None) -> None:
-    try:
+    with _port(server):
         await web.TCPSite(runner, server.host, server.port, ssl_context=tls, backlog=1024).start()
+
+
+@contextmanager
+def _port(server: ServerSettings) -> Iterator[None]:
+    try:
+        yield
     except OSError:
         raise Unavailable(f"port {server.port} on {server.host} cannot be opened, something else listens there "
                           "perhaps; choose another with --port") from None
@@ -75,7 +95,7 @@ def _url(runner: Runner, server: ServerSettings, tls: bool) -> str:
 
 async def serve(settings: Settings, announce: Callable[[Ready], None], watch: bool = False) -> None:
     """Open the engine, serve until SIGTERM or SIGINT, then stop in order: no new request, streams, engine, store."""
-    check_exposure(settings.server)
+    await check_servable(settings.server)
     configure(settings.log)
     stopped = asyncio.Event()
     _on_signals(stopped)

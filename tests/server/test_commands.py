@@ -204,6 +204,14 @@ def test_a_taken_port_is_named_and_ends_with_4(tmp_path: Path) -> None:
         done = ruche("serve", "--port", str(port), cwd=tmp_path)
     assert done.returncode == 4
     assert str(port) in done.stderr
+    assert list(tmp_path.iterdir()) == [], "a start that is refused leaves nothing behind"
+
+
+def test_a_certificate_that_cannot_be_used_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = ruche("serve", "--port", "0", "--tls-cert", "none.pem", "--tls-key", "none.pem", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "TLS certificate" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_watched_folder_is_published_again_when_it_changes_and_a_fault_in_it_changes_nothing(tmp_path: Path) -> None:
