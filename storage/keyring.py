@@ -20,6 +20,7 @@ from ruche.storage.errors import Erased, IntegrityError, StorageStopped
 from ruche.storage.keyfile import checked
 from ruche.storage.keyline import WrappedKey, now_ms
 from ruche.storage.keylines import KeyLines
+from ruche.storage.keynames import Tenant, user_hash
 from ruche.storage.keysources import (
     CommandKeySource,
     EnvKeySource,
@@ -43,20 +44,6 @@ NOTED: Final = 16 * BLOCK
 BUDGET: Final = 1 << 30
 """Nonces after which a key gets a new generation: a quarter of NIST SP 800-38D's bound for random 96-bit nonces."""
 _PERSON: Final = 16
-
-
-class Tenant(msgspec.Struct, frozen=True):
-    """A tenant's names in files: `hash` (32 bytes) in associated data, `tag` (64 bits) as a column, and its keys.
-
-    `before` is the same tenant under the user-hash key that is being replaced, while it is.
-    """
-
-    name: str
-    hash: bytes
-    tag: int
-    user_key: bytes
-    token_key: bytes
-    before: Tenant | None = None
 
 
 class Keyring:
@@ -304,9 +291,3 @@ class Keyring:
         for kept in (self._opened, self._persons, self._tenants):
             kept.clear()
         self._hash_key, self._user_keys, self._file_keys = b"", [], {}
-
-
-def user_hash(tenant: Tenant, interlocutor: str) -> bytes:
-    """What stands for a person in the keyring; empty for the tenant itself."""
-    return keyed_hash(tenant.user_key, interlocutor.encode()) if interlocutor else b""
-

@@ -17,7 +17,8 @@ from ruche.storage.collection import Collection, Values
 from ruche.storage.errors import Erased
 from ruche.storage.fields import Protection, Stored
 from ruche.storage.keyline import WrappedKey
-from ruche.storage.keyring import Keyring, Tenant, user_hash
+from ruche.storage.keynames import Tenant, user_hash
+from ruche.storage.keyring import Keyring
 from ruche.storage.keyuse import KeyUse
 from ruche.storage.model.conversation import Profile, SessionState
 from ruche.storage.model.record import Accepted, DeadLettered, EpisodeKept

@@ -25,6 +25,7 @@ from ruche.storage import (
     journal,
     keyfile,
     keylines,
+    keynames,
     keyring,
     keyuse,
     ledger,
@@ -49,8 +50,8 @@ ROOT = Path(__file__).parents[2]
 RAW: set[type] = {
     duckdb.DuckDBPyConnection, connection.Connection, connection.Appender, tables.Tables, overlay.Overlay,
     overlay.Change, journal.Journal, snapshot.Snapshots, reading.Reading, runs.DayFiles, runs.Entry, log.AuditLog,
-    keyring.Keyring, keylines.KeyLines, keyfile.KeyFile, keyfile.WrappedKey, vault.DataKey, collection.Collection,
-    datafiles.DataFiles, feed.Feed, ledger.Ledger, keyuse.KeyUse, secured.Door}
+    keyring.Keyring, keylines.KeyLines, keyfile.KeyFile, keyfile.WrappedKey, keynames.Tenant, vault.DataKey,
+    collection.Collection, datafiles.DataFiles, feed.Feed, ledger.Ledger, keyuse.KeyUse, secured.Door}
 """What holds stored values, or leads to what does."""
 INTERNAL = {one.__module__ for one in RAW if one.__module__.startswith("ruche.")} - {
     "ruche.storage.vault", "ruche.storage.keyring", "ruche.storage.secured"}
