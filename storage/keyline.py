@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ruche.storage import frames, platform
 from ruche.storage.errors import IntegrityError
-from ruche.storage.vault import part
+from ruche.storage.vault import nonce, part
 
 _LINE_BYTES: Final = 512
 _LONGEST_LINE: Final = 1 << 16
@@ -44,6 +45,16 @@ class WrappedKey(msgspec.Struct, frozen=True, array_like=True):
     def place(self) -> bytes:
         return b"ruche:wrap:" + b"".join(map(part, (self.kind.encode(), self.id, self.parent, self.owner, self.name,
                                                 self.named_by)))
+
+    def sealed(self, key: bytes, wrapping: bytes) -> WrappedKey:
+        """This line with a key in it (AES-256-GCM, 12 bytes of nonce before it), bound to everything that names it."""
+        drawn = nonce()
+        wrapped = drawn + AESGCM(wrapping).encrypt(drawn, key, self.place())
+        return msgspec.structs.replace(self, wrapped=wrapped)
+
+    def opened(self, wrapping: bytes) -> bytes:
+        """The key in it. Raises InvalidTag when it was wrapped by another one, or changed."""
+        return AESGCM(wrapping).decrypt(self.wrapped[:12], self.wrapped[12:], self.place())
 
 
 class LineReader:

@@ -8,23 +8,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ruche.storage import platform
 from ruche.storage.errors import ConfigurationError, IntegrityError
 from ruche.storage.keyfile import KeyFile, Placed
+from ruche.storage.keykept import KeptLines
 from ruche.storage.keyline import Kind, WrappedKey, now_ms
-from ruche.storage.keypersons import MANY, PersonLines, moved
+from ruche.storage.keypersons import MANY, PersonLines
 from ruche.storage.keyplaces import KeyPlaces, Places
-from ruche.storage.vault import KEY_BYTES, check_key, derive, nonce
+from ruche.storage.vault import KEY_BYTES, check_key, derive
 
 _SLACK: Final = 4096
 """Replaced lines that the file may hold beyond as many as there are live ones, before opening rewrites it."""
@@ -41,13 +39,10 @@ class KeyLines:
     def __init__(self, path: Path, root_key: bytes, disk: platform.Disk) -> None:
         """Reads or makes the file. Raises ConfigurationError for a wrong root key, IntegrityError for damage."""
         self._root, self._master = check_key(root_key, "key source"), b""
-        self._lines: dict[bytes, WrappedKey] = {}
-        self._generations: dict[bytes, list[bytes]] = {}
+        self._kept = KeptLines()
         self._noted, self.openings = False, 1
         self.file = KeyFile(path, disk)
         self._persons = PersonLines(self.file)
-        self._others = array("q")
-        """Where lines of other kinds begin."""
         self._places = KeyPlaces(path.with_name("places"), disk)
         try:
             if path.exists():
@@ -67,18 +62,17 @@ class KeyLines:
         return self._root
 
     def get(self, id: bytes) -> WrappedKey | None:
-        return self._lines.get(id) or self._persons.get(id)
+        return self._kept.get(id) or self._persons.get(id)
 
     def of_kind(self, kind: Kind) -> list[WrappedKey]:
         """Oldest first. Asking for persons reads the whole file, for anything else only what is in memory."""
-        lines = self._persons.every() if kind in MANY else list(self._lines.values())  # another thread may be adding
+        lines = (self._persons if kind in MANY else self._kept).every()
         return [line for line in lines if line.kind == kind]
 
     def generations(self, kind: Kind, owner: bytes) -> list[WrappedKey]:
         """Keys of one tenant or person, oldest first, without those that were destroyed."""
-        found = self._persons.generations(owner) if kind in MANY else [
-            line for one in self._generations.get(owner, ()) if (line := self._lines.get(one)) is not None]
-        return [line for line in found if line.kind == kind]
+        found = self._persons if kind in MANY else self._kept
+        return [line for line in found.generations(owner) if line.kind == kind]
 
     def named(self, tenant: bytes, name: bytes) -> WrappedKey | None:
         """The newest key of the person of a tenant who goes by this name."""
@@ -86,13 +80,13 @@ class KeyLines:
 
     def renewal(self, tenant: bytes) -> int:
         """The round of renewals that a tenant's persons' keys must belong to."""
-        line = self._lines.get(b"renew" + tenant)
+        line = self._kept.get(b"renew" + tenant)
         return line.number if line else 0
 
     def unwrap(self, line: WrappedKey) -> bytes:
         """The key in a line. Raises IntegrityError when the line was changed."""
         try:
-            return _open(line, self._wrapping(line.parent))
+            return line.opened(self._wrapping(line.parent))
         except InvalidTag:
             raise IntegrityError(f"{self.file.path.name}: a wrapped key was changed",
                                  file=str(self.file.path)) from None
@@ -121,7 +115,7 @@ class KeyLines:
         """Replace a line in memory alone: it differs from the disk's in its counts only. Where many persons' are kept
         they are forgotten, as if the file had been opened once more."""
         if line.kind not in MANY:
-            self._lines[line.id] = line
+            self._kept.put(line)
         elif self._persons.note(line):
             self._persons.forget_noted()
             self.openings, self._noted = self.openings + 1, False
@@ -141,8 +135,8 @@ class KeyLines:
         ids = {line.id for line in doomed}
         gone = self._persons.extents(ids)
         written = self.file.cut(gone, ids, stones)
-        self._others = array("q", moved(np.array(self._others, dtype=np.int64), gone).tolist())
-        self._take(written)
+        self._kept.cut(gone)
+        self._kept.written(written)
         self._persons.cut(gone, ids, [(place, line) for place, line in written if line.kind in MANY])
 
     def drop(self, line: WrappedKey) -> None:
@@ -150,14 +144,12 @@ class KeyLines:
         if line.kind in MANY:
             self._persons.drop(line.id)
         else:
-            del self._lines[line.id]
-        if line.kind == "tenant":
-            self._generations[line.owner].remove(line.id)
+            self._kept.drop(line)
 
     def add_root(self, root_key: bytes) -> None:
         """A new master key over everything it wraps, opened by the present root key and by this one, in one step."""
         check_key(root_key, "the new root key")
-        upper = [(line, self.unwrap(line)) for line in self._lines.values() if line.kind in _UPPER]
+        upper = [(line, self.unwrap(line)) for line in self._kept.every() if line.kind in _UPPER]
         with self.rewriting():
             for line in self.of_kind("root"):
                 self.drop(line)
@@ -186,35 +178,34 @@ class KeyLines:
             self.put(WrappedKey("openings", _OPENINGS, b"", b"", now_ms(), b"", b"", self.openings))
             self._noted = True
         written = self.file.flush()
-        self._take(written)
+        self._kept.written(written)
         self._persons.written([(place, line) for place, line in written if line.kind in MANY])
 
     @contextlib.contextmanager
     def rewriting(self) -> Iterator[None]:
         """Write the file anew with what is changed inside, in one step; on an error memory is as before as well."""
-        before = (self._lines.copy(), {owner: ids.copy() for owner, ids in self._generations.items()}, self._master)
-        persons = self._persons.saved()
+        kept, persons, master = self._kept.saved(), self._persons.saved(), self._master
         try:
             yield
             self.rewrite()
         except BaseException:
-            self._lines, self._generations, self._master = before
+            self._kept.restore(kept)
             self._persons.restore(persons)
+            self._master = master
             raise
 
     def rewrite(self) -> None:
         """The file as the lines are now, in one step."""
-        self.file.rewrite(itertools.chain(list(self._lines.values()), self._persons.every()))
-        self._others = array("q")
+        self.file.rewrite(itertools.chain(self._kept.every(), self._persons.every()))
+        self._kept.nowhere()
         self._persons.fill(self._indexed(self.file.lines()))
 
     def keep_places(self) -> None:
         """So that the next opening need not read every line."""
         known = self.file.extent
         if known != self._places.kept:
-            others = np.array(self._others, dtype=np.int64)
             with contextlib.suppress(OSError):
-                self._places.keep(Places(known, self._persons.entries(), others), self._root)
+                self._places.keep(Places(known, self._persons.entries(), self._kept.places), self._root)
 
     def close(self) -> None:
         """Forget every key."""
@@ -227,16 +218,14 @@ class KeyLines:
     def _wrapping(self, parent: bytes) -> bytes:
         if parent == b"":
             return self._master
-        line = self._lines.get(parent)
+        line = self._kept.get(parent)
         if line is None or line.kind != "tenant":
             raise IntegrityError(f"{self.file.path.name}: the key that wraps another is missing",
                                  file=str(self.file.path))
         return self.unwrap(line)
 
-    def _wrap(self, line: WrappedKey, key: bytes, wrapping: bytes | None = None) -> WrappedKey:
-        drawn = nonce()
-        cipher = AESGCM(self._wrapping(line.parent) if wrapping is None else wrapping)
-        return msgspec.structs.replace(line, wrapped=drawn + cipher.encrypt(drawn, key, line.place()))
+    def _wrap(self, line: WrappedKey, key: bytes) -> WrappedKey:
+        return line.sealed(key, self._wrapping(line.parent))
 
     def opens(self, root_key: bytes) -> bool:
         """Whether a root key opens the file."""
@@ -247,7 +236,7 @@ class KeyLines:
         wrapping = derive(root_key, "wrap")
         for line in self.of_kind("root"):
             try:
-                self._master = _open(line, wrapping)
+                self._master = line.opened(wrapping)
             except InvalidTag:
                 continue
             return line
@@ -255,17 +244,13 @@ class KeyLines:
 
     def _add_slot(self, root_key: bytes) -> None:
         line = WrappedKey("root", os.urandom(8), b"", b"", now_ms(), b"")
-        self._index(self._wrap(line, self._master, derive(root_key, "wrap")))
+        self._index(line.sealed(self._master, derive(root_key, "wrap")))
 
     def _index(self, line: WrappedKey) -> None:
         if line.kind in MANY:
             self._persons.put(line)
-            return
-        self._lines[line.id] = line
-        if line.kind == "tenant":
-            generations = self._generations.setdefault(line.owner, [])
-            if line.id not in generations:
-                generations.append(line.id)
+        else:
+            self._kept.put(line)
 
     def _create(self) -> None:
         self._master = os.urandom(KEY_BYTES)
@@ -279,8 +264,8 @@ class KeyLines:
         places = self._places.load(self._root)
         if places is None or not self.file.resume(places.known):
             places = None
-        live = self._resume(places) + len(self._lines)
-        noted = self._lines.get(_OPENINGS)
+        live = self._resume(places) + len(self._kept)
+        noted = self._kept.get(_OPENINGS)
         self.openings = 1 + (noted.spent if noted else 1)
         if self._slot(self._root) is None:
             raise ConfigurationError("the root key is not the one that this data directory was made with; "
@@ -301,7 +286,7 @@ class KeyLines:
         read = self.file.reader()
         for place in places.others.tolist():
             self._index(read(place))
-            self._others.append(place)
+            self._kept.lies(place)
         return self._persons.fill(self._indexed(self.file.read()), places.registers)
 
     def _indexed(self, lines: Iterable[Placed]) -> Iterator[Placed]:
@@ -311,10 +296,4 @@ class KeyLines:
                 yield place, line
             else:
                 self._index(line)
-                self._others.append(place)
-
-    def _take(self, written: Iterable[Placed]) -> None:
-        self._others.extend(place for place, line in written if line.kind not in MANY)
-
-def _open(line: WrappedKey, wrapping: bytes) -> bytes:
-    return AESGCM(wrapping).decrypt(line.wrapped[:12], line.wrapped[12:], line.place())
+                self._kept.lies(place)
