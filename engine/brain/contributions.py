@@ -14,6 +14,7 @@ from ruche.engine.brain.names import Names, holds
 from ruche.engine.brain.orchestrate import Orchestrated
 from ruche.engine.brain.parts import CompiledRule, CompiledStep, CompiledText, SureText
 from ruche.engine.brain.ranked import Applied
+from ruche.engine.brain.reasons import reason
 from ruche.engine.brain.sayings import saying
 from ruche.engine.brain.sense import Sensed
 from ruche.engine.brain.walk import Standing, asks_freely, holds_back, lacks, missing
@@ -229,13 +230,20 @@ def _ask(speaker: Speaker, one: Standing, needed: tuple[str, ...], rejected: dic
     wrong = [name for name in needed if name in rejected]
     found = []
     if wrong:
-        label = speaker.who.agent.fields[wrong[0]].label
-        found.append(Contribution(kind="INFORM", text=speaker.own("invalid", field=label), priority=45,
-                                  scenario=one.scenario.id))
+        unusable = _unusable(speaker, wrong[0], rejected[wrong[0]], alone=asked == (wrong[0],))
+        found.append(Contribution(kind="INFORM", text=unusable, priority=45, scenario=one.scenario.id))
     pending = _pending(speaker, "field", asked[0], one.scenario.id, step.id)
     found.append(Contribution(kind="ASK", text=text, priority=PRIORITY["ASK"], scenario=one.scenario.id, asked=asked,
                               pending=pending, effect=step.spec.effect))
     return found
+
+
+def _unusable(speaker: Speaker, name: str, fault: str, *, alone: bool) -> str:
+    """That an answer cannot be used, and what is taken instead. The question behind it names the field where it is
+    `alone` in it."""
+    field = speaker.who.agent.fields[name]
+    told = speaker.own("invalid") if alone else speaker.own("invalid_for", field=field.label)
+    return f"{told} {reason(field, fault, speaker.language)}".rstrip()
 
 
 def _of_tools(speaker: Speaker, orchestrated: Orchestrated, acted: Acted) -> list[Contribution]:

@@ -40,7 +40,8 @@ async def test_a_slip_in_a_number_is_told_and_asked_for_again() -> None:
     async with paying() as talk:
         await talk.say("I want to pay")
         run = await talk.say("DE89 3704 0044 0532 0130 01")
-        assert run.reply == "I could not use that as your account. Your IBAN?"
+        assert run.reply == ("I cannot use that answer. It is not a valid IBAN: please check its letters and digits. "
+                             "Your IBAN?")
         assert run.decisions["learn"]["rejected"]["account"].startswith("is no IBAN")
         assert await talk.reply(IBAN) == "Your card?"
 

@@ -115,7 +115,7 @@ async def test_an_answer_that_cannot_be_used_is_told_and_asked_for_again() -> No
     async with talking(agent) as talk:
         await talk.say("begin")
         run = await talk.say("12")
-        assert run.reply == "I could not use that as your people. For how many?"
+        assert run.reply == "I cannot use that answer. Please give a number of at most 8. For how many?"
         assert run.decisions["learn"]["rejected"] == {"people": "is above 8"}
         assert await talk.reply("4") == "Thank you, I have noted that."
         assert talk.known("people") == 4
