@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import duckdb
 
@@ -37,14 +37,11 @@ from ruche.storage.overlay import Change, Overlay
 from ruche.storage.policy import Policies, Policy
 from ruche.storage.quiet import Quiet
 from ruche.storage.recent import Recent
+from ruche.storage.replaying import replay
 from ruche.storage.rows import MODELS
 from ruche.storage.secured import Door
 from ruche.storage.tenant import TenantStore
 from ruche.storage.upkeep import Upkeep
-
-_PARTS: Final = 2
-"""Times as much journal as makes a checkpoint due is replayed before one is made: what is not written stays in
-memory."""
 
 _inherited: list[Any] = []
 
@@ -98,7 +95,8 @@ class Store:
         self._upkeep = Upkeep(files, limits, self._feed, self._ledger, self._auditor, self._quiet,
                               self._keys.recovered)
         self._backup = Backup(files, self._upkeep.settle)
-        self._recovered = self._recover(_PARTS * limits.checkpoint_bytes)
+        self._recovered = replay(files, limits, self._feed, self._ledger, self._keys.recovered)
+        self._everyone.fill_inbox()
         self._recovery_seconds = round(time.monotonic() - began, 3)
 
     # --- writing ---------------------------------------------------------------------------------------------
@@ -268,29 +266,6 @@ class Store:
                 applied = self._feed.apply_batch()
             self._tables.tidy()
         return applied
-
-    def _recover(self, part: int) -> int:
-        """Apply what the journal holds beyond the tables, with a checkpoint after every `part` bytes; gives the number
-        of frames."""
-        count, applied, fresh = 0, self._tables.applied, 0
-        for count, (sequence, body) in enumerate(self._journal.recover(self._tables.applied), 1):  # noqa: B007
-            self._feed.add(sequence, self._ledger.read(body))
-            fresh += len(body)
-            if self._feed.full():
-                self._feed.apply_batch()
-                self._tables.tidy()
-            if fresh > part:
-                self._feed.drain()
-                self._keys.recovered(applied)
-                self._tables.checkpoint()
-                fresh = 0
-        self._feed.drain()
-        self._files.days.caught_up()
-        self._keys.recovered(applied)
-        if count:
-            self._tables.checkpoint()
-        self._everyone.fill_inbox()
-        return count
 
     def _drain(self) -> None:
         with self._quiet:
