@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.model_server import Answer
-from ruche.plugins.tape import ReplayTape
 from ruche.storage.model.conversation import Exchange, ScenarioInstance, StepVisit
-from tests.brain.talk import Talk, without_times
+from tests.brain.talk import Talk
 from tests.brain.test_judge import judged
 
 pytestmark = pytest.mark.anyio
@@ -262,49 +261,3 @@ async def test_a_word_that_cannot_be_read_is_refused_with_the_reason(value: Any)
     run, talk = await said(json.dumps({"scenarios": {"trip": value}}), "where", text="hmm")
     assert run.decisions["match"]["refused"]["trip"]
     assert talk.step == "trip/where"
-
-
-# --- one call, nothing given away, the same in replay -----------------------------------------------------------------
-
-
-async def test_one_call_serves_rules_and_scenarios_and_replay_gives_the_same_bytes() -> None:
-    rules = ({"id": "hours", "if": "somebody asks for hours", "then": "We are open."},)
-    answer = json.dumps({"rules": {"hours": "applies"}, **json.loads(word("go", "near", "when"))})
-    scenario = {"id": "trip", "entry": "somebody wants to travel", "steps": TRIP}
-    async with judged(answer, rules=rules, bundle={"scenarios": [scenario], "fields": FIELDS}, models={
-            "generator": "composer", "judge": None, "filter": True}) as (talk, server):
-        standing(talk, "where")
-        run = await talk.say("when are you open, and it is around the corner")
-        again = await talk.brain.think(talk.inputs[0], ReplayTape(run.tape), talk.desk)
-    assert (len(server.requests), run.usage.model_calls) == (1, 1)
-    assert without_times(again.run) == without_times(run)
-    assert (talk.step, run.reply) == ("trip/when", "We are open. Which day?")
-
-
-async def test_an_author_may_keep_scenarios_from_the_model() -> None:
-    async with guided("{}", models={"steps": False}) as (talk, server):
-        standing(talk, "where")
-        await talk.say("hmm")
-    assert server.requests == []
-
-
-async def test_the_model_sees_steps_ways_and_place_as_the_author_wrote_them_and_no_values() -> None:
-    steps = changed("far", say="That takes a day in {{ size }}.")
-    fields = [{"name": "size", "scope": "SESSION", "ask": "Which size?", "pii": True}]
-    async with guided(word("stay"), steps=steps, fields=fields, variables=[
-            {"name": "season", "default": "winter", "shown": True}, {"name": "margin", "default": "high"}]) as (
-            talk, server):
-        standing(talk, "where", "near", "when")
-        known = {"value": "enormous", "source": "user_provided", "at_ms": 0}
-        talk.session = msgspec.convert(
-            {**msgspec.to_builtins(talk.session), "fields": {"size": known}}, type(talk.session))
-        await talk.say("hmm, enormous")
-    system, data = (message["content"] for message in server.requests[0]["messages"])
-    shown = json.loads(system.split('<scenarios from="author">')[1].split("</scenarios>")[0])[0]
-    assert (shown["at"], shown["path"]) == ("when", ["where", "near", "when"])
-    assert {step["id"]: step["does"] for step in shown["steps"]}["far"] == "That takes a day in {{ size }}."
-    assert shown["steps"][0]["next"] == [{"to": "far", "if": "it is far away"}, {"to": "near", "if": "it is nearby"}]
-    assert '{"season": "winter"}' in data
-    assert "high" not in system + data
-    assert "enormous" not in system + data
-    assert "hmm, [[size]]" in data
