@@ -96,6 +96,8 @@ class ModelSettings(Section):
     """Where a rule matches with `folder`; calibrated on unrelated sentences when absent."""
     embedder_prefix: str = ""
     """Stands in front of every text for `folder`, where a model was trained so."""
+    embedder_seconds: float = Field(default=120.0, gt=0)
+    """Within which an embedder must be made at a start, and then give its first vector; else the start is refused."""
     reranker: str = ""
     """A plugin's name; without one, `reranker_path` decides."""
     reranker_path: Path | None = None

@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from ruche.engine.catalog import Catalog
 from ruche.engine.config import Settings, StorageSettings
 from ruche.engine.datadir import opening
 from ruche.engine.drafts import Drafts
+from ruche.engine.embedding import make_embedder, try_embedder
 from ruche.engine.given import Plugins
 from ruche.engine.identities import Linked
 from ruche.engine.limits import Quotas
@@ -49,7 +49,6 @@ from ruche.engine.usage import Accounts
 from ruche.engine.webhooks import Webhooks
 from ruche.plugins.channels import built_in_channels
 from ruche.plugins.contracts import Brain, Enforcer
-from ruche.plugins.embedders import open_embedder
 from ruche.plugins.errors import ConfigurationError, RucheError
 from ruche.plugins.installed import Installed
 from ruche.plugins.registry import Registry
@@ -181,8 +180,9 @@ async def _build(kind: type[Host], settings: Settings, plugins: Plugins, store: 
     scribe = Scribe(store)
     registry = Registry()
     embedder, notice = ((plugins.embedder, None) if plugins.embedder is not None
-                        else await anyio.to_thread.run_sync(partial(open_embedder, settings.models, registry)))
+                        else await make_embedder(settings.models, registry))
     retriever = Retriever(embedder, remembered=Remembered(scribe.read, embedder.name, embedder.dimensions))
+    await try_embedder(settings.models, retriever)
     linked = Linked(scribe)
     recalling = await open_recalling(settings.models, retriever, scribe, linked)
     installed = Installed(registry, plugins.enforcers, any_generator=plugins.generator is not None)
