@@ -205,17 +205,27 @@ def test_a_checkpoint_that_is_due_is_left_to_whoever_makes_them_until_too_much_w
     assert store.tenant("acme").session_by_id("s1") == talk.state
 
 
-def test_what_does_not_fit_into_the_tables_memory_is_told_and_fits_after_they_began_again(
-        open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+class NoMemory:
+    """A connection that has none for a checkpoint."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if statement == "CHECKPOINT":
+            raise duckdb.IOException("Checkpoint failed: could not allocate block (122.0 MiB/122.0 MiB used)")
+        return self._raw.execute(statement, *values)
+
+
+def test_what_does_not_fit_into_the_tables_memory_is_told_and_fits_after_they_began_again(open_store: Opener) -> None:
     store, talk = open_store(), Conversation()
     store.append([talk.turn()])
     store.apply()
-    memory = store._tables._memory_mb
-
-    def no_memory() -> None:
-        raise duckdb.IOException("Checkpoint failed: could not allocate block (122.0 MiB/122.0 MiB used)")
-
-    monkeypatch.setattr(store._tables._file, "checkpoint", no_memory)
+    memory, writer = store._tables._memory_mb, store._tables._file.writer
+    writer.raw = NoMemory(writer.raw)
     with pytest.raises(Unavailable):
         store.checkpoint()
     assert store._tables._memory_mb > memory
