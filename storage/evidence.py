@@ -261,8 +261,6 @@ class Evidence:
             case "idempotency":
                 named = dict(zip(collection.columns, values, strict=True))
                 tables.requests.append((tag, named["message"], named["turn"], named["at_ms"]))
-            case _:
-                pass
 
     def _read_notes(self, found: list[str]) -> list[tuple[Checkpoint, Note]]:
         notes = []
