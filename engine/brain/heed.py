@@ -17,7 +17,7 @@ from ruche.engine.brain.ranked import Applied
 from ruche.engine.brain.relations import related
 from ruche.engine.brain.retrieve import Retrieved
 from ruche.engine.brain.sense import Sensed
-from ruche.engine.brain.signals import Signals
+from ruche.engine.brain.signals import Signals, is_about
 
 OFFERED = "offered"
 """How a turn notes rules that would hand over, where the person is asked first."""
@@ -34,7 +34,8 @@ def heeded(who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: 
         return matched
     sifted = matched.notes.get("sifted", {})
     bar = round(_bar(who, sensed.signals, retrieved.threshold, orchestrated), 4)
-    weak = {one.id for one in matched.rules if 0.0 < one.score < bar and _open(one, sifted)}
+    weak = {one.id for one in matched.rules
+            if 0.0 < one.score < bar and _open(one, sifted) and not _returns(who, one, sensed)}
     away = {one.id for one in matched.rules if one.id not in weak and _open(one, sifted)
             and _gives_away(who, one, retrieved.threshold)}
     if not (weak or away):
@@ -42,6 +43,14 @@ def heeded(who: Identified, sensed: Sensed, retrieved: Retrieved, orchestrated: 
     noted = {**({"weaker": sorted(weak), "bar": bar} if weak else {}), **({OFFERED: sorted(away)} if away else {})}
     return msgspec.structs.replace(matched, rules=tuple(_kept(who, matched, weak | away)),
                                    notes={**matched.notes, **noted})
+
+
+def _returns(who: Identified, one: Applied, sensed: Sensed) -> bool:
+    """True for a rule that the author wrote for thanks or a goodbye, where the message is that."""
+    if not (sensed.signals.thanks or sensed.signals.bye):
+        return False
+    texts = (one.rule.rule.if_, *one.rule.rule.examples)
+    return is_about(sensed.signals, texts, (sensed.language, *who.agent.languages))
 
 
 def _gives_away(who: Identified, one: Applied, threshold: float) -> bool:

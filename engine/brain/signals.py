@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -57,6 +58,14 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True):
 def words_of(text: str) -> tuple[str, ...]:
     """The words of lower-case `text`, apostrophes and hyphens kept inside them."""
     return tuple(_WORD.findall(text.replace("’", "'")))
+
+
+def is_about(signals: Signals, texts: Iterable[str], languages: Iterable[str]) -> bool:
+    """True where one of the texts thanks or takes leave as the signals do: what bears it answers just that."""
+    phrases: frozenset[str] = frozenset()
+    for code in {language[:2] for language in languages} & YES.keys():
+        phrases |= (THANKS[code] if signals.thanks else frozenset()) | (BYE[code] if signals.bye else frozenset())
+    return any(_contains(" ".join(words_of(text.lower())), phrases) for text in texts)
 
 
 def read_signals(words: tuple[str, ...], language: str, cancel: frozenset[str] = frozenset()) -> Signals:

@@ -116,3 +116,13 @@ async def test_thanks_ask_for_a_rule_only_where_they_clearly_mean_it(score: floa
     agent = bundle(rules=[rule("gratitude", then="It was a pleasure.")])
     async with talking(agent, retrieval=scored(gratitude=score)) as talk:
         assert await talk.reply("many thanks!") == reply
+
+
+@pytest.mark.parametrize(("message", "given"), [
+    ("many thanks!", {"examples": ["perfect, thank you"]}), ("thank you", {"if": "the customer says thanks"}),
+    ("goodbye", {"examples": ["bye for now", "goodbye then"]}), ("vielen Dank!", {"if": "the customer says thanks"})])
+async def test_a_rule_that_was_written_for_thanks_or_a_goodbye_answers_them(message: str,
+                                                                           given: dict[str, Any]) -> None:
+    agent = bundle(rules=[rule("ending", then="It was a pleasure.", **given)], agent={"languages": ["en", "de"]})
+    async with talking(agent, retrieval=scored(ending=0.5)) as talk:
+        assert await talk.reply(message) == "It was a pleasure."
