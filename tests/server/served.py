@@ -122,7 +122,8 @@ def served(data: Path, agents: Path, log: TextIO, parts: Mapping[str, Any] | Non
     chosen = read_settings(data=data, agents=agents, environment={}, **{
         "models": {"embedder": "hashing"}, **settings, "server": {"port": 0, **settings.get("server", {})}})
     news: queue.Queue[Any] = queue.Queue()
-    handlers, level, sink = logging.root.handlers[:], logging.root.level, dict(vars(observe._sink))
+    handlers, level = logging.root.handlers[:], logging.root.level
+    sink = {**vars(observe._sink), "_gathered": []}  # a list of its own: the first line would stand in it twice
     configure(LogSettings(), log)
     thread = threading.Thread(target=lambda: asyncio.run(_serve(chosen, news, parts or {})))
     thread.start()
