@@ -16,7 +16,9 @@ from ruche.engine.brain.match import Matched
 from ruche.engine.brain.onward import taken_up
 from ruche.engine.brain.recall import recalled
 from ruche.engine.brain.sense import sense_for, without
+from ruche.engine.brain.signals import words_of
 from ruche.engine.brain.walk import Standing, begin, open_demands, waits, walk
+from ruche.engine.brain.words import STOPWORDS
 from ruche.plugins.selectors import selector_for
 from ruche.storage.model.conversation import ScenarioInstance
 
@@ -40,7 +42,7 @@ def begun(desk: Desk, matched: Matched) -> None:
     if desk.words and _by_word(desk, closed):
         return
     signals = desk.sensed.signals
-    if signals.thanks or signals.bye:
+    if signals.thanks or signals.bye or _spent(desk):
         return
     needed = _claim(desk)
     for score, name, told in _clear(desk, needed):
@@ -59,6 +61,19 @@ def begun(desk: Desk, matched: Matched) -> None:
         values = f" with {told} of its fields named" if told else ""
         _take_up(desk, found, f"the message scored {score:.4f}{values}, at least {needed:g}")
         break
+
+
+def _spent(desk: Desk) -> bool:
+    """True where the message is the answer that was asked for and nothing besides: it asks for nothing more."""
+    source = desk.sensed.source
+    if not desk.answered or source is None:
+        return False
+    rest = source.lower
+    for one in desk.sensed.candidates:
+        if one.field in desk.sensed.asked and one.field in desk.knowledge.learned:
+            rest = f"{rest[:one.start]}{' ' * (one.end - one.start)}{rest[one.end:]}"
+    little = STOPWORDS.get(desk.sensed.language[:2], STOPWORDS["en"])
+    return all(word in little for word in words_of(rest))
 
 
 def _by_word(desk: Desk, closed: frozenset[str] | set[str]) -> bool:
@@ -81,12 +96,14 @@ def _answer(desk: Desk, matched: Matched, score: float) -> str:
 
 
 def _claim(desk: Desk) -> float:
-    """What a new scenario must score: more than one in progress, and clearly more where the message has served it."""
+    """What a new scenario must score: more than one in progress, and clearly more where the message has served it.
+    `I do not know the number` is an answer as well."""
     running = {one.scenario.id for one in desk.standings if one.instance.status == "active"}
     own = max((hit.score for hit in desk.retrieved.hits.scenarios if hit.id in running), default=0.0)
-    if not desk.served:
+    answered = desk.answered or (bool(running) and desk.sensed.signals.unsure)
+    if not (desk.served or answered):
         return round(max(desk.view.threshold, own + RIVAL if own else 0.0), 4)
-    return round(max(desk.view.threshold, own) + (2 * AHEAD if desk.answered else AHEAD), 4)
+    return round(max(desk.view.threshold, own) + (2 * AHEAD if answered else AHEAD), 4)
 
 
 def _clear(desk: Desk, needed: float) -> list[tuple[float, str, int]]:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from ruche.plugins.contracts import Hit
 from tests.brain.talk import bundle, talking
+from tests.brain.test_choice import Turns
+from tests.brain.test_match import Ranked
 
 pytestmark = pytest.mark.anyio
 
@@ -41,3 +44,19 @@ async def test_a_value_that_was_asked_for_stays_where_it_was_asked() -> None:
             await talk.say(text)
         await talk.say("at 6:45, and a table for dinner")
         assert talk.known("call_time") == "06:45"
+
+
+def turns(second: float) -> Turns:
+    """A first message that wants a wake-up call, and one of this likeness to wanting a table."""
+    return Turns(Ranked(scenarios=(Hit(id="call", score=0.9),)), Ranked(scenarios=(Hit(id="table", score=second),)))
+
+
+@pytest.mark.parametrize(("message", "score", "step"), [
+    ("305", 0.9, "call/time"), ("it is 305", 0.9, "call/time"), ("305, and a table for dinner", 0.9, "table/when"),
+    ("I don't know the number", 0.4, "call/room"), ("I don't know, a table for dinner", 0.9, "table/when")])
+async def test_a_mere_answer_begins_no_other_scenario_however_like_one_it_is(message: str, score: float,
+                                                                             step: str) -> None:
+    async with talking(hotel(), retrieval=turns(score)) as talk:
+        await talk.say("wake me up")
+        await talk.say(message)
+        assert talk.step == step
