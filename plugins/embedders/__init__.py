@@ -77,6 +77,10 @@ def _folder(settings: EmbedderSettings) -> Embedder:
 
 
 def _plugin(settings: EmbedderSettings, registry: Registry) -> Embedder:
+    known = [*_BUILT_IN, *registry.names("embedder")]
+    if settings.embedder not in known:
+        raise ConfigurationError(f"setting models.embedder: there is no embedder called {settings.embedder}; write one "
+                                 f"of {', '.join(known)}")
     made = registry.create("embedder", settings.embedder)
     if not isinstance(made, Embedder):
         raise ConfigurationError(f"the plugin {settings.embedder} is not an embedder: it lacks name, dimensions, "

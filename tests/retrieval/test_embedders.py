@@ -234,7 +234,7 @@ def test_hashing_by_name_gives_no_notice() -> None:
 
 
 def test_an_unknown_embedder_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="no embedder called bert"):
+    with pytest.raises(ConfigurationError, match="no embedder called bert; write one of auto, minilm, hashing, folder"):
         open_embedder(ModelSettings(embedder="bert"))
 
 
