@@ -16,6 +16,7 @@ from ruche.engine.brain.words import (
     CORRECTION,
     HELLO,
     NO,
+    OPENING,
     PAUSE,
     RESUME,
     THANKS,
@@ -94,6 +95,9 @@ def phrase(text: str) -> str:
 
 
 def _answer(words: tuple[str, ...], code: str) -> str:
+    """`yes`, `no` or empty; a little word may go before it: `well yes`, `oh no`."""
+    if len(words) > 1 and words[0] in OPENING[code]:
+        words = words[1:]
     for length in (4, 3, 2, 1):
         start = " ".join(words[:length])
         if len(words) >= length and start in UNSURE[code]:

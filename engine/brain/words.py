@@ -66,6 +66,11 @@ _BUT = {
 }
 WHY = {"en": "why", "fr": "pourquoi", "de": "warum", "es": "qué", "it": "perché", "nl": "waarom", "pt": "porque"}
 """`yes, why not` is a yes."""
+_OPENING = {
+    "en": "actually|well|oh|um|uh|uhm|hm|hmm|er|ah", "fr": "eh|ben|bah|oh|ah|euh|hm", "de": "ach|oh|äh|hm|ah|also",
+    "es": "bueno|pues|oh|ah|eh|hm", "it": "beh|bè|allora|oh|ah|eh|hm", "nl": "nou|oh|ah|eh|hm|ach",
+    "pt": "bem|bom|oh|ah|eh|hm",
+}
 _UNSURE = {
     "en": "no idea|no clue|don't know|do not know|not sure|i don't know|i do not know|not certain|no matter",
     "fr": "pas sûr|pas sûre", "de": "nicht sicher|nicht genau", "es": "no sé|no lo sé|no se|no estoy seguro|"
@@ -123,9 +128,9 @@ SECOND = frozenset((
     "autre", "segundo", "segunda", "otro", "otra", "secondo", "seconda", "altro", "altra", "tweede", "outro", "outra"))
 """By which the first and the second of two are chosen, in any language."""
 
-YES, NO, BUT, UNSURE, CANCEL, BACK, CORRECTION, HELLO, PAUSE, RESUME, THANKS, BESIDE_THANKS, BYE = map(
+YES, NO, BUT, UNSURE, CANCEL, BACK, CORRECTION, HELLO, PAUSE, RESUME, THANKS, BESIDE_THANKS, BYE, OPENING = map(
     _sets, (_YES, _NO, _BUT, _UNSURE, _CANCEL, _BACK, _CORRECTION, _HELLO, _PAUSE, _RESUME, _THANKS, _BESIDE_THANKS,
-            _BYE))
+            _BYE, _OPENING))
 
 STOPWORDS = _sets({
     "en": "the|a|an|is|are|was|were|am|be|been|being|i|you|he|she|it|we|they|my|your|his|her|its|our|their|me|him|"

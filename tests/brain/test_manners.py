@@ -34,6 +34,13 @@ async def test_who_does_not_know_has_not_said_no(text: str, language: str) -> No
     assert read_signals(words_of(text), language).answer == ""
 
 
+@pytest.mark.parametrize(("text", "language", "answer"), [
+    ("well, yes", "en", "yes"), ("Actually no", "en", "no"), ("ach ja", "de", "yes"), ("bueno, no", "es", "no"),
+    ("well, not today", "en", ""), ("actually yes, but not today", "en", "no"), ("na ja", "de", ""), ("oh", "en", "")])
+async def test_a_little_word_may_go_before_a_yes_or_a_no(text: str, language: str, answer: str) -> None:
+    assert read_signals(words_of(text.lower()), language).answer == answer
+
+
 @pytest.mark.parametrize(("text", "before", "language"), [
     ("Guten Tag", "en", "de"), ("danke", "en", "de"), ("bye", "de", "en"), ("ok", "de", "de")])
 async def test_a_greeting_shows_its_language_and_ok_shows_none(text: str, before: str, language: str) -> None:
